@@ -1,0 +1,28 @@
+"""The two identities of a certificate."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+
+def spki_sha256(certificate: x509.Certificate) -> str:
+    """Return the lowercase hex SHA-256 of the DER SubjectPublicKeyInfo: an anchor's identity.
+
+    A renewed anchor (same key, new dates) keeps it; a rotated one never does, whatever its name.
+    The same number on a shell: ``openssl x509 -in ca.crt -noout -pubkey | openssl pkey -pubin
+    -outform der | sha256sum``.
+    """
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(spki).hexdigest()
+
+
+def der_sha256(certificate: x509.Certificate) -> str:
+    """Return the lowercase hex SHA-256 of the whole certificate's DER, as ``step certificate
+    fingerprint`` prints it: for display and for the order of a bundle, never an anchor's identity.
+    """
+    return certificate.fingerprint(hashes.SHA256()).hex()

@@ -1,0 +1,58 @@
+"""What a CA certificate says about itself: the extensions this package writes and reads."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from cryptography import x509
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+
+def ca_key_usage() -> x509.KeyUsage:
+    """Return the key usage of every CA made here: keyCertSign and cRLSign, nothing else."""
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def extension(
+    certificate: x509.Certificate, kind: type[_Extension]
+) -> x509.Extension[_Extension] | None:
+    """Return the certificate's extension of this kind, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return None
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Tell whether basic constraints say CA:TRUE."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.value.ca
+
+
+def path_length_of(certificate: x509.Certificate) -> int | None:
+    """Return how many CAs may stand below this one in a row; None is no limit (or no CA)."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints.value.path_length if constraints else None
+
+
+def subject_key_id(certificate: x509.Certificate) -> bytes | None:
+    """Return the subject key id, or None."""
+    identifier = extension(certificate, x509.SubjectKeyIdentifier)
+    return identifier.value.digest if identifier else None
+
+
+def authority_key_id(certificate: x509.Certificate) -> bytes | None:
+    """Return the key id part of the authority key id, or None."""
+    identifier = extension(certificate, x509.AuthorityKeyIdentifier)
+    return identifier.value.key_identifier if identifier else None
