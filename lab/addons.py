@@ -1,0 +1,301 @@
+"""What runs on top of Kubernetes in the lab: cert-manager always, the others by ``--with``.
+
+Each runs as one process under a client certificate that carries the user name and the groups of its
+service account, so that RBAC decides exactly as it would in a pod, with the roles of the program's
+own Helm chart. Admission is real too: the API server calls the webhooks by URL, with
+``failurePolicy: Fail``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.api import Manifest
+from lab.certificates import Pair, Subject, ensure_leaf
+from lab.chart import Chart
+from lab.errors import LabError
+from lab.layout import Layout
+from lab.ports import LOOPBACK
+from lab.processes import ProcessSpec
+from lab.programs import Pki, Ports, Program
+
+NAMESPACE = "cert-manager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addon:
+    """One add-on of a control plane.
+
+    Attributes:
+        name: its process, its tool in ``lab.toolchain`` and its choice for ``--with``.
+        service_account: in ``NAMESPACE``; its identity.
+        ports: purposes of its ports: of its webhook, and of ``/readyz`` in plain HTTP; then others.
+        argv: the command line.
+        grants: RBAC objects, from its chart.
+        webhooks: admission configurations without ``clientConfig``, by path of the webhook's URL.
+        probe: an object whose creation, as a dry run, is answered once the webhook works.
+        probe_path: where it would be created.
+    """
+
+    name: str
+    service_account: str
+    ports: tuple[str, ...]
+    argv: Callable[[Path, Ports, Path, Pair], tuple[str, ...]]
+    grants: Callable[[Path], tuple[Manifest, ...]]
+    webhooks: Sequence[tuple[str, Manifest]]
+    probe: Manifest
+    probe_path: str
+
+    @property
+    def program(self) -> Program:
+        return Program(name=self.name, ports=self.ports, spec=self._process)
+
+    def readiness_url(self, ports: Ports) -> str:
+        """Where it says that its own parts are ready."""
+        return f"http://{LOOPBACK}:{ports[self.ports[1]]}/readyz"
+
+    @property
+    def subject(self) -> Subject:
+        """Its client certificate: the names that a token of its service account would carry."""
+        return Subject(
+            common_name=f"system:serviceaccount:{NAMESPACE}:{self.service_account}",
+            organizations=("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"),
+        )
+
+    def serving(self, layout: Layout) -> Pair:
+        """The serving certificate of its webhook, in a directory of its own."""
+        return Pair.at(layout.secret(f"{self.name}-webhook") / "tls")
+
+    def client(self, layout: Layout) -> Pair:
+        return Pair.at(layout.secret(self.name))
+
+    def kubeconfig(self, layout: Layout) -> Path:
+        return layout.secret(f"{self.name}.kubeconfig")
+
+    def ensure_certificates(self, layout: Layout) -> None:
+        """Make its client and serving certificates where they are missing or near their end."""
+        pki = Pki(layout=layout)
+        ensure_leaf(self.client(layout), self.subject, authority=pki.authority)
+        ensure_leaf(
+            self.serving(layout),
+            Subject(common_name=f"{self.name}-webhook", addresses=(LOOPBACK, "localhost")),
+            authority=pki.webhook_authority,
+        )
+
+    def _process(self, layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
+        serving, kubeconfig = self.serving(layout), self.kubeconfig(layout)
+        return ProcessSpec(
+            name=self.name,
+            argv=self.argv(binary, ports, kubeconfig, serving),
+            reads=(kubeconfig, serving.certificate, serving.key),
+            port=ports[self.ports[0]],
+        )
+
+    def admission(self, layout: Layout, ports: Ports) -> tuple[Manifest, ...]:
+        """Its webhook configurations, called by URL and trusted by ``caBundle``."""
+        bundle = Pki(layout=layout).webhook_authority.certificate.read_bytes()
+        return tuple(
+            {
+                **configuration,
+                "webhooks": [
+                    {
+                        **webhook,
+                        "clientConfig": {
+                            "url": f"https://{LOOPBACK}:{ports[self.ports[0]]}{path}",
+                            "caBundle": base64.b64encode(bundle).decode(),
+                        },
+                    }
+                    for webhook in configuration["webhooks"]
+                ],
+            }
+            for path, configuration in self.webhooks
+        )
+
+
+def _cert_manager_argv(
+    binary: Path, ports: Ports, kubeconfig: Path, serving: Pair
+) -> tuple[str, ...]:
+    return (
+        str(binary),
+        f"--kubeconfig={kubeconfig}",
+        f"--webhook-port={ports['cert-manager']}",
+        f"--webhook-tls-cert-file={serving.certificate}",
+        f"--webhook-tls-private-key-file={serving.key}",
+        f"--health-port={ports['cert-manager-health']}",
+    )
+
+
+def _trust_manager_argv(
+    binary: Path, ports: Ports, kubeconfig: Path, serving: Pair
+) -> tuple[str, ...]:
+    return (
+        str(binary),
+        f"--kubeconfig={kubeconfig}",
+        f"--trust-namespace={NAMESPACE}",
+        f"--webhook-host={LOOPBACK}",
+        f"--webhook-port={ports['trust-manager']}",
+        f"--webhook-certificate-dir={serving.certificate.parent}",
+        f"--metrics-port={ports['trust-manager-metrics']}",
+        f"--readiness-probe-port={ports['trust-manager-readiness']}",
+        "--leader-elect=false",
+    )
+
+
+def _cert_manager_grants(chart: Path) -> tuple[Manifest, ...]:
+    # In the lab controllers and webhook are one process and so one identity: it gets both sets of
+    # roles.
+    names = {
+        "cert-manager.fullname": "cert-manager",
+        "cert-manager.name": "cert-manager",
+        "cert-manager.namespace": NAMESPACE,
+        "cert-manager.serviceAccountName": "cert-manager",
+        "webhook.fullname": "cert-manager-webhook",
+        "webhook.name": "webhook",
+        "webhook.serviceAccountName": "cert-manager",
+        "labels": "",
+    }
+    return _grants(chart, names, ("rbac.yaml", "webhook-rbac.yaml"))
+
+
+def _trust_manager_grants(chart: Path) -> tuple[Manifest, ...]:
+    names = {
+        "trust-manager.name": "trust-manager",
+        "trust-manager.namespace": NAMESPACE,
+        "trust-manager.labels": "",
+    }
+    templates = ("clusterrole.yaml", "clusterrolebinding.yaml", "role.yaml", "rolebinding.yaml")
+    return _grants(chart, names, templates)
+
+
+def _grants(
+    chart: Path, names: Mapping[str, str], templates: Sequence[str]
+) -> tuple[Manifest, ...]:
+    # The rights to elect a leader (in kube-system) are left out: the lab's processes elect none.
+    return tuple(
+        manifest
+        for manifest in Chart(directory=chart, names=names).render(*templates)
+        if not manifest["metadata"]["name"].endswith(":leaderelection")
+    )
+
+
+def _webhook(kind: str, name: str, webhook: str, rule: Mapping[str, Any]) -> Manifest:
+    """An admission configuration with one webhook, as both charts set theirs."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "webhooks": [
+            {
+                "name": webhook,
+                "rules": [rule],
+                "admissionReviewVersions": ["v1"],
+                "matchPolicy": "Equivalent",
+                "timeoutSeconds": 30,
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+            }
+        ],
+    }
+
+
+_PROBE_NAME = "lab-readiness-probe"
+
+CERT_MANAGER = Addon(
+    name="cert-manager",
+    service_account="cert-manager",
+    ports=("cert-manager", "cert-manager-health"),
+    argv=_cert_manager_argv,
+    grants=_cert_manager_grants,
+    webhooks=(
+        (
+            "/validate",
+            _webhook(
+                "ValidatingWebhookConfiguration",
+                "cert-manager-webhook",
+                "webhook.cert-manager.io",
+                {
+                    "apiGroups": ["cert-manager.io", "acme.cert-manager.io"],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": ["*/*"],
+                },
+            ),
+        ),
+        (
+            "/mutate",
+            _webhook(
+                "MutatingWebhookConfiguration",
+                "cert-manager-webhook",
+                "webhook.cert-manager.io",
+                {
+                    "apiGroups": ["cert-manager.io"],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["certificaterequests"],
+                },
+            ),
+        ),
+    ),
+    probe={
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Issuer",
+        "metadata": {"name": _PROBE_NAME, "namespace": NAMESPACE},
+        "spec": {"selfSigned": {}},
+    },
+    probe_path=f"/apis/cert-manager.io/v1/namespaces/{NAMESPACE}/issuers",
+)
+
+TRUST_MANAGER = Addon(
+    name="trust-manager",
+    service_account="trust-manager",
+    ports=("trust-manager", "trust-manager-readiness", "trust-manager-metrics"),
+    argv=_trust_manager_argv,
+    grants=_trust_manager_grants,
+    webhooks=(
+        (
+            "/validate-trust-cert-manager-io-v1alpha1-bundle",
+            _webhook(
+                "ValidatingWebhookConfiguration",
+                "trust-manager",
+                "trust.cert-manager.io",
+                {
+                    "apiGroups": ["trust.cert-manager.io"],
+                    "apiVersions": ["v1alpha1"],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": ["bundles"],
+                },
+            ),
+        ),
+    ),
+    probe={
+        "apiVersion": "trust.cert-manager.io/v1alpha1",
+        "kind": "Bundle",
+        "metadata": {"name": _PROBE_NAME},
+        "spec": {
+            "sources": [{"configMap": {"name": "any-source", "key": "ca.crt"}}],
+            "target": {"configMap": {"key": "ca.crt"}},
+        },
+    },
+    probe_path="/apis/trust.cert-manager.io/v1alpha1/bundles",
+)
+
+# Choices of `--with`; cert-manager needs no asking.
+OPTIONAL: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER,)}
+
+
+def selected(names: Iterable[str]) -> tuple[Addon, ...]:
+    """cert-manager and the optional add-ons ``names``, in order of starting, each once.
+
+    Raises:
+        LabError: there is no such add-on.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    for name in wanted:
+        if name not in OPTIONAL:
+            known = ", ".join(OPTIONAL)
+            raise LabError(f"there is no add-on {name!r} in the lab: there is {known}")
+    return (CERT_MANAGER, *(OPTIONAL[name] for name in wanted))

@@ -1,0 +1,59 @@
+"""Real control planes for tests: started once a session, removed however the session ends."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.control_plane import ControlPlane, up_all
+from lab.guard import Guard
+
+
+class Lab:
+    """The control planes of one test session; asked for by name, started at the first request."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def up(self, *names: str, with_: Iterable[str] = ()) -> tuple[ControlPlane, ...]:
+        """The control planes ``names`` (which are their contexts too), ready, with these add-ons.
+
+        Those that run already cost about a second; several start side by side.
+        """
+        addons = tuple(with_)
+        planes = tuple(ControlPlane(self.root, name, with_=addons) for name in names)
+        up_all(planes)
+        return planes
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A place for control planes, which is empty again after the session, killed or not."""
+    # Not below pytest's own directory, which keeps the last three sessions, keys included.
+    root = Path(tempfile.mkdtemp(prefix="mtls-pki-lab-"))
+    guard = Guard(root)
+    yield Lab(root)
+    guard.release()
+
+
+@pytest.fixture(scope="session")
+def control_plane(lab: Lab) -> ControlPlane:
+    """One control plane, ``dev``, with cert-manager."""
+    (plane,) = lab.up("dev")
+    return plane
+
+
+@pytest.fixture(scope="session")
+def control_planes(lab: Lab) -> tuple[ControlPlane, ...]:
+    """Two independent control planes, ``dev`` and ``dev-2``, each with cert-manager."""
+    return lab.up("dev", "dev-2")
+
+
+@pytest.fixture(scope="session")
+def trust_manager_plane(lab: Lab) -> ControlPlane:
+    """The control plane ``dev`` with trust-manager too."""
+    (plane,) = lab.up("dev", with_=("trust-manager",))
+    return plane
