@@ -1,0 +1,159 @@
+"""The rules of a rotation, and what a broken one looks like: a ``Refusal``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A rule: a stable ``identifier`` for machines, one ``sentence`` for people, and its source.
+
+    ``by_evidence`` says whether live evidence can lift the refusal; the other rules are about the
+    shape of the change and no waiting helps.
+    """
+
+    identifier: str
+    sentence: str
+    source: str
+    by_evidence: bool = False
+
+
+ONE_ISSUING = Rule(
+    identifier="one-issuing-anchor",
+    sentence="Exactly one anchor is issuing.",
+    source="design.md, The configuration is the interface",
+)
+LAST_ANCHOR = Rule(
+    identifier="last-anchor",
+    sentence="The last trusted anchor of a domain is never removed: a bundle is never empty.",
+    source="design.md, Guards; reference/rotation.md I8",
+)
+SAME_NAME_OTHER_KEY = Rule(
+    identifier="generation-keeps-its-key",
+    sentence="A generation keeps its key for ever: to rotate, add a new generation; "
+    "to renew, keep the key and change the dates.",
+    source="reference/rotation.md I4, I9; Strimzi RENEW_CERT and REPLACE_KEY",
+)
+ONE_NAME_PER_KEY = Rule(
+    identifier="one-generation-per-key",
+    sentence="A key belongs to one generation, and a generation is never renamed.",
+    source="reference/rotation.md I4, I9",
+)
+SKIPPED_STEP = Rule(
+    identifier="skipped-step",
+    sentence="An anchor moves along incoming, issuing, outgoing, removed, or one step back; "
+    "a step is never skipped.",
+    source="design.md, Guards; reference/rotation.md I2",
+)
+ADDED_AND_ISSUING = Rule(
+    identifier="added-and-issuing",
+    sentence="An anchor is never added and starts to issue in one update: "
+    "verifiers must learn it first.",
+    source="design.md, Guards; reference/rotation.md I1; istio/istio#47424",
+)
+ONE_STEP = Rule(
+    identifier="one-step-per-update",
+    sentence="One update makes one step of one rotation.",
+    source="design.md, Guards; reference/rotation.md I2",
+)
+ONE_ROTATION = Rule(
+    identifier="one-rotation",
+    sentence="One rotation at a time: finish or abandon it before the next one starts.",
+    source="design.md, Guards; reference/rotation.md I2",
+)
+STAYS_COMPROMISED = Rule(
+    identifier="stays-compromised",
+    sentence="An anchor that was declared compromised is never trusted again.",
+    source="design.md, Guards; SPIRE taint and revoke",
+)
+ACKNOWLEDGED = Rule(
+    identifier="compromise-acknowledged",
+    sentence="Distrusting an anchor now names its exact fingerprint and says acceptOutage: true.",
+    source="design.md, Guards",
+)
+CANARY_ANCHOR = Rule(
+    identifier="canary-anchor",
+    sentence="A service may name only a trusted anchor of the stage.",
+    source="design.md, The configuration is the interface",
+)
+VALID_ISSUER = Rule(
+    identifier="valid-issuing-anchor",
+    sentence="An anchor that is expired or not yet valid never starts to issue.",
+    source="design.md, Guards",
+)
+HELD_EVERYWHERE = Rule(
+    identifier="bundles-hold-anchor",
+    sentence="An anchor starts to issue only when every trust bundle of the domain, in every "
+    "cluster and namespace, holds it and has held it for the hold-down.",
+    source="design.md, Guards; reference/rotation.md I1, I6",
+    by_evidence=True,
+)
+NO_LIVE_LEAF = Rule(
+    identifier="no-leaf-chains-to-anchor",
+    sentence="An anchor leaves the bundle only when no live leaf in any cluster needs it, declared "
+    "by this stack or not, and the leaves that moved have been in place for the hold-down.",
+    source="design.md, Guards; reference/rotation.md I1, I5",
+    by_evidence=True,
+)
+EVIDENCE_COMPLETE = Rule(
+    identifier="evidence-complete",
+    sentence="A change of trust is applied only when every cluster of the stack could be read.",
+    source="design.md, Guards (fail closed)",
+    by_evidence=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laggard:
+    """A bundle, leaf or cluster that keeps the next step from being safe.
+
+    ``namespace`` is empty for what has none. ``since`` is when the server recorded the state.
+    ``clears_at`` is the earliest time at which it can stop being a laggard, None when that cannot
+    be computed.
+    """
+
+    cluster: str
+    namespace: str
+    kind: str
+    name: str
+    detail: str
+    since: datetime | None = None
+    clears_at: datetime | None = None
+
+    @property
+    def place(self) -> str:
+        """``cluster/namespace Kind name``."""
+        where = f"{self.cluster}/{self.namespace}" if self.namespace else self.cluster
+        return " ".join(part for part in (where, self.kind, self.name) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a change is refused.
+
+    ``seen`` is one sentence per fact. ``earliest`` is the earliest time at which the change can
+    succeed, a lower bound; None when no time can be computed or waiting does not help.
+    ``generation`` and ``fingerprint`` name the anchor, where the rule is about one.
+    """
+
+    rule: Rule
+    seen: tuple[str, ...]
+    remedy: str
+    generation: str | None = None
+    fingerprint: str | None = None
+    laggards: tuple[Laggard, ...] = ()
+    earliest: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something that the change does not fail on, but that a person must hear.
+
+    ``identifier`` is stable for machines. ``laggards`` lists who is concerned.
+    """
+
+    identifier: str
+    message: str
+    laggards: tuple[Laggard, ...] = ()

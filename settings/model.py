@@ -1,0 +1,220 @@
+"""The shape of the configuration: one class a section, defaults and their reasons.
+
+What relates two sections to each other is in :mod:`settings.rules`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+
+from rotation.roles import Role
+from settings.types import (
+    CertificateFile,
+    CommonName,
+    ConfigMapKey,
+    DnsLabel,
+    DnsName,
+    Domain,
+    Duration,
+    Endpoint,
+    Generation,
+    Instant,
+    IpAddress,
+    KeyAlgorithm,
+    Uri,
+)
+
+
+class Section(BaseModel):
+    """A mapping of the configuration: camelCase keys, none unknown, never changed after reading."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+
+class ClusterSettings(Section):
+    """How to reach one cluster: a kubeconfig file, a context in it, or both."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    cluster_domain: Domain = "cluster.local"
+
+
+class IssuingCaFiles(Section):
+    """An issuing CA made elsewhere: its certificate file and, as a Pulumi secret, its key."""
+
+    generation: Generation = "i1"
+    certificate: CertificateFile
+    private_key: SecretStr
+
+
+class AnchorSettings(Section):
+    """One generation of the trust anchor, generated here or (``certificate``) brought."""
+
+    role: Role
+    common_name: CommonName | None = None
+    valid_from: Instant | None = None
+    valid_for: Duration | None = None
+    # As `step certificate create --profile root-ca`: one CA below the root.
+    path_length: int = Field(default=1, ge=0, le=10)
+    key_algorithm: KeyAlgorithm = "P-256"
+    certificate: CertificateFile | None = None
+    issuing_ca: IssuingCaFiles | None = None
+    # Only with role compromised: which key is distrusted, and that connections will break.
+    fingerprint: str | None = None
+    accept_outage: bool = False
+
+    @property
+    def brought(self) -> bool:
+        """Whether the root was made elsewhere, so that its key never comes here."""
+        return self.certificate is not None
+
+    @property
+    def can_issue(self) -> bool:
+        """Whether an issuer can stand below it here: by its own key or a brought issuing CA."""
+        return not self.brought or self.issuing_ca is not None
+
+    @property
+    def not_after(self) -> datetime | None:
+        """The end that the configuration gives a generated root; a brought one has its own."""
+        if self.valid_from is None or self.valid_for is None:
+            return None
+        return self.valid_from + self.valid_for
+
+
+class IntermediateSettings(Section):
+    """The issuing CA below each generated root."""
+
+    generation: Generation = "i1"
+    # None: from the start of its root, so that one setting serves every generation.
+    valid_from: Instant | None = None
+    valid_for: Duration = timedelta(hours=8760)
+    path_length: int = Field(default=0, ge=0, le=9)
+    key_algorithm: KeyAlgorithm = "P-256"
+    permitted_dns_domains: tuple[Domain, ...] = ()
+
+
+class LeafSettings(Section):
+    """What every service certificate has unless the service says otherwise."""
+
+    duration: Duration = timedelta(hours=24)
+    renew_before: Duration = timedelta(hours=8)
+
+
+class IssuingSettings(Section):
+    """Who signs leaves, and under which names."""
+
+    backend: Literal["ca"] = "ca"
+    intermediate: IntermediateSettings | None = None
+    direct: bool = False
+    kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
+    # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
+    name: DnsLabel = "mtls-ca"
+    secret_name: DnsLabel | None = None
+    # An issuer named exactly `name` for Certificates that teams declare themselves.
+    stable: bool = False
+    # cert-manager reads the Secrets of ClusterIssuers from its own namespace only.
+    cluster_resource_namespace: DnsLabel = "cert-manager"
+    leaf: LeafSettings = LeafSettings()
+    ready_timeout: Duration = timedelta(minutes=5)
+
+    @property
+    def issuing_ca(self) -> IntermediateSettings | None:
+        """The intermediate to make below a generated root; None where leaves hang on the root."""
+        return None if self.direct else self.intermediate or IntermediateSettings()
+
+    @property
+    def secret_base_name(self) -> str:
+        """The CA Secret's name before its generation."""
+        return self.secret_name or self.name
+
+
+class TrustSettings(Section):
+    """Where the trust bundle goes, and how long it must have been there before anything issues."""
+
+    name: DnsLabel = "mesh-trust"
+    key: ConfigMapKey = "ca.crt"
+    namespaces: tuple[DnsLabel, ...] = Field(min_length=1)
+    create_namespaces: bool = False
+    via: Literal["configmap", "trust-manager"] = "configmap"
+    # Above kubelet's sync period (60 s) and its cache: when a mounted ConfigMap follows the object.
+    hold_down: Duration = timedelta(minutes=2)
+    # HOST:PORT of servers whose served chain counts as evidence beside the Secrets'.
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class ServiceSettings(Section):
+    """One workload identity: becomes one cert-manager Certificate in each of its clusters."""
+
+    namespace: DnsLabel
+    name: DnsLabel | None = None
+    clusters: tuple[str, ...] | None = None
+    anchor: Generation | None = None
+    service_account: DnsLabel | None = None
+    secret_name: DnsLabel | None = None
+    common_name: CommonName | None = None
+    dns_names: tuple[DnsName, ...] | None = None
+    ip_addresses: tuple[IpAddress, ...] = ()
+    uris: tuple[Uri, ...] = ()
+    usages: tuple[Literal["server auth", "client auth"], ...] = Field(
+        default=("server auth", "client auth"), min_length=1
+    )
+    key_algorithm: KeyAlgorithm = "P-256"
+    rotation_policy: Literal["Always", "Never"] = "Always"
+    duration: Duration | None = None
+    renew_before: Duration | None = None
+
+
+class ChartSettings(Section):
+    """A Helm chart: pinned version, and where it comes from unless it is the upstream registry."""
+
+    version: str
+    chart: str
+    values: dict[str, object] = Field(default_factory=dict)
+
+
+class CertManagerSettings(Section):
+    """Whether this program installs cert-manager (and trust-manager, where ``trust.via`` asks)."""
+
+    install: bool = False
+    namespace: DnsLabel = "cert-manager"
+    cert_manager: ChartSettings = ChartSettings(
+        version="v1.21.1", chart="oci://quay.io/jetstack/charts/cert-manager"
+    )
+    trust_manager: ChartSettings = ChartSettings(
+        version="v0.24.0", chart="oci://quay.io/jetstack/charts/trust-manager"
+    )
+
+
+class Settings(Section):
+    """The whole configuration of one stack."""
+
+    trust_domain: Domain
+    clusters: dict[DnsLabel, ClusterSettings] = Field(min_length=1)
+    anchors: dict[Generation, AnchorSettings] = Field(min_length=1)
+    issuing: IssuingSettings = IssuingSettings()
+    trust: TrustSettings
+    services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
+    cert_manager: CertManagerSettings = CertManagerSettings()
+
+    @property
+    def issuing_generation(self) -> str:
+        """The generation that signs leaves; the rules make sure that there is exactly one."""
+        return next(name for name, anchor in self.anchors.items() if anchor.role is Role.ISSUING)
+
+    def generation_of(self, service: ServiceSettings) -> str:
+        """The generation that signs for ``service``: its own (a canary) or the issuing one."""
+        return service.anchor or self.issuing_generation
+
+    def clusters_of(self, service: ServiceSettings) -> tuple[str, ...]:
+        """The clusters in which ``service`` has a Certificate."""
+        return service.clusters or tuple(self.clusters)

@@ -1,0 +1,84 @@
+"""Names that follow from the settings: of issuers, Secrets, subjects and identities."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rotation.roles import Role
+from settings.model import AnchorSettings, IntermediateSettings, ServiceSettings, Settings
+
+STAGE_KEY = "stage.json"
+"""Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
+
+
+def issuing_generations(settings: Settings) -> tuple[str, ...]:
+    """Return the generations that have issuers: those that issue, did, or serve a canary."""
+    canaries = {service.anchor for service in settings.services.values()}
+    return tuple(
+        name
+        for name, anchor in settings.anchors.items()
+        if anchor.can_issue
+        and anchor.role.trusted
+        and (name in canaries or anchor.role is not Role.INCOMING)
+    )
+
+
+def issuing_ca_generation(settings: Settings, generation: str) -> str | None:
+    """Return the generation of the issuing CA below an anchor; None where the root signs leaves."""
+    anchor = settings.anchors[generation]
+    if anchor.issuing_ca is not None:
+        return anchor.issuing_ca.generation
+    intermediate = settings.issuing.issuing_ca
+    return intermediate.generation if intermediate and not anchor.brought else None
+
+
+def _with_generations(base: str, settings: Settings, generation: str) -> str:
+    parts = (base, generation, issuing_ca_generation(settings, generation))
+    return "-".join(part for part in parts if part)
+
+
+def issuer_name(settings: Settings, generation: str) -> str:
+    """Return the issuer of one generation: ``<name>-g2-i1``; a new name makes leaves reissue."""
+    return _with_generations(settings.issuing.name, settings, generation)
+
+
+def secret_name(settings: Settings, generation: str) -> str:
+    """Return the CA Secret of one generation."""
+    return _with_generations(settings.issuing.secret_base_name, settings, generation)
+
+
+def stage_object_name(settings: Settings) -> str:
+    """Return the name of the gate's ConfigMap, in the issuers' cluster resource namespace."""
+    return f"{settings.trust.name}-stage"
+
+
+def issuing_ca_common_name(
+    settings: Settings, generation: str, intermediate: IntermediateSettings
+) -> str:
+    """Return the subject of an issuing CA, unique for each generation of anchor and issuing CA."""
+    return f"issuing-{generation}-{intermediate.generation}.{settings.trust_domain}"
+
+
+def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:
+    """Return when an issuing CA starts: as configured, but never before its root does."""
+    if anchor.valid_from is None:
+        raise ValueError("a brought anchor has no dates in the configuration")
+    return max(anchor.valid_from, intermediate.valid_from or anchor.valid_from)
+
+
+def service_dns_names(name: str, service: ServiceSettings, cluster_domain: str) -> tuple[str, ...]:
+    """Return the DNS names of a service: those it lists, else its namespaced names.
+
+    The bare service name is left out: it is the same in every namespace, and verifiers that map a
+    name to a user would take one team's service for another's.
+    """
+    if service.dns_names is not None:
+        return service.dns_names
+    base = f"{service.name or name}.{service.namespace}"
+    return (f"{base}.svc.{cluster_domain}", f"{base}.svc", base)
+
+
+def spiffe_id(name: str, service: ServiceSettings, trust_domain: str) -> str:
+    """Return the SPIFFE ID of a service's ServiceAccount (SPIFFE-ID 2, Istio's path layout)."""
+    account = service.service_account or service.name or name
+    return f"spiffe://{trust_domain}/ns/{service.namespace}/sa/{account}"

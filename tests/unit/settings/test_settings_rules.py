@@ -1,0 +1,431 @@
+"""Every rule that relates settings to each other: what breaks it, and what is just right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from settings import rules
+from settings.errors import Mistake
+from tests.unit.pki import material
+from tests.unit.settings.configuration import G2, REMOVED, load, told
+
+Changes = dict[str, Any]
+
+MISSING = (
+    "missing; a generated anchor states its subject and dates (or bring one with "
+    "`certificate: trust/file.pem`)"
+)
+LEAVE_OUT = "leave it out: the certificate that was brought fixes it"
+BROUGHT = {"role": "incoming", "certificate": "g2.pem"}
+KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
+TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
+PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
+
+# rule -> (changes to the small configuration, exactly what is told of them)
+BROKEN: list[tuple[str, Changes, list[str]]] = [
+    (
+        "_clusters_can_be_reached",
+        {"clusters.away": {}},
+        ["clusters.away: write `kubeconfig: PATH`, `context: NAME`, or both"],
+    ),
+    (
+        "_exactly_one_issuing",
+        {"anchors.g1.role": "outgoing"},
+        ["anchors: 0 anchors have role issuing (none); give it to exactly one"],
+    ),
+    (
+        "_exactly_one_issuing",
+        {"anchors.g2": G2 | {"role": "issuing"}},
+        ["anchors: 2 anchors have role issuing (g1, g2); give it to exactly one"],
+    ),
+    (
+        "_generated_or_brought",
+        {"anchors.g2": {"role": "incoming"}},
+        [f"anchors.g2.{field}: {MISSING}" for field in ("commonName", "validFrom", "validFor")],
+    ),
+    (
+        "_generated_or_brought",
+        {"anchors.g1.validFor": None},
+        [f"anchors.g1.validFor: {MISSING}"],
+    ),
+    (
+        "_generated_or_brought",
+        {"anchors.g2": G2 | {"certificate": "g2.pem", "pathLength": 1, "keyAlgorithm": "P-256"}},
+        [
+            f"anchors.g2.{field}: {LEAVE_OUT}"
+            for field in ("commonName", "validFrom", "validFor", "pathLength", "keyAlgorithm")
+        ],
+    ),
+    (
+        "_generated_or_brought",
+        {"anchors.g2": G2 | {"issuingCa": KEYS}},
+        [
+            "anchors.g2.issuingCa: only for an anchor with `certificate`; this one's issuing CA is "
+            "made from issuing.intermediate"
+        ],
+    ),
+    (
+        "_brought_files_are_sound",
+        {"anchors.g2": BROUGHT | {"certificate": "two.pem"}},
+        [
+            "anchors.g2.certificate: two.pem: the trust anchor: holds 2 certificates; give exactly "
+            "one"
+        ],
+    ),
+    (
+        "_brought_files_are_sound",
+        {"anchors.g2": BROUGHT | {"certificate": "key.pem"}},
+        [
+            "anchors.g2.certificate: key.pem: the trust anchor: block 1 is a private key; remove "
+            "it here and treat it as exposed, only certificates belong"
+        ],
+    ),
+    (
+        "_brought_files_are_sound",
+        {"anchors.g2": BROUGHT | {"issuingCa": KEYS | {"privateKey": material.key_pem("else")}}},
+        [
+            "anchors.g2.issuingCa: i2.pem: the private key does not belong to the issuing CA's "
+            "certificate; give the key that its signing request was made with"
+        ],
+    ),
+    (
+        "_issuing_anchor_has_an_issuing_ca",
+        {"anchors.g1.role": "outgoing", "anchors.g2": BROUGHT | {"role": "issuing"}},
+        [
+            "anchors.g2.issuingCa: missing; an anchor made elsewhere issues through an issuing CA "
+            "made elsewhere: give its certificate and privateKey (as a secret)"
+        ],
+    ),
+    (
+        "_names_are_unique",
+        {"anchors.g2": G2 | {"commonName": "root.example.org"}},
+        [
+            f"anchors.{generation}.commonName: 'root.example.org' is used by more than one "
+            "generation; verifiers that look up issuers by name would confuse them: give each "
+            "its own"
+            for generation in ("g1", "g2")
+        ],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"issuing.direct": True, "issuing.intermediate": {}},
+        ["issuing.direct: true contradicts issuing.intermediate; leave one of the two out"],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"issuing.intermediate": {"validFor": "87601h"}},
+        [
+            "issuing.intermediate.validFor: 87601h0m0s outlives anchor g1, which ends "
+            "2036-10-29T00:00:00Z; write at most 87600h0m0s"
+        ],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {
+            "issuing.intermediate": {"validFrom": "2036-10-28T00:00:00Z", "validFor": "25h"},
+            "issuing.leaf": {"duration": "2h", "renewBefore": "1h"},
+        },
+        [
+            "issuing.intermediate.validFor: 25h0m0s outlives anchor g1, which ends "
+            "2036-10-29T00:00:00Z; write at most 24h0m0s"
+        ],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"issuing.intermediate": {"validFrom": "2040-01-01T00:00:00Z"}},
+        [
+            "issuing.intermediate.validFor: 8760h0m0s outlives anchor g1, which ends "
+            "2036-10-29T00:00:00Z; anchor g1 ends before it starts"
+        ],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"trustDomain": "d" * 51},
+        [
+            f"trustDomain: '{'d' * 51}' makes the issuing CA's common name "
+            f"'issuing-g1-i1.{'d' * 51}' longer than 64 characters (RFC 5280 A.1); write a shorter "
+            "one"
+        ],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"issuing.intermediate": {"pathLength": 1}},
+        ["anchors.g1.pathLength: 1 leaves no room for an issuing CA of path length 1; write 2"],
+    ),
+    (
+        "_issuing_ca_fits_its_root",
+        {"anchors.g1.pathLength": 0},
+        ["anchors.g1.pathLength: 0 leaves no room for an issuing CA of path length 0; write 1"],
+    ),
+    (
+        "_leaf_times_are_cert_managers",
+        {"issuing.leaf": {"duration": "59m", "renewBefore": "20m"}},
+        ["issuing.leaf.duration: 59m0s is below cert-manager's minimum; write 1h"],
+    ),
+    (
+        "_leaf_times_are_cert_managers",
+        {"services.web.renewBefore": "4m59s"},
+        ["services.web.renewBefore: 4m59s is below cert-manager's minimum; write 5m"],
+    ),
+    (
+        "_leaf_times_are_cert_managers",
+        {"issuing.leaf.renewBefore": "24h"},
+        [
+            "issuing.leaf.renewBefore: 24h0m0s is not shorter than the duration 24h0m0s; write "
+            "8h0m0s"
+        ],
+    ),
+    (
+        "_leaf_times_are_cert_managers",
+        {"services.web.duration": "6h"},
+        ["services.web.renewBefore: 8h0m0s is not shorter than the duration 6h0m0s; write 2h0m0s"],
+    ),
+    (
+        "_leaves_fit_their_issuing_ca",
+        {"issuing.leaf.duration": "1461h"},
+        [
+            "issuing.leaf.duration: 1461h0m0s is more than a sixth of the issuing CA's lifetime; "
+            "write at most 1460h0m0s"
+        ],
+    ),
+    (
+        "_leaves_fit_their_issuing_ca",
+        {"issuing.direct": True, "anchors.g1.validFor": "240h", "services.web.duration": "41h"},
+        [
+            "services.web.duration: 41h0m0s is more than a sixth of the issuing CA's lifetime; "
+            "write at most 40h0m0s"
+        ],
+    ),
+    (
+        "_services_name_what_exists",
+        {"services.web.namespace": "other"},
+        ["services.web.namespace: 'other' gets no trust bundle; add it to trust.namespaces"],
+    ),
+    (
+        "_services_name_what_exists",
+        {"clusters": TWO_CLUSTERS, "services.web.clusters": ["eu", "dev"]},
+        ["services.web.clusters: 'dev' is no cluster of this stack; write one of: eu, us"],
+    ),
+    (
+        "_services_name_what_exists",
+        {"services.web.anchor": "g3", "anchors.g2": G2},
+        ["services.web.anchor: 'g3' is no anchor of this stack; write one of: g1, g2"],
+    ),
+    (
+        "_services_name_what_exists",
+        {"services.web.anchor": "g2", "anchors.g2": G2 | {"role": "compromised"}},
+        ["services.web.anchor: 'g2' is compromised; leave the key out"],
+    ),
+    (
+        "_services_name_what_exists",
+        {"services.web.anchor": "g2", "anchors.g2": BROUGHT},
+        ["services.web.anchor: 'g2' has no issuing CA here; give anchors.g2.issuingCa"],
+    ),
+    (
+        "_services_have_their_own_objects",
+        {"services.api": {"namespace": "app", "name": "web", "secretName": "api"}},
+        ["services.api.name: app/web is already that of services.web; write another"],
+    ),
+    (
+        "_services_have_their_own_objects",
+        {"services.api": {"namespace": "app", "secretName": "web-tls"}},
+        ["services.api.secretName: app/web-tls is already that of services.web; write another"],
+    ),
+    (
+        "_names_are_permitted",
+        {"issuing.intermediate": PERMITTED},
+        [
+            "services.web.dnsNames: web.app, web.app.svc: outside "
+            "issuing.intermediate.permittedDnsDomains (svc.cluster.local); list names inside, or "
+            "permit the domain"
+        ],
+    ),
+    (
+        "_names_are_permitted",
+        {"issuing.intermediate": PERMITTED, "services.web.dnsNames": ["xsvc.cluster.local"]},
+        [
+            "services.web.dnsNames: xsvc.cluster.local: outside "
+            "issuing.intermediate.permittedDnsDomains (svc.cluster.local); list names inside, or "
+            "permit the domain"
+        ],
+    ),
+    (
+        "_usages_and_lists_are_sets",
+        {"trust.namespaces": ["app", "app"]},
+        ["trust.namespaces: app twice; write it once"],
+    ),
+    (
+        "_usages_and_lists_are_sets",
+        {
+            "services.web": {
+                "namespace": "app",
+                "dnsNames": ["a.b", "c.d", "a.b"],
+                "clusters": ["dev", "dev"],
+                "usages": ["client auth", "client auth"],
+            }
+        },
+        [
+            "services.web.dnsNames: a.b twice; write it once",
+            "services.web.clusters: dev twice; write it once",
+            "services.web.usages: client auth twice; write it once",
+        ],
+    ),
+    (
+        "_acknowledgement_belongs_to_a_compromise",
+        {"anchors.g2": G2 | {"fingerprint": "ab", "acceptOutage": True}},
+        [
+            f"anchors.g2.{field}: only with role compromised; leave it out"
+            for field in ("fingerprint", "acceptOutage")
+        ],
+    ),
+]
+
+# rule -> what stands on the right side of its line
+KEPT: list[tuple[str, Changes]] = [
+    ("_clusters_can_be_reached", {"clusters": TWO_CLUSTERS}),
+    ("_clusters_can_be_reached", {"clusters.dev": {"kubeconfig": "x", "context": "y"}}),
+    (
+        "_exactly_one_issuing",
+        {"anchors.g1.role": "outgoing", "anchors.g2": G2 | {"role": "issuing"}},
+    ),
+    ("_generated_or_brought", {"anchors.g1.pathLength": 3, "anchors.g1.keyAlgorithm": "P-384"}),
+    ("_generated_or_brought", {"anchors.g2": BROUGHT}),
+    ("_brought_files_are_sound", {"anchors.g2": BROUGHT | {"issuingCa": KEYS}}),
+    (
+        "_issuing_anchor_has_an_issuing_ca",
+        {
+            "anchors.g1.role": "outgoing",
+            "anchors.g2": BROUGHT | {"role": "issuing", "issuingCa": KEYS},
+        },
+    ),
+    ("_names_are_unique", {"anchors.g2": G2, "anchors.g3": BROUGHT}),
+    ("_issuing_ca_fits_its_root", {"issuing.intermediate": {"validFor": "87600h"}}),
+    ("_issuing_ca_fits_its_root", {"trustDomain": "d" * 50}),
+    ("_issuing_ca_fits_its_root", {"trustDomain": "d" * 60, "issuing.direct": True}),
+    (
+        "_issuing_ca_fits_its_root",
+        {"anchors.g1.pathLength": 2, "issuing.intermediate": {"pathLength": 1}},
+    ),
+    ("_issuing_ca_fits_its_root", {"anchors.g1.pathLength": 0, "issuing.direct": True}),
+    ("_issuing_ca_fits_its_root", {"issuing": {"direct": False, "intermediate": {}}}),
+    (
+        "_leaf_times_are_cert_managers",
+        {"issuing.leaf": {"duration": "1h", "renewBefore": "5m"}},
+    ),
+    (
+        "_leaf_times_are_cert_managers",
+        {"services.web.duration": "6h", "services.web.renewBefore": "5h59m59s"},
+    ),
+    ("_leaves_fit_their_issuing_ca", {"issuing.leaf.duration": "1460h"}),
+    (
+        "_services_name_what_exists",
+        {"services.web.anchor": "g2", "anchors.g2": G2, "services.web.clusters": ["dev"]},
+    ),
+    (
+        "_services_name_what_exists",
+        {"services.web.anchor": "g2", "anchors.g2": BROUGHT | {"issuingCa": KEYS}},
+    ),
+    ("_services_have_their_own_objects", {"services.api": {"namespace": "app"}}),
+    (
+        "_services_have_their_own_objects",
+        {"trust.namespaces": ["app", "b"], "services.api": {"namespace": "b", "name": "web"}},
+    ),
+    (
+        "_services_have_their_own_objects",
+        {
+            "clusters": TWO_CLUSTERS,
+            "services": {
+                "web-eu": {"namespace": "app", "name": "web", "clusters": ["eu"]},
+                "web-us": {"namespace": "app", "name": "web", "clusters": ["us"]},
+            },
+        },
+    ),
+    (
+        "_names_are_permitted",
+        {
+            "issuing.intermediate": PERMITTED,
+            "services.web.dnsNames": ["web.app.svc.cluster.local", "svc.cluster.local"],
+        },
+    ),
+    ("_names_are_permitted", {"issuing.intermediate": PERMITTED, "services.web.dnsNames": []}),
+    (
+        "_usages_and_lists_are_sets",
+        {"trust.namespaces": ["app", "b"], "services.web.usages": ["client auth", "server auth"]},
+    ),
+    (
+        "_acknowledgement_belongs_to_a_compromise",
+        {
+            "anchors.g2": G2
+            | {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}
+        },
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A brought root, its issuing CA, and files that are neither."""
+    root = material.root("g2")
+    for name, pem in {
+        "g2.pem": root,
+        "i2.pem": material.issuing("i2", root_pem=root, root_key=material.key_pem("g2")),
+        "two.pem": root + material.root("g3"),
+        "key.pem": material.key_pem("g2"),
+    }.items():
+        (tmp_path / name).write_text(pem)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("rule", "changes", "lines"), BROKEN)
+def test_a_broken_rule_is_told(rule: str, changes: Changes, lines: list[str]) -> None:
+    assert told(changes, secret=["anchors"]) == lines
+
+
+@pytest.mark.parametrize(("rule", "changes", "lines"), BROKEN)
+def test_it_is_this_rule_that_tells(
+    rule: str, changes: Changes, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = tuple(function for function in rules.RULES if function.__name__ != rule)
+    assert len(without) == len(rules.RULES) - 1
+    monkeypatch.setattr(rules, "RULES", without)
+    assert told(changes, secret=["anchors"]) == []
+
+
+@pytest.mark.parametrize(("rule", "changes"), KEPT)
+def test_what_is_right_is_let_through(rule: str, changes: Changes) -> None:
+    assert told(changes, secret=["anchors"]) == []
+
+
+def test_every_rule_has_cases_on_both_sides() -> None:
+    names = {rule.__name__ for rule in rules.RULES}
+    assert {rule for rule, *_ in BROKEN} == names
+    assert {rule for rule, _ in KEPT} == names
+
+
+def test_rules_tell_settings_that_hold_nothing_wrong() -> None:
+    assert rules.mistakes_of(load()) == ()
+
+
+def test_breaches_of_several_rules_come_together() -> None:
+    lines = told(
+        {
+            "clusters.dev": {},
+            "anchors.g1.validFor": REMOVED,
+            "services.web.namespace": "other",
+            "services.web.duration": "30m",
+        }
+    )
+    assert [line.partition(":")[0] for line in lines] == [
+        "clusters.dev",
+        "anchors.g1.validFor",
+        "services.web.duration",
+        "services.web.renewBefore",
+        "services.web.namespace",
+    ]
+
+
+def test_a_mistake_reads_as_path_and_message() -> None:
+    assert str(Mistake(path="trust.name", message="no")) == "trust.name: no"
