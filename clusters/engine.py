@@ -1,0 +1,82 @@
+"""How what was read from the clusters speaks to the Pulumi engine."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pulumi
+
+from clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
+from clusters.diagnosis import explain_not_ready
+from clusters.preflight import Needs, missing_prerequisites
+from settings.model import Settings
+
+# A webhook that has just started answers within seconds; one that is away does not.
+_WEBHOOK_TRIES = 10
+_WEBHOOK_PAUSE_SECONDS = 3.0
+
+
+def _needs(settings: Settings) -> Needs:
+    """What every cluster must offer, less what the stack itself installs or creates."""
+    groups = {}
+    if not settings.cert_manager.install:
+        groups["cert-manager.io/v1"] = "install cert-manager, or set certManager.install: true"
+        if settings.trust.via == "trust-manager":
+            groups["trust.cert-manager.io/v1alpha1"] = (
+                "install trust-manager, or set certManager.install: true"
+            )
+    created = settings.trust.create_namespaces
+    return Needs(api_groups=groups, namespaces=() if created else settings.trust.namespaces)
+
+
+def require_clusters(settings: Settings) -> None:
+    """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
+
+    Raises:
+        pulumi.RunError: at ``up``, with everything that is missing in any cluster.
+    """
+    addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
+    problems = missing_prerequisites(addresses, _needs(settings))
+    if not problems:
+        return
+    text = "\n".join(["the clusters are not ready for this stack; nothing was touched:", *problems])
+    if not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(text)
+    for problem in problems:
+        pulumi.log.warn(f"{problem} (`pulumi up` will refuse)")
+
+
+def failure_hook(address: ClusterAddress) -> pulumi.ErrorHook:
+    """Return the hook that says why an operation in one cluster failed.
+
+    It repeats an operation that came before cert-manager's webhook was up, and otherwise adds what
+    the object's own controller says to the engine's time-out.
+    """
+
+    def on_error(args: pulumi.ErrorHookArgs) -> bool:
+        too_early = "failed calling webhook" in args.errors[0] if args.errors else False
+        if too_early and len(args.errors) < _WEBHOOK_TRIES:
+            time.sleep(_WEBHOOK_PAUSE_SECONDS)
+            return True
+        inputs = args.new_inputs or args.old_inputs or {}
+        message = _explain(address, inputs)
+        if message is not None:
+            pulumi.log.error(message)
+        return False
+
+    return pulumi.ErrorHook(f"explain-{address.name}", on_error)
+
+
+def _explain(address: ClusterAddress, inputs: Any) -> str | None:
+    metadata = inputs.get("metadata", {})
+    try:
+        return explain_not_ready(
+            Cluster(address),
+            api_version=inputs["apiVersion"],
+            kind=inputs["kind"],
+            namespace=metadata.get("namespace"),
+            name=metadata["name"],
+        )
+    except ClusterError as error:
+        return str(error)

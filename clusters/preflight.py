@@ -1,0 +1,48 @@
+"""What must be there before the first resource is declared: clusters, CRDs and namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from clusters.connection import Cluster, ClusterAddress, ClusterError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a cluster must offer.
+
+    Attributes:
+        api_groups: API group and version -> what to do where the API server does not serve it.
+        namespaces: namespaces that must exist.
+    """
+
+    api_groups: dict[str, str]
+    namespaces: tuple[str, ...]
+
+
+def _missing(cluster: Cluster, needs: Needs) -> Iterator[str]:
+    for group_version, remedy in needs.api_groups.items():
+        if cluster.get(f"/apis/{group_version}") is None:
+            yield f"cluster {cluster.name}: {group_version} is not installed; {remedy}"
+    for namespace in needs.namespaces:
+        if cluster.get(f"/api/v1/namespaces/{namespace}") is None:
+            yield (
+                f"cluster {cluster.name}: namespace {namespace} does not exist; create it, or set "
+                "trust.createNamespaces: true"
+            )
+
+
+def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:
+    try:
+        return list(_missing(Cluster(address), needs))
+    except ClusterError as error:
+        return [str(error)]
+
+
+def missing_prerequisites(addresses: Sequence[ClusterAddress], needs: Needs) -> tuple[str, ...]:
+    """Return what stands in the way in any of the clusters, which are asked side by side."""
+    with ThreadPoolExecutor(max_workers=min(16, len(addresses))) as pool:
+        found = pool.map(lambda address: _check_one(address, needs), addresses)
+        return tuple(problem for problems in found for problem in problems)

@@ -1,0 +1,89 @@
+"""The cert-manager issuer of one generation: the CA Secret and the issuer that signs with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import Secret
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
+from components.trust_anchor import SigningPair
+
+IssuerKind = Literal["ClusterIssuer", "Issuer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaIssuerArgs:
+    """Arguments of :class:`CaIssuer`.
+
+    Attributes:
+        kind: ``ClusterIssuer``, or ``Issuer`` in ``namespace``.
+        issuer_name: name of the issuer object, such as ``m8-root-ca-issuer``.
+        secret_name: name of the CA Secret, such as ``m8-trust-anchor``.
+        namespace: where the Secret stands: the issuer's own namespace, or for a ClusterIssuer
+            cert-manager's cluster resource namespace.
+        signing: certificate chain and key; the trust bundle never goes in here (cert-manager
+            refuses to sign with anything but one linear chain).
+        ready_timeout: how long ``up`` waits for the issuer to be Ready.
+        on_failure: says why an operation failed, in cert-manager's own words.
+    """
+
+    kind: IssuerKind
+    issuer_name: str
+    secret_name: str
+    namespace: str
+    signing: SigningPair
+    ready_timeout: timedelta
+    on_failure: pulumi.ErrorHook | None = None
+
+
+class CaIssuer(pulumi.ComponentResource):
+    """CA Secret and issuer of one generation in one cluster, awaited Ready.
+
+    Attributes:
+        issuer: the issuer object; Certificates depend on it.
+        issuer_name: what ``issuerRef.name`` says.
+        kind: what ``issuerRef.kind`` says.
+    """
+
+    issuer: CustomResource
+    issuer_name: str
+    kind: IssuerKind
+
+    def __init__(
+        self, name: str, args: CaIssuerArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the Secret and the issuer; constructing raises nothing."""
+        super().__init__("mtls-pki:index:CaIssuer", name, None, opts)
+        secret = Secret(
+            f"{name}-ca",
+            type="kubernetes.io/tls",
+            metadata=ObjectMetaArgs(name=args.secret_name, namespace=args.namespace),
+            string_data={"tls.crt": args.signing.chain_pem, "tls.key": args.signing.key_pem},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.kind = args.kind
+        self.issuer_name = args.issuer_name
+        self.issuer = CustomResource(
+            name,
+            api_version="cert-manager.io/v1",
+            kind=args.kind,
+            metadata=ObjectMetaArgs(
+                name=args.issuer_name,
+                namespace=args.namespace if args.kind == "Issuer" else None,
+                annotations=awaited_annotation("Ready"),
+            ),
+            spec={"ca": {"secretName": args.secret_name}},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[secret],
+                custom_timeouts=await_at_most(args.ready_timeout),
+                hooks=explained_by(args.on_failure),
+            ),
+        )
+        self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})

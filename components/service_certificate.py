@@ -1,0 +1,121 @@
+"""One workload identity as one cert-manager Certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from components.ca_issuer import IssuerKind
+from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
+from settings.durations import format_duration
+from settings.types import KeyAlgorithm
+
+_PRIVATE_KEYS: dict[KeyAlgorithm, dict[str, Any]] = {
+    "P-256": {"algorithm": "ECDSA", "size": 256},
+    "P-384": {"algorithm": "ECDSA", "size": 384},
+    "RSA-2048": {"algorithm": "RSA", "size": 2048},
+    "RSA-3072": {"algorithm": "RSA", "size": 3072},
+    "RSA-4096": {"algorithm": "RSA", "size": 4096},
+    "Ed25519": {"algorithm": "Ed25519"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceCertificateArgs:
+    """Arguments of :class:`ServiceCertificate`.
+
+    Attributes:
+        certificate_name: name of the Certificate object.
+        namespace: of the workload.
+        secret_name: the Secret that cert-manager writes (``tls.crt``, ``tls.key``). Its ``ca.crt``
+            is cert-manager's guess and must not be used as trust: mount the trust bundle.
+        issuer_name: ``issuerRef.name``: the issuer of one generation.
+        issuer_kind: ``issuerRef.kind``.
+        dns_names: DNS SANs.
+        uris: URI SANs, with the SPIFFE ID.
+        ip_addresses: IP SANs.
+        common_name: only for verifiers that read nothing else, such as PostgreSQL.
+        usages: extended key usages.
+        key_algorithm: of the workload's key.
+        rotation_policy: ``Always``: a new key at each issuance.
+        duration: lifetime of each certificate.
+        renew_before: how long before its end it is renewed.
+        ready_timeout: how long ``up`` waits for it to be Ready.
+        on_failure: says why an operation failed, in cert-manager's own words.
+    """
+
+    certificate_name: str
+    namespace: str
+    secret_name: str
+    issuer_name: str
+    issuer_kind: IssuerKind
+    dns_names: tuple[str, ...]
+    uris: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    common_name: str | None
+    usages: tuple[str, ...]
+    key_algorithm: KeyAlgorithm
+    rotation_policy: str
+    duration: timedelta
+    renew_before: timedelta
+    ready_timeout: timedelta
+    on_failure: pulumi.ErrorHook | None = None
+
+
+class ServiceCertificate(CustomResource):
+    """A Certificate, awaited Ready.
+
+    It is the Kubernetes resource itself and not a component around it: at a thousand services a
+    wrapper for each would double the resources in the state, which is written whole at every step.
+    """
+
+    def __init__(
+        self, name: str, args: ServiceCertificateArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the Certificate; constructing raises nothing."""
+        spec: dict[str, Any] = {
+            "secretName": args.secret_name,
+            "issuerRef": {"name": args.issuer_name, "kind": args.issuer_kind},
+            "duration": format_duration(args.duration),
+            "renewBefore": format_duration(args.renew_before),
+            "privateKey": {
+                **_PRIVATE_KEYS[args.key_algorithm],
+                "rotationPolicy": args.rotation_policy,
+            },
+            "usages": ["digital signature", *_encipherment(args.key_algorithm), *args.usages],
+        }
+        optional = {
+            "commonName": args.common_name,
+            "dnsNames": list(args.dns_names),
+            "uris": list(args.uris),
+            "ipAddresses": list(args.ip_addresses),
+        }
+        spec |= {key: value for key, value in optional.items() if value}
+        super().__init__(
+            name,
+            api_version="cert-manager.io/v1",
+            kind="Certificate",
+            metadata=ObjectMetaArgs(
+                name=args.certificate_name,
+                namespace=args.namespace,
+                annotations=awaited_annotation("Ready"),
+            ),
+            spec=spec,
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(
+                    custom_timeouts=await_at_most(args.ready_timeout),
+                    hooks=explained_by(args.on_failure),
+                ),
+                opts,
+            ),
+        )
+
+
+def _encipherment(algorithm: KeyAlgorithm) -> list[str]:
+    """RSA key transport needs keyEncipherment; for EC and Ed25519 keys the bit has no meaning."""
+    return ["key encipherment"] if algorithm.startswith("RSA") else []

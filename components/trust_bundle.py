@@ -1,0 +1,110 @@
+"""The roots that verifiers trust, distributed to every namespace of one cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+from pulumi import Input, Output
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ConfigMap
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from components.kubernetes_options import awaited_annotation
+from pki.bundle import render_bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustBundleArgs:
+    """Arguments of :class:`TrustBundle`.
+
+    Attributes:
+        bundle_name: name of the ConfigMap in each namespace.
+        key: the key below which the PEM stands.
+        namespaces: where verifiers mount it.
+        roots: certificate PEM of every trusted generation; order and repetition do not matter.
+        via: ``configmap`` writes each ConfigMap itself; ``trust-manager`` declares one Bundle that
+            trust-manager copies into the namespaces.
+        on_failure: says why an operation failed.
+        guard: judges the change again where a bundle changes, since an update that was interrupted
+            behind the gate goes on here.
+    """
+
+    bundle_name: str
+    key: str
+    namespaces: tuple[str, ...]
+    roots: Sequence[Input[str]]
+    via: Literal["configmap", "trust-manager"]
+    on_failure: pulumi.ErrorHook | None = None
+    guard: pulumi.ResourceHook | None = None
+
+
+class TrustBundle(pulumi.ComponentResource):
+    """The trust bundle of one cluster: roots only, no duplicates, sorted, never empty.
+
+    Attributes:
+        pem: the bundle, as verifiers read it.
+        members: the resources that carry it; what must come after trust depends on these.
+    """
+
+    pem: Output[str]
+    members: tuple[pulumi.Resource, ...]
+
+    def __init__(
+        self, name: str, args: TrustBundleArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the bundle.
+
+        Raises:
+            pki.errors.PkiError: (while the program runs) a root is no CA, or there is none.
+        """
+        super().__init__("mtls-pki:index:TrustBundle", name, None, opts)
+        self.pem = Output.all(*args.roots).apply(render_bundle)
+        if args.via == "configmap":
+            self.members = tuple(self._config_map(name, ns, args) for ns in args.namespaces)
+        else:
+            self.members = (self._bundle(name, args),)
+        self.register_outputs({"pem": self.pem})
+
+    def _config_map(self, name: str, namespace: str, args: TrustBundleArgs) -> ConfigMap:
+        return ConfigMap(
+            f"{name}-{namespace}",
+            metadata=ObjectMetaArgs(name=args.bundle_name, namespace=namespace),
+            data={args.key: self.pem},
+            opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
+        )
+
+    def _bundle(self, name: str, args: TrustBundleArgs) -> CustomResource:
+        return CustomResource(
+            name,
+            api_version="trust.cert-manager.io/v1alpha1",
+            kind="Bundle",
+            metadata=ObjectMetaArgs(
+                name=args.bundle_name, annotations=awaited_annotation("Synced")
+            ),
+            spec={
+                "sources": [{"inLine": self.pem}],
+                "target": {
+                    "configMap": {"key": args.key},
+                    "namespaceSelector": {
+                        "matchExpressions": [
+                            {
+                                "key": "kubernetes.io/metadata.name",
+                                "operator": "In",
+                                "values": list(args.namespaces),
+                            }
+                        ]
+                    },
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
+        )
+
+
+def _hooks(args: TrustBundleArgs) -> pulumi.ResourceHookBinding:
+    return pulumi.ResourceHookBinding(
+        before_update=[args.guard] if args.guard else None,
+        on_error=[args.on_failure] if args.on_failure else None,
+    )

@@ -1,0 +1,59 @@
+"""The stage of a trust domain, recorded in each cluster, on which every change of trust waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi import Input
+from pulumi_kubernetes.core.v1 import ConfigMap
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustGateArgs:
+    """Arguments of :class:`TrustGate`.
+
+    Attributes:
+        object_name: name of the ConfigMap.
+        namespace: where it stands.
+        data: the stage record and the root certificates, all public.
+        guard: judges the change; raising stops preview and ``up`` with its message.
+    """
+
+    object_name: str
+    namespace: str
+    data: Mapping[str, Input[str]]
+    guard: pulumi.ResourceHook
+
+
+class TrustGate(pulumi.ComponentResource):
+    """One ConfigMap with the roles and fingerprints of all anchors, guarded.
+
+    Whatever issues or distributes trust in the cluster depends on :attr:`record`, so a change that
+    the guard refuses stops the update before any of it.
+
+    Attributes:
+        record: the ConfigMap.
+    """
+
+    record: ConfigMap
+
+    def __init__(
+        self, name: str, args: TrustGateArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the record; constructing raises nothing."""
+        super().__init__("mtls-pki:index:TrustGate", name, None, opts)
+        self.record = ConfigMap(
+            name,
+            metadata=ObjectMetaArgs(name=args.object_name, namespace=args.namespace),
+            data=args.data,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.guard], before_update=[args.guard]
+                ),
+            ),
+        )
+        self.register_outputs({})

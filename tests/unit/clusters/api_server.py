@@ -1,0 +1,95 @@
+"""A tiny HTTP server in an API server's place: answers what a test tells it, and counts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clusters.connection import ClusterAddress
+
+Answer = tuple[int, Any]
+
+
+@dataclass(kw_only=True)
+class ApiServer:
+    """What the server at ``url`` answers, and what it was asked.
+
+    Attributes:
+        answers: path without its query -> status and body (text, or what is sent as JSON).
+        otherwise: the answer to all other paths.
+        slow: set it to let nothing be answered before the test ends.
+        hang_up: close connections without an answer.
+        requests: path and query of each request.
+        headers: the headers of each request, by lower-case name.
+    """
+
+    url: str
+    answers: dict[str, Answer] = field(default_factory=dict)
+    otherwise: Answer = (404, {"kind": "Status", "code": 404})
+    slow: bool = False
+    hang_up: bool = False
+    requests: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def serve() -> Iterator[ApiServer]:
+    """Serve on a free loopback port until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            api.requests.append(self.path)
+            api.headers.append({name.lower(): value for name, value in self.headers.items()})
+            if api.slow:
+                api.ended.wait(10)
+            if api.slow or api.hang_up:
+                self.close_connection = True
+                return
+            status, body = api.answers.get(self.path.partition("?")[0], api.otherwise)
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
+            """Keep test output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    api = ApiServer(url=f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.ended.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def address(directory: Path, url: str, *, name: str = "dev", token: str = "") -> ClusterAddress:
+    """Write a kubeconfig with one context, named as the cluster, and return where it is."""
+    kubeconfig = directory / f"{name}.kubeconfig"
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": name,
+                "clusters": [{"name": name, "cluster": {"server": url}}],
+                "users": [{"name": name, "user": {"token": token} if token else {}}],
+                "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+            }
+        )
+    )
+    return ClusterAddress(name=name, kubeconfig=str(kubeconfig), context=name)

@@ -1,0 +1,194 @@
+"""How clusters that are not ready, and operations that fail, are told to the engine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from clusters.connection import ClusterAddress
+from clusters.engine import failure_hook, require_clusters
+from settings.model import Settings
+from tests.unit.clusters.api_server import ApiServer, address
+from tests.unit.program.engine import run_code
+from tests.unit.settings.configuration import load
+
+CERT_MANAGER = "/apis/cert-manager.io/v1"
+TRUST_MANAGER = "/apis/trust.cert-manager.io/v1alpha1"
+NAMESPACE = "/api/v1/namespaces/app"
+ISSUER = {
+    "apiVersion": "cert-manager.io/v1",
+    "kind": "Issuer",
+    "metadata": {"name": "mtls-ca", "namespace": "app"},
+}
+
+
+def reaching(api: ApiServer, directory: Path, changes: dict[str, Any] | None = None) -> Settings:
+    at = address(directory, api.url)
+    return load({"clusters.dev": {"kubeconfig": at.kubeconfig}} | (changes or {}))
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    return said
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    return said
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+def set_dry_run(monkeypatch: pytest.MonkeyPatch, dry_run: bool) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: dry_run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({}, {CERT_MANAGER, NAMESPACE}),
+        ({"trust.via": "trust-manager"}, {CERT_MANAGER, TRUST_MANAGER, NAMESPACE}),
+        ({"trust.createNamespaces": True}, {CERT_MANAGER}),
+        ({"certManager.install": True}, {NAMESPACE}),
+        ({"certManager.install": True, "trust.via": "trust-manager"}, {NAMESPACE}),
+    ],
+)
+def test_what_the_stack_makes_itself_is_not_asked_for(
+    api: ApiServer, tmp_path: Path, changes: dict[str, Any], asked: set[str]
+) -> None:
+    api.otherwise = (200, {})
+    require_clusters(reaching(api, tmp_path, changes))
+    assert set(api.requests) >= asked
+    assert not {CERT_MANAGER, TRUST_MANAGER, NAMESPACE} - asked & set(api.requests)
+
+
+def test_up_stops_before_the_first_change(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
+) -> None:
+    set_dry_run(monkeypatch, False)
+    api.answers[CERT_MANAGER] = (200, {})
+    with pytest.raises(pulumi.RunError) as caught:
+        require_clusters(reaching(api, tmp_path))
+    first, *problems = str(caught.value).splitlines()
+    assert first == "the clusters are not ready for this stack; nothing was touched:"
+    assert problems[0] == (
+        "cluster dev: namespace app does not exist; create it, or set trust.createNamespaces: true"
+    )
+    assert warnings == []
+
+
+def test_a_preview_only_warns(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
+) -> None:
+    set_dry_run(monkeypatch, True)
+    api.answers[NAMESPACE] = (200, {})
+    require_clusters(reaching(api, tmp_path))
+    assert warnings[0] == (
+        "cluster dev: cert-manager.io/v1 is not installed; install cert-manager, or set "
+        "certManager.install: true (`pulumi up` will refuse)"
+    )
+
+
+def _declare(at: ClusterAddress) -> None:
+    failure_hook(at)
+
+
+def failed(
+    at: ClusterAddress, *messages: str, inputs: dict[str, Any] | None = None, operation: str = ""
+) -> bool:
+    """Call the hook as the engine does after ``messages``, newest first; True is: try again."""
+    hook = run_code(lambda: _declare(at)).hooks[f"explain-{at.name}"]
+    assert isinstance(hook, pulumi.ErrorHook)
+    answer = hook.callback(
+        pulumi.ErrorHookArgs(
+            urn="urn",
+            id="",
+            name="issuer",
+            type="kubernetes:cert-manager.io/v1:Issuer",
+            new_inputs=None if operation == "delete" else inputs or ISSUER,
+            old_inputs=ISSUER if operation == "delete" else None,
+            failed_operation=operation or "create",
+            errors=list(messages),
+        )
+    )
+    assert isinstance(answer, bool)
+    return answer
+
+
+def test_a_webhook_that_is_not_up_yet_is_waited_for(
+    tmp_path: Path, errors: list[str], pauses: list[float]
+) -> None:
+    away = address(tmp_path, "http://127.0.0.1:1")
+    too_early = 'Internal error occurred: failed calling webhook "webhook.cert-manager.io"'
+    assert failed(away, too_early)
+    assert failed(away, *[too_early] * 9)
+    assert pauses == [3.0, 3.0]
+    assert errors == []
+
+
+def test_a_webhook_that_stays_away_is_given_up(
+    tmp_path: Path, errors: list[str], pauses: list[float]
+) -> None:
+    away = address(tmp_path, "http://127.0.0.1:1")
+    assert not failed(away, *["failed calling webhook"] * 10)
+    assert pauses == []
+    assert errors[0].startswith("cluster dev: Issuer app/mtls-ca: http://127.0.0.1:1 cannot be")
+
+
+def test_a_failure_after_a_late_webhook_is_explained(
+    api: ApiServer, tmp_path: Path, errors: list[str], pauses: list[float]
+) -> None:
+    assert not failed(address(tmp_path, api.url), "timed out", "failed calling webhook")
+    assert errors == ["cluster dev: Issuer app/mtls-ca does not exist in the cluster"]
+    assert pauses == []
+
+
+def test_a_time_out_is_explained_in_the_controllers_words(
+    api: ApiServer, tmp_path: Path, errors: list[str]
+) -> None:
+    condition = {"type": "Ready", "status": "False", "reason": "Bad", "message": "no CA"}
+    api.answers["/apis/cert-manager.io/v1/namespaces/app/issuers/mtls-ca"] = (
+        200,
+        {"status": {"conditions": [condition]}},
+    )
+    assert not failed(address(tmp_path, api.url), "timed out waiting")
+    (message,) = errors
+    assert message.startswith("cluster dev: Issuer app/mtls-ca is not Ready: Bad: no CA. ")
+
+
+def test_a_failed_deletion_is_looked_up_by_its_old_inputs(
+    api: ApiServer, tmp_path: Path, errors: list[str]
+) -> None:
+    assert not failed(address(tmp_path, api.url), "conflict", operation="delete")
+    assert errors == ["cluster dev: Issuer app/mtls-ca does not exist in the cluster"]
+
+
+def test_objects_without_a_controller_are_left_to_the_engine(
+    api: ApiServer, tmp_path: Path, errors: list[str]
+) -> None:
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    assert not failed(address(tmp_path, api.url), "forbidden", inputs=config_map)
+    assert errors == []
+    assert api.requests == []
+
+
+def test_an_unusable_kubeconfig_is_said_in_place_of_an_explanation(
+    tmp_path: Path, errors: list[str]
+) -> None:
+    lost = ClusterAddress(name="dev", kubeconfig=str(tmp_path / "lost"))
+    assert not failed(lost, "configured Kubernetes cluster is unreachable")
+    (message,) = errors
+    assert message.startswith(f"cluster dev: {tmp_path}/lost cannot be used (")

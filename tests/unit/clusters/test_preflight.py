@@ -1,0 +1,77 @@
+"""What must be there before the first resource is declared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from clusters import connection
+from clusters.preflight import Needs, missing_prerequisites
+from tests.unit.clusters.api_server import ApiServer, address, serve
+
+CERT_MANAGER = "/apis/cert-manager.io/v1"
+NEEDS = Needs(
+    api_groups={"cert-manager.io/v1": "install cert-manager"}, namespaces=("monoskope", "other")
+)
+
+
+@pytest.fixture
+def apis() -> Iterator[tuple[ApiServer, ApiServer]]:
+    with ExitStack() as stack:
+        yield stack.enter_context(serve()), stack.enter_context(serve())
+
+
+def test_a_cluster_that_offers_everything_has_no_problem(api: ApiServer, tmp_path: Path) -> None:
+    api.otherwise = (200, {})
+    assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == ()
+    assert sorted(api.requests) == [
+        "/api/v1/namespaces/monoskope",
+        "/api/v1/namespaces/other",
+        CERT_MANAGER,
+    ]
+
+
+def test_everything_that_is_missing_is_said_with_its_remedy(api: ApiServer, tmp_path: Path) -> None:
+    api.answers["/api/v1/namespaces/other"] = (200, {})
+    assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == (
+        "cluster dev: cert-manager.io/v1 is not installed; install cert-manager",
+        "cluster dev: namespace monoskope does not exist; create it, or set "
+        "trust.createNamespaces: true",
+    )
+
+
+def test_every_cluster_is_asked_and_told_of_in_order(
+    apis: tuple[ApiServer, ApiServer], tmp_path: Path
+) -> None:
+    eu, us = apis
+    eu.otherwise = (200, {})
+    us.otherwise = (401, {})
+    found = missing_prerequisites(
+        [
+            address(tmp_path, eu.url, name="eu"),
+            address(tmp_path, us.url, name="us"),
+            address(tmp_path, "http://127.0.0.1:1", name="away"),
+        ],
+        NEEDS,
+    )
+    assert found[0] == ("cluster us: the API server does not know these credentials; log in again")
+    assert found[1].startswith("cluster away: http://127.0.0.1:1 cannot be reached (")
+    assert len(found) == 2
+
+
+def test_clusters_are_asked_side_by_side(
+    apis: tuple[ApiServer, ApiServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.5)
+    for api in apis:
+        api.slow = True
+    start = time.monotonic()
+    found = missing_prerequisites(
+        [address(tmp_path, api.url, name=f"c{n}") for n, api in enumerate(apis)], NEEDS
+    )
+    assert len(found) == 2
+    assert time.monotonic() - start < 0.95  # one after the other would take a second

@@ -1,0 +1,106 @@
+"""An API server that serves collections in pages, for evidence to be read from."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Object = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Api:
+    """What one API server holds.
+
+    Attributes:
+        objects: path of a collection or of an object -> items of it, or the object itself, or text
+            that is sent as it is.
+        refused: path -> HTTP status to answer instead.
+        expire: paths whose next continue token is answered with 410 Gone, once each.
+        always_expired: paths whose continue tokens are all too old.
+        page_size: a cap on what the client asks for, as a server may set one.
+        asked: every path with its query.
+        between: path -> what to do when its first page is asked for, to change things meanwhile.
+        date: the server's clock, as a ``Date`` header; None: this machine's.
+        url: where it is served.
+    """
+
+    objects: dict[str, list[Object] | Object | str] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    expire: set[str] = field(default_factory=set)
+    always_expired: set[str] = field(default_factory=set)
+    page_size: int = 500
+    asked: list[str] = field(default_factory=list)
+    between: dict[str, Any] = field(default_factory=dict)
+    date: str | None = None
+    url: str = ""
+
+    def answer(self, target: str) -> tuple[int, Object | str]:
+        """Return the status and the body for a GET of ``target``."""
+        self.asked.append(target)
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path in self.refused:
+            return self.refused[parts.path], {"kind": "Status"}
+        if "continue" not in query and parts.path in self.between:
+            self.between.pop(parts.path)()
+        held = self.objects.get(parts.path)
+        if held is None:
+            return 404, {"kind": "Status"}
+        if not isinstance(held, list):
+            return 200, held
+        if "continue" in query and parts.path in self.expire | self.always_expired:
+            self.expire.discard(parts.path)
+            return 410, {"kind": "Status", "reason": "Expired"}
+        return 200, self._page(held, query)
+
+    def _page(self, held: list[Object], query: dict[str, str]) -> Object:
+        selector = query.get("fieldSelector", "")
+        if selector:
+            name = selector.removeprefix("metadata.name=")
+            held = [item for item in held if item["metadata"]["name"] == name]
+        start = int(base64.b64decode(query.get("continue", "")) or 0)
+        end = start + min(self.page_size, int(query.get("limit", "500")))
+        token = base64.b64encode(str(end).encode()).decode() if end < len(held) else ""
+        return {"metadata": {"continue": token}, "items": held[start:end]}
+
+
+@contextmanager
+def served(api: Api) -> Iterator[Api]:
+    """Serve ``api`` on a free loopback port until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body = api.answer(self.path)
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return api.date or super().date_time_string(timestamp)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
+            """Keep test output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

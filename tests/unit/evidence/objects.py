@@ -1,0 +1,157 @@
+"""Live objects as the API server shows them, as far as evidence looks at them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from pki.certificates import Validity
+from pki.fingerprints import spki_sha256
+from tests.unit.pki import material
+from tests.unit.pki.material import ONE_DAY, key, key_pem, parsed
+
+CERTIFICATES = "/apis/cert-manager.io/v1/certificates"
+REQUESTS = "/apis/cert-manager.io/v1/certificaterequests"
+ISSUERS = "/apis/cert-manager.io/v1/issuers"
+CLUSTER_ISSUERS = "/apis/cert-manager.io/v1/clusterissuers"
+SIGNING_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+CONFIG_MAPS = "/api/v1/configmaps"
+STAGE = "/api/v1/namespaces/cert-manager/configmaps/mesh-trust-stage"
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HTTP_NOW = "Mon, 23 Nov 2026 12:00:00 GMT"
+OUR_ISSUER = {"kind": "ClusterIssuer", "name": "mtls-ca-g1-i1"}
+
+
+@cache
+def root(generation: str) -> str:
+    return material.root(generation)
+
+
+@cache
+def issuing(generation: str) -> str:
+    """Return the issuing CA below a generation, under a key of its own."""
+    return material.issuing(
+        f"issuing-{generation}", root_pem=root(generation), root_key=key_pem(generation)
+    )
+
+
+@cache
+def chain(generation: str, validity: Validity = ONE_DAY) -> str:
+    """Return a leaf below the issuing CA of a generation, and that CA."""
+    leaf = material.leaf(issuing(generation), key(f"issuing-{generation}"), validity=validity)
+    return leaf + issuing(generation)
+
+
+def fingerprint(generation: str) -> str:
+    return spki_sha256(parsed(root(generation)))
+
+
+def owned(time: str, *path: str, manager: str = "someone") -> dict[str, Any]:
+    """Return an entry of managedFields of a manager that owns the field at ``path``."""
+    fields: dict[str, Any] = {}
+    for step in reversed(path):
+        fields = {step: fields}
+    return {"manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields}
+
+
+def config_map(
+    namespace: str,
+    data: Mapping[str, str],
+    *,
+    name: str = "mesh-trust",
+    labels: Mapping[str, str] | None = None,
+    managed: tuple[Mapping[str, Any], ...] = (),
+) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(labels or {}),
+        "managedFields": list(managed),
+    }
+    return {"metadata": metadata, "data": dict(data)}
+
+
+def bundle(namespace: str, *generations: str, **more: Any) -> dict[str, Any]:
+    return config_map(namespace, {"ca.crt": "".join(map(root, generations))}, **more)
+
+
+def certificate(
+    name: str = "web",
+    namespace: str = "app",
+    *,
+    revision: int | None = 1,
+    issuer: Mapping[str, str] = OUR_ISSUER,
+    uid: str | None = None,
+    managed: tuple[Mapping[str, Any], ...] = (),
+    **status: Any,
+) -> dict[str, Any]:
+    status = {"notAfter": "2026-11-24T11:00:00Z", "revision": revision, **status}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid or f"{namespace}/{name}",
+            "managedFields": list(managed),
+        },
+        "spec": {"issuerRef": dict(issuer)},
+        "status": {name: value for name, value in status.items() if value is not None},
+    }
+
+
+def request(
+    pem: str | None,
+    *,
+    name: str = "web-1",
+    namespace: str = "app",
+    certificate: str | None = "web",
+    revision: int = 1,
+    uid: str | None = None,
+    issuer: Mapping[str, str] = OUR_ISSUER,
+    ca: str | None = None,
+    is_ca: bool = False,
+    managed: tuple[Mapping[str, Any], ...] = (),
+) -> dict[str, Any]:
+    """Return a CertificateRequest: of a Certificate, or of nobody's (``certificate=None``)."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "managedFields": list(managed),
+    }
+    if certificate is not None:
+        metadata["annotations"] = {
+            "cert-manager.io/certificate-name": certificate,
+            "cert-manager.io/certificate-revision": str(revision),
+        }
+        owner = {"kind": "Certificate", "uid": uid or f"{namespace}/{certificate}"}
+        metadata["ownerReferences"] = [owner]
+    status = {"certificate": _encoded(pem), "ca": _encoded(ca)}
+    return {
+        "metadata": metadata,
+        "spec": {"issuerRef": dict(issuer), "isCA": is_ca},
+        "status": {field: value for field, value in status.items() if value},
+    }
+
+
+def signing_request(pem: str | None, signer: str, *, name: str = "csr-1") -> dict[str, Any]:
+    status = {"certificate": _encoded(pem)} if pem else {}
+    return {"metadata": {"name": name}, "spec": {"signerName": signer}, "status": status}
+
+
+def issuer(
+    name: str, namespace: str | None = None, *, ready: str | None = "True", **spec: Any
+) -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    condition = {"type": "Ready", "status": ready, "reason": "KeyPairVerified", "message": "text"}
+    return {
+        "metadata": metadata,
+        "spec": spec or {"ca": {"secretName": name}},
+        "status": {"conditions": [condition]} if ready else {},
+    }
+
+
+def _encoded(pem: str | None) -> str | None:
+    return base64.b64encode(pem.encode()).decode() if pem else None

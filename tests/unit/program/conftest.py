@@ -1,0 +1,34 @@
+"""The program in an empty directory, with nothing read from clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import clusters.engine
+import clusters.guard
+from rotation.evidence import Evidence
+from settings.model import Settings
+
+
+def _nothing_missing(settings: Settings) -> None:
+    """Stands for `require_clusters`, where every cluster is as it should be."""
+
+
+def _no_evidence(settings: Settings) -> Evidence:
+    raise AssertionError("evidence is judged in hooks only, which nothing calls here")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _clusters_are_ready() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters.engine, "require_clusters", _nothing_missing)
+        patch.setattr(clusters.guard, "collect_evidence", _no_evidence)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
