@@ -39,7 +39,7 @@ unit: $(STAMP) ## Tests that need no control plane
 	@$(BIN)/python -m pytest tests/unit tests/chains -n 2 -q
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
-	@$(BIN)/python -m lab.toolchain --all-for-tests
+	@$(BIN)/python -m lab.toolchain
 	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadgroup -q
 
 bench: $(STAMP) ## Measure; prints a table, writes bench/results/

@@ -51,7 +51,8 @@ def declare_prerequisites(
 ) -> list[pulumi.Resource]:
     """Declare what the stack was asked to install or to create in one cluster."""
     declared: list[pulumi.Resource] = []
-    if settings.cert_manager.install:
+    installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
+    if installed:
         declared.append(CertManager(f"{cluster}-pki", cert_manager_args(settings), options))
     if settings.trust.create_namespaces:
         declared += [
@@ -59,6 +60,7 @@ def declare_prerequisites(
                 f"{cluster}-{namespace}", metadata=ObjectMetaArgs(name=namespace), opts=options
             )
             for namespace in settings.trust.namespaces
+            if namespace not in installed
         ]
     return declared
 
@@ -154,6 +156,7 @@ def main() -> None:
     guard = TrustGuard(settings, fingerprints)
     for cluster in settings.clusters:
         declare_cluster(settings, cluster, anchors, guard)
+    guard.announce()
     pulumi.export("trustDomain", settings.trust_domain)
     pulumi.export(
         "anchors",
@@ -165,7 +168,8 @@ def main() -> None:
             for generation, anchor in anchors.items()
         },
     )
-    pulumi.export("certificates", len(settings.services))
+    clusters_of_services = map(settings.clusters_of, settings.services.values())
+    pulumi.export("certificates", sum(map(len, clusters_of_services)))
 
 
 main()

@@ -26,8 +26,16 @@ def _needs(settings: Settings) -> Needs:
             groups["trust.cert-manager.io/v1alpha1"] = (
                 "install trust-manager, or set certManager.install: true"
             )
-    created = settings.trust.create_namespaces
-    return Needs(api_groups=groups, namespaces=() if created else settings.trust.namespaces)
+    installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
+    declared = {*settings.trust.namespaces} if settings.trust.create_namespaces else set()
+    # The gate and the CA Secrets of ClusterIssuers stand in the cluster resource namespace.
+    needed = (*settings.trust.namespaces, settings.issuing.cluster_resource_namespace)
+    return Needs(
+        api_groups=groups,
+        namespaces=tuple(
+            name for name in dict.fromkeys(needed) if name not in installed | declared
+        ),
+    )
 
 
 def require_clusters(settings: Settings) -> None:

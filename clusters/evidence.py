@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from clusters.connection import Cluster, ClusterAddress, ClusterError
+from clusters.connection import Cluster, ClusterError, cluster_address
 from clusters.evidence_bundles import BundleReading, read_bundles
 from clusters.evidence_endpoints import (
     ENDPOINTS,
@@ -103,8 +103,7 @@ def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
 
 
 def _trust(settings: Settings, name: str) -> _Trust:
-    reach = settings.clusters[name]
-    cluster = Cluster(ClusterAddress(name=name, kubeconfig=reach.kubeconfig, context=reach.context))
+    cluster = Cluster(cluster_address(settings, name))
     return _Trust(
         cluster=cluster,
         bundles=read_bundles(cluster, settings),

@@ -113,9 +113,13 @@ class LeafReader:
         if key is not None and revision < (certificates[key].revision or 0):
             return None  # superseded: the Secret holds a later one
         reference = IssuerReference.of(spec["issuerRef"], metadata["namespace"])
-        issued = self._issued(live, "CertificateRequest", reference)
-        root = bool(spec.get("isCA")) and _is_root(decode_pem(status["certificate"]))
-        return replace(issued, certificate=key, revision=revision, root=root)
+        return _Issued(
+            leaf=self._observe(live, "CertificateRequest", reference),
+            issuer=reference,
+            certificate=key,
+            revision=revision,
+            root=bool(spec.get("isCA")) and _is_root(decode_pem(status["certificate"])),
+        )
 
     def _signing_request(self, live: Mapping[str, Any]) -> _Issued | None:
         if not live.get("status", {}).get("certificate"):
@@ -126,11 +130,15 @@ class LeafReader:
             return None
         namespace, _, name = name.partition(".") if kind == "Issuer" else ("", "", name)
         reference = IssuerReference(group=GROUP, kind=kind, namespace=namespace or None, name=name)
-        return self._issued(live, "CertificateSigningRequest", reference)
+        return _Issued(
+            leaf=self._observe(live, "CertificateSigningRequest", reference), issuer=reference
+        )
 
-    def _issued(self, live: Mapping[str, Any], kind: str, issuer: IssuerReference) -> _Issued:
+    def _observe(
+        self, live: Mapping[str, Any], kind: str, issuer: IssuerReference
+    ) -> LeafObservation:
         metadata, status = live["metadata"], live["status"]
-        leaf = observe_leaf(
+        return observe_leaf(
             cluster=self.cluster.name,
             namespace=metadata.get("namespace", ""),
             name=metadata["name"],
@@ -142,7 +150,6 @@ class LeafReader:
             issuing_cas=_authorities(status.get("ca")),
             issued_at=owned_since(metadata, "f:status", "f:certificate"),
         )
-        return _Issued(leaf=leaf, issuer=issuer)
 
     def _of_certificates(
         self, certificates: Mapping[_Key, _Certificate], requests: Iterable[_Issued]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pulumi
 from pulumi import Output
@@ -33,37 +32,59 @@ class TrustGuard:
         self._settings = settings
         self._fingerprints = fingerprints
         self._said: set[str] = set()
+        self._refused: dict[str, str] = {}
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
-        self._evidence: Future[Evidence] = pool.submit(collect_evidence, settings)
+        self._evidence: Future[Evidence] = pool.submit(
+            collect_evidence, settings, warn=self._say_once
+        )
         pool.shutdown(wait=False)
+
+    def announce(self) -> None:
+        """Say in every run, also where no stage changes, what a person must hear of the domain."""
+
+        async def say() -> bool:
+            evidence = await asyncio.wrap_future(self._evidence)
+            recorded = [gate.stage for gate in evidence.gates if gate.stage is not None]
+            self._say_notices(await self._judge(recorded[0] if recorded else None, evidence))
+            return True
+
+        # The engine waits for outputs, so the run does not end before this has been said.
+        said: Output[bool] = Output.from_input(asyncio.ensure_future(say()))
+        said.apply(lambda _: None)
 
     def hook(self, cluster: str) -> pulumi.ResourceHook:
         """Return the hook for the gate of ``cluster``; it raises where the change is refused."""
 
         async def refuse_unsafe(args: pulumi.ResourceHookArgs) -> None:
-            verdict = await self._verdict(cluster, args)
-            for notice in verdict.notices:
-                self._say_once(notice_message(notice))
+            evidence = await asyncio.wrap_future(self._evidence)
+            verdict = await self._judge(_recorded(evidence, cluster) or _in_state(args), evidence)
+            self._say_notices(verdict)
             if not verdict.allowed:
-                raise Exception(refusal_message(verdict))
+                raise pulumi.RunError(self._refusal(cluster, refusal_message(verdict)))
 
         return pulumi.ResourceHook(
             f"guard-{cluster}", refuse_unsafe, pulumi.ResourceHookOptions(on_dry_run=True)
         )
 
-    async def _verdict(self, cluster: str, args: pulumi.ResourceHookArgs) -> Verdict:
-        evidence = await asyncio.wrap_future(self._evidence)
+    async def _judge(self, old: TrustStage | None, evidence: Evidence) -> Verdict:
         known = {
             generation: await fingerprint.future()
             for generation, fingerprint in self._fingerprints.items()
         }
         request = change_request(
-            self._settings,
-            old=_recorded(evidence, cluster) or _in_state(args),
-            new=configured_stage(self._settings, known),
+            self._settings, old=old, new=configured_stage(self._settings, known)
         )
         mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
-        return judge(request, evidence, now=datetime.now(UTC), mode=mode)
+        return judge(request, evidence, now=evidence.observed_at, mode=mode)
+
+    def _refusal(self, cluster: str, message: str) -> str:
+        """The whole message once; other clusters refuse the same change for the same reasons."""
+        first = self._refused.setdefault(message, cluster)
+        return message if first == cluster else f"refused, for the reasons given for {first}"
+
+    def _say_notices(self, verdict: Verdict) -> None:
+        for notice in verdict.notices:
+            self._say_once(notice_message(notice))
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:

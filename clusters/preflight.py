@@ -29,8 +29,8 @@ def _missing(cluster: Cluster, needs: Needs) -> Iterator[str]:
     for namespace in needs.namespaces:
         if cluster.get(f"/api/v1/namespaces/{namespace}") is None:
             yield (
-                f"cluster {cluster.name}: namespace {namespace} does not exist; create it, or set "
-                "trust.createNamespaces: true"
+                f"cluster {cluster.name}: namespace {namespace} does not exist; create it "
+                "(trust.createNamespaces: true makes those of trust.namespaces)"
             )
 
 

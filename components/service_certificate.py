@@ -12,7 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.ca_issuer import IssuerKind
 from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
-from settings.durations import format_duration
+from rotation.durations import format_duration
 from settings.types import KeyAlgorithm
 
 _PRIVATE_KEYS: dict[KeyAlgorithm, dict[str, Any]] = {

@@ -15,6 +15,7 @@ from lab.errors import LabError
 # The dev stack is thrown away; anything worth a passphrase must not be in it (README, "Dev
 # defaults").
 DEV_PASSPHRASE = ""
+_ENGINE_TOOLS = ("pulumi", "pulumi-language-python")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +62,23 @@ class Engine:
         return {**inherited, **own, **(extra or {})}
 
     def run(
-        self, *arguments: str, extra_environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        extra_environment: Mapping[str, str] | None = None,
+        standard_input: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run one non-interactive command and return what it printed, whatever its exit status."""
+        """Run one non-interactive command and return what it printed, whatever its exit status.
+
+        Args:
+            arguments: of the CLI; never a secret, since every user of the machine can read them.
+            extra_environment: laid over :meth:`environment`.
+            standard_input: where a secret goes, as in ``pulumi config set --secret KEY``.
+        """
         return subprocess.run(
             [self.pulumi, *arguments, "--non-interactive"],
             cwd=self.project,
             env=self.environment(extra_environment),
-            stdin=subprocess.DEVNULL,
+            input=standard_input,
             capture_output=True,
             text=True,
             check=False,
@@ -109,14 +119,12 @@ def open_engine(project: Path, directory: Path) -> Engine:
     if installed is not None:
         engine = Engine(pulumi=Path(installed), project=project, directory=directory)
     else:
-        built = toolchain.ensure(*toolchain.ENGINE_TOOLS)
+        built = toolchain.ensure(*_ENGINE_TOOLS)
         engine = Engine(
             pulumi=built["pulumi"],
             project=project,
             directory=directory,
-            tool_directories=tuple(
-                dict.fromkeys(built[name].parent for name in ("pulumi", "pulumi-language-python"))
-            ),
+            tool_directories=tuple(dict.fromkeys(path.parent for path in built.values())),
         )
         toolchain.install_plugins(engine.home)
     engine.backend.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def _up(directory: Path) -> None:
         raise LabError("the lab did not start; what it said stands above")
     engine = open_engine(_PROJECT, directory)
     engine.select_stack(STACK)
-    engine.call("up", "--stack", STACK, "--yes", "--non-interactive", "--suppress-outputs")
+    engine.call("up", "--stack", STACK, "--yes", "--skip-preview", "--suppress-outputs")
     _show(engine)
     print(f"\nup in {time.monotonic() - started:.0f} s. Try next:")
     for command, what in (

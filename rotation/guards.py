@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rotation import rules
+from rotation.durations import format_duration
 from rotation.evidence import (
     BundleObservation,
     BundlePlace,
@@ -29,7 +30,6 @@ from rotation.request import ChangeRequest
 from rotation.roles import Role
 from rotation.rules import Laggard, Refusal
 from rotation.stage import TrustStage
-from settings.durations import format_duration
 
 ENDPOINT = "endpoint"
 """``LeafObservation.kind`` of a chain that was served to a live handshake."""

@@ -26,6 +26,9 @@ ISSUING_CA_WARNING = timedelta(days=30)
 """An issuing CA whose end is nearer is announced (same source)."""
 
 
+_RESTORE = "; `pulumi up --refresh` writes what the configuration says"
+
+
 def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[Notice, ...]:
     """Return everything worth saying, the most urgent first."""
     return (
@@ -153,27 +156,30 @@ def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) 
             if not bundle.holds(fingerprint, now) and not _ended(request, g, now)
         ]
         if bundle.problem is not None:
-            yield _about(bundle, "bundle-problem", f"{bundle.problem} {bundle.detail}".strip())
+            yield _about(
+                bundle, "bundle-problem", f"{bundle.problem} {bundle.detail}".strip() + _RESTORE
+            )
         elif lacking:
             yield _about(
                 bundle,
                 "bundle-lacks-anchor",
                 f"does not hold {', '.join(lacking)}, which the recorded stage trusts: "
-                "it was edited by hand, or an update did not finish",
+                "it was edited by hand, or an update did not finish" + _RESTORE,
             )
         for member in bundle.members:
             if not member.self_signed:
                 yield _about(
                     bundle,
                     "bundle-holds-intermediate",
-                    f"holds {member.subject} (sha256:{member.fingerprint}), which is no root",
+                    f"holds {member.subject} (sha256:{member.fingerprint}), which is no root"
+                    + _RESTORE,
                 )
             elif member.fingerprint not in known:
                 yield _about(
                     bundle,
                     "bundle-holds-foreign-root",
                     f"holds {member.subject} (sha256:{member.fingerprint}), "
-                    "which is no anchor of this domain",
+                    "which is no anchor of this domain" + _RESTORE,
                 )
 
 

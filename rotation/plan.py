@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rotation.durations import format_duration
 from rotation.evidence import Evidence
 from rotation.guards import instant
 from rotation.position import NextStep, Position, locate
@@ -12,7 +13,6 @@ from rotation.request import ChangeRequest
 from rotation.roles import Role
 from rotation.rules import Laggard
 from rotation.stage import TrustStage, generation_key
-from settings.durations import format_duration
 
 
 @dataclass(frozen=True, kw_only=True)

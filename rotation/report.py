@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from rotation.durations import format_duration
 from rotation.guards import instant
 from rotation.plan import Plan, PlanStep
 from rotation.position import PHASE_MEANING, AnchorPosition, NextStep, Position
@@ -17,7 +18,6 @@ from rotation.roles import Role
 from rotation.rules import Laggard, Notice, Refusal
 from rotation.transitions import Change, Step
 from rotation.verdict import Verdict
-from settings.durations import format_duration
 
 REPORT_SCHEMA = "mtls-pki/rotation-report/v1"
 """Value of ``schema`` in every JSON report."""

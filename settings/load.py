@@ -87,6 +87,8 @@ def _message(details: ErrorDetails, secret: Collection[str]) -> str:
             return "write a mapping of keys"
         case "list_type" | "tuple_type":
             return f"{shown}write a list"
+        case "int_type":
+            return f"{shown}write a whole number"
         case "bool_type" | "bool_parsing":
             return f"{shown}write true or false"
         case "string_type":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
 from pydantic.alias_generators import to_camel
 
 from rotation.roles import Role
@@ -65,13 +65,13 @@ class AnchorSettings(Section):
     valid_from: Instant | None = None
     valid_for: Duration | None = None
     # As `step certificate create --profile root-ca`: one CA below the root.
-    path_length: int = Field(default=1, ge=0, le=10)
+    path_length: StrictInt = Field(default=1, ge=0, le=10)
     key_algorithm: KeyAlgorithm = "P-256"
     certificate: CertificateFile | None = None
     issuing_ca: IssuingCaFiles | None = None
     # Only with role compromised: which key is distrusted, and that connections will break.
     fingerprint: str | None = None
-    accept_outage: bool = False
+    accept_outage: StrictBool = False
 
     @property
     def brought(self) -> bool:
@@ -98,7 +98,7 @@ class IntermediateSettings(Section):
     # None: from the start of its root, so that one setting serves every generation.
     valid_from: Instant | None = None
     valid_for: Duration = timedelta(hours=8760)
-    path_length: int = Field(default=0, ge=0, le=9)
+    path_length: StrictInt = Field(default=0, ge=0, le=9)
     key_algorithm: KeyAlgorithm = "P-256"
     permitted_dns_domains: tuple[Domain, ...] = ()
 
@@ -115,13 +115,13 @@ class IssuingSettings(Section):
 
     backend: Literal["ca"] = "ca"
     intermediate: IntermediateSettings | None = None
-    direct: bool = False
+    direct: StrictBool = False
     kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
     # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
     name: DnsLabel = "mtls-ca"
     secret_name: DnsLabel | None = None
     # An issuer named exactly `name` for Certificates that teams declare themselves.
-    stable: bool = False
+    stable: StrictBool = False
     # cert-manager reads the Secrets of ClusterIssuers from its own namespace only.
     cluster_resource_namespace: DnsLabel = "cert-manager"
     leaf: LeafSettings = LeafSettings()
@@ -144,7 +144,7 @@ class TrustSettings(Section):
     name: DnsLabel = "mesh-trust"
     key: ConfigMapKey = "ca.crt"
     namespaces: tuple[DnsLabel, ...] = Field(min_length=1)
-    create_namespaces: bool = False
+    create_namespaces: StrictBool = False
     via: Literal["configmap", "trust-manager"] = "configmap"
     # Above kubelet's sync period (60 s) and its cache: when a mounted ConfigMap follows the object.
     hold_down: Duration = timedelta(minutes=2)
@@ -185,7 +185,7 @@ class ChartSettings(Section):
 class CertManagerSettings(Section):
     """Whether this program installs cert-manager (and trust-manager, where ``trust.via`` asks)."""
 
-    install: bool = False
+    install: StrictBool = False
     namespace: DnsLabel = "cert-manager"
     cert_manager: ChartSettings = ChartSettings(
         version="v1.21.1", chart="oci://quay.io/jetstack/charts/cert-manager"

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 
-from settings.durations import DurationError, format_duration, parse_duration
+from rotation.durations import DurationError, format_duration, parse_duration
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_GENERATION = re.compile(r"[a-z][a-z0-9-]{0,14}")
+# Without '-', which joins generations in the names of keys and issuers: `g1-i1` is i1 below g1.
+_GENERATION = re.compile(r"[a-z][a-z0-9]{0,14}")
 # RFC 5280 appendix A.1, ub-common-name.
 COMMON_NAME_LIMIT = 64
 # UTCTime begins in 1950 (RFC 5280 4.1.2.5.1); the longest durations added to the year 9000 end
@@ -77,7 +78,7 @@ def _domain(value: str) -> str:
 
 def _generation(value: str) -> str:
     if not _GENERATION.fullmatch(value):
-        raise ValueError("name a generation g1, g2, ... (at most 15 of a-z, 0-9 and '-')")
+        raise ValueError("name a generation g1, g2, ... (a letter and at most 14 of a-z and 0-9)")
     return value
 
 

@@ -85,7 +85,8 @@ def test_up_stops_before_the_first_change(
     first, *problems = str(caught.value).splitlines()
     assert first == "the clusters are not ready for this stack; nothing was touched:"
     assert problems[0] == (
-        "cluster dev: namespace app does not exist; create it, or set trust.createNamespaces: true"
+        "cluster dev: namespace app does not exist; create it "
+        "(trust.createNamespaces: true makes those of trust.namespaces)"
     )
     assert warnings == []
 

@@ -39,8 +39,8 @@ def test_everything_that_is_missing_is_said_with_its_remedy(api: ApiServer, tmp_
     api.answers["/api/v1/namespaces/other"] = (200, {})
     assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == (
         "cluster dev: cert-manager.io/v1 is not installed; install cert-manager",
-        "cluster dev: namespace monoskope does not exist; create it, or set "
-        "trust.createNamespaces: true",
+        "cluster dev: namespace monoskope does not exist; create it "
+        "(trust.createNamespaces: true makes those of trust.namespaces)",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pulumi
@@ -98,6 +99,29 @@ def test_an_anchor_without_issuing_ca_has_no_issuer() -> None:
 
     with pytest.raises(ValueError, match="mtls-ca-g1: its anchor has no issuing CA here"):
         run_code(code)
+
+
+def test_a_brought_key_is_secret_from_its_first_moment(tmp_path: Path) -> None:
+    root = material.root("g1")
+    issuing = material.issuing("i1", root_pem=root, root_key=material.key_pem("g1"))
+    (tmp_path / "g1.pem").write_text(root)
+    (tmp_path / "i1.pem").write_text(issuing)
+    files = {"certificate": "i1.pem", "privateKey": material.key_pem("i1")}
+    g1 = {"role": "issuing", "certificate": "g1.pem", "issuingCa": files}
+    settings = load({"anchors.g1": g1}, directory=tmp_path, secret=["anchors"])
+    secret: list[bool] = []
+
+    async def note(key_pem: pulumi.Output[str]) -> None:
+        secret.append(await key_pem.is_secret())
+
+    def code() -> None:
+        source = trust_anchor_args(settings, "g1").source
+        assert isinstance(source, BroughtAnchor)
+        assert source.issuing_ca_key_pem is not None
+        pulumi.export("noted", pulumi.Output.from_input(note(source.issuing_ca_key_pem)))
+
+    run_code(code)
+    assert secret == [True]
 
 
 def test_signing_material_is_secret_where_it_is_secret() -> None:

@@ -231,13 +231,18 @@ class TestPlugins:
     def test_links_once_and_again_only_after_a_change(
         self, go: FakeGo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(toolchain, "PLUGINS", PLUGINS[1:])
+        monkeypatch.setenv("FAKE_GO_MODULE", str(tmp_path))
+        for name in BINARIES["pulumi-resource-kubernetes"].parts[0].sources:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("{}")
         link = tmp_path / "home/plugins/resource-tls-v5.6.2/pulumi-resource-tls"
         toolchain.install_plugins(tmp_path / "home")
         first = link.lstat()
         assert link.resolve() == toolchain.ensure("pulumi-resource-tls")["pulumi-resource-tls"]
         toolchain.install_plugins(tmp_path / "home")
         assert link.lstat() == first
+        installed = sorted(path.name for path in (tmp_path / "home/plugins").iterdir())
+        assert installed == ["resource-kubernetes-v4.27.0", "resource-tls-v5.6.2"]
 
         monkeypatch.setenv("MTLS_PKI_TOOL_CACHE", str(tmp_path / "other"))
         toolchain.install_plugins(tmp_path / "home")

@@ -9,23 +9,28 @@ import pytest
 
 import clusters.engine
 import clusters.guard
-from rotation.evidence import Evidence
+from rotation.evidence import ClusterEvidence, Evidence
 from settings.model import Settings
+from tests.unit.pki.material import NOW
 
 
 def _nothing_missing(settings: Settings) -> None:
     """Stands for `require_clusters`, where every cluster is as it should be."""
 
 
-def _no_evidence(settings: Settings) -> Evidence:
-    raise AssertionError("evidence is judged in hooks only, which nothing calls here")
+def _nothing_there(settings: Settings, **_: object) -> Evidence:
+    """Stands for `collect_evidence`, in clusters that this stack has not touched yet."""
+    return Evidence(
+        observed_at=NOW,
+        clusters=tuple(ClusterEvidence(cluster=cluster) for cluster in settings.clusters),
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _clusters_are_ready() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clusters.engine, "require_clusters", _nothing_missing)
-        patch.setattr(clusters.guard, "collect_evidence", _no_evidence)
+        patch.setattr(clusters.guard, "collect_evidence", _nothing_there)
         yield
 
 

@@ -291,6 +291,13 @@ def test_the_registry_chart_is_pinned() -> None:
     assert installed.inputs["chart"].startswith("oci://")
 
 
+def test_crds_outlive_the_chart() -> None:
+    """With them would go every Certificate of the cluster."""
+    program = run({"certManager.install": True, "trust.via": "trust-manager"})
+    for installed in program.of("Chart"):
+        assert installed.inputs["values"]["crds"] == {"enabled": True, "keep": True}
+
+
 def test_trust_manager_comes_after_cert_manager_and_only_where_it_is_used() -> None:
     program = run({"certManager.install": True, "trust.via": "trust-manager"})
     cert_manager, trust_manager = program.of("Chart")

@@ -198,10 +198,14 @@ def test_a_mistake_in_a_list_is_told_with_its_position(
     [
         ("clusters", "Dev", f"'Dev': {DNS_LABEL}"),
         ("services", "web_1", f"'web_1': {DNS_LABEL}"),
-        (
-            "anchors",
-            "G1",
-            "'G1': name a generation g1, g2, ... (at most 15 of a-z, 0-9 and '-')",
+        *(
+            (
+                "anchors",
+                name,
+                f"'{name}': name a generation g1, g2, ... (a letter and at most 14 of a-z and 0-9)",
+            )
+            # With '-' the key of anchor g1-i1 would have the name of that of issuing CA i1 of g1.
+            for name in ("G1", "1", "g" * 16, "g1-i1")
         ),
     ],
 )

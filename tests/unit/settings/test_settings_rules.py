@@ -27,32 +27,32 @@ PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 # rule -> (changes to the small configuration, exactly what is told of them)
 BROKEN: list[tuple[str, Changes, list[str]]] = [
     (
-        "_clusters_can_be_reached",
+        "clusters_can_be_reached",
         {"clusters.away": {}},
         ["clusters.away: write `kubeconfig: PATH`, `context: NAME`, or both"],
     ),
     (
-        "_exactly_one_issuing",
+        "exactly_one_issuing",
         {"anchors.g1.role": "outgoing"},
         ["anchors: 0 anchors have role issuing (none); give it to exactly one"],
     ),
     (
-        "_exactly_one_issuing",
+        "exactly_one_issuing",
         {"anchors.g2": G2 | {"role": "issuing"}},
         ["anchors: 2 anchors have role issuing (g1, g2); give it to exactly one"],
     ),
     (
-        "_generated_or_brought",
+        "generated_or_brought",
         {"anchors.g2": {"role": "incoming"}},
         [f"anchors.g2.{field}: {MISSING}" for field in ("commonName", "validFrom", "validFor")],
     ),
     (
-        "_generated_or_brought",
+        "generated_or_brought",
         {"anchors.g1.validFor": None},
         [f"anchors.g1.validFor: {MISSING}"],
     ),
     (
-        "_generated_or_brought",
+        "generated_or_brought",
         {"anchors.g2": G2 | {"certificate": "g2.pem", "pathLength": 1, "keyAlgorithm": "P-256"}},
         [
             f"anchors.g2.{field}: {LEAVE_OUT}"
@@ -60,7 +60,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_generated_or_brought",
+        "generated_or_brought",
         {"anchors.g2": G2 | {"issuingCa": KEYS}},
         [
             "anchors.g2.issuingCa: only for an anchor with `certificate`; this one's issuing CA is "
@@ -68,7 +68,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_brought_files_are_sound",
+        "brought_files_are_sound",
         {"anchors.g2": BROUGHT | {"certificate": "two.pem"}},
         [
             "anchors.g2.certificate: two.pem: the trust anchor: holds 2 certificates; give exactly "
@@ -76,7 +76,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_brought_files_are_sound",
+        "brought_files_are_sound",
         {"anchors.g2": BROUGHT | {"certificate": "key.pem"}},
         [
             "anchors.g2.certificate: key.pem: the trust anchor: block 1 is a private key; remove "
@@ -84,7 +84,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_brought_files_are_sound",
+        "brought_files_are_sound",
         {"anchors.g2": BROUGHT | {"issuingCa": KEYS | {"privateKey": material.key_pem("else")}}},
         [
             "anchors.g2.issuingCa: i2.pem: the private key does not belong to the issuing CA's "
@@ -92,7 +92,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_issuing_anchor_has_an_issuing_ca",
+        "issuing_anchor_has_an_issuing_ca",
         {"anchors.g1.role": "outgoing", "anchors.g2": BROUGHT | {"role": "issuing"}},
         [
             "anchors.g2.issuingCa: missing; an anchor made elsewhere issues through an issuing CA "
@@ -100,22 +100,46 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_names_are_unique",
+        "names_are_unique",
         {"anchors.g2": G2 | {"commonName": "root.example.org"}},
         [
-            f"anchors.{generation}.commonName: 'root.example.org' is used by more than one "
-            "generation; verifiers that look up issuers by name would confuse them: give each "
+            f"anchors.{generation}.commonName: subject 'CN=root.example.org' is that of {other} "
+            "too; verifiers that look up issuers by name would confuse them: give each generation "
             "its own"
-            for generation in ("g1", "g2")
+            for generation, other in (("g1", "g2"), ("g2", "g1"))
         ],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "installed_where_it_is_looked_for",
+        {"certManager": {"install": True, "namespace": "pki"}},
+        [
+            "certManager.namespace: 'pki' is not issuing.clusterResourceNamespace "
+            "('cert-manager'), where cert-manager reads the Secrets of ClusterIssuers; write the "
+            "same in both"
+        ],
+    ),
+    (
+        "resource_names_are_unique",
+        {
+            "clusters": {"prod": {"context": "a"}, "prod-eu": {"context": "b"}},
+            "services": {
+                "gateway": {"namespace": "app", "clusters": ["prod-eu"]},
+                "eu-gateway": {"namespace": "app", "clusters": ["prod"]},
+            },
+        },
+        [
+            "services.eu-gateway: in cluster prod its Pulumi name prod-eu-gateway is that of "
+            "services.gateway in cluster prod-eu; call one of them differently (its Certificate "
+            "keeps its name with `name:`)"
+        ],
+    ),
+    (
+        "issuing_ca_fits_its_root",
         {"issuing.direct": True, "issuing.intermediate": {}},
         ["issuing.direct: true contradicts issuing.intermediate; leave one of the two out"],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"issuing.intermediate": {"validFor": "87601h"}},
         [
             "issuing.intermediate.validFor: 87601h0m0s outlives anchor g1, which ends "
@@ -123,7 +147,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {
             "issuing.intermediate": {"validFrom": "2036-10-28T00:00:00Z", "validFor": "25h"},
             "issuing.leaf": {"duration": "2h", "renewBefore": "1h"},
@@ -134,7 +158,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"issuing.intermediate": {"validFrom": "2040-01-01T00:00:00Z"}},
         [
             "issuing.intermediate.validFor: 8760h0m0s outlives anchor g1, which ends "
@@ -142,7 +166,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"trustDomain": "d" * 51},
         [
             f"trustDomain: '{'d' * 51}' makes the issuing CA's common name "
@@ -151,27 +175,27 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"issuing.intermediate": {"pathLength": 1}},
         ["anchors.g1.pathLength: 1 leaves no room for an issuing CA of path length 1; write 2"],
     ),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"anchors.g1.pathLength": 0},
         ["anchors.g1.pathLength: 0 leaves no room for an issuing CA of path length 0; write 1"],
     ),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"issuing.leaf": {"duration": "59m", "renewBefore": "20m"}},
         ["issuing.leaf.duration: 59m0s is below cert-manager's minimum; write 1h"],
     ),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"services.web.renewBefore": "4m59s"},
         ["services.web.renewBefore: 4m59s is below cert-manager's minimum; write 5m"],
     ),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"issuing.leaf.renewBefore": "24h"},
         [
             "issuing.leaf.renewBefore: 24h0m0s is not shorter than the duration 24h0m0s; write "
@@ -179,12 +203,12 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"services.web.duration": "6h"},
         ["services.web.renewBefore: 8h0m0s is not shorter than the duration 6h0m0s; write 2h0m0s"],
     ),
     (
-        "_leaves_fit_their_issuing_ca",
+        "leaves_fit_their_issuing_ca",
         {"issuing.leaf.duration": "1461h"},
         [
             "issuing.leaf.duration: 1461h0m0s is more than a sixth of the issuing CA's lifetime; "
@@ -192,7 +216,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_leaves_fit_their_issuing_ca",
+        "leaves_fit_their_issuing_ca",
         {"issuing.direct": True, "anchors.g1.validFor": "240h", "services.web.duration": "41h"},
         [
             "services.web.duration: 41h0m0s is more than a sixth of the issuing CA's lifetime; "
@@ -200,42 +224,42 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.namespace": "other"},
         ["services.web.namespace: 'other' gets no trust bundle; add it to trust.namespaces"],
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"clusters": TWO_CLUSTERS, "services.web.clusters": ["eu", "dev"]},
         ["services.web.clusters: 'dev' is no cluster of this stack; write one of: eu, us"],
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.anchor": "g3", "anchors.g2": G2},
         ["services.web.anchor: 'g3' is no anchor of this stack; write one of: g1, g2"],
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.anchor": "g2", "anchors.g2": G2 | {"role": "compromised"}},
         ["services.web.anchor: 'g2' is compromised; leave the key out"],
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.anchor": "g2", "anchors.g2": BROUGHT},
         ["services.web.anchor: 'g2' has no issuing CA here; give anchors.g2.issuingCa"],
     ),
     (
-        "_services_have_their_own_objects",
+        "services_have_their_own_objects",
         {"services.api": {"namespace": "app", "name": "web", "secretName": "api"}},
         ["services.api.name: app/web is already that of services.web; write another"],
     ),
     (
-        "_services_have_their_own_objects",
+        "services_have_their_own_objects",
         {"services.api": {"namespace": "app", "secretName": "web-tls"}},
         ["services.api.secretName: app/web-tls is already that of services.web; write another"],
     ),
     (
-        "_names_are_permitted",
+        "names_are_permitted",
         {"issuing.intermediate": PERMITTED},
         [
             "services.web.dnsNames: web.app, web.app.svc: outside "
@@ -244,7 +268,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_names_are_permitted",
+        "names_are_permitted",
         {"issuing.intermediate": PERMITTED, "services.web.dnsNames": ["xsvc.cluster.local"]},
         [
             "services.web.dnsNames: xsvc.cluster.local: outside "
@@ -253,12 +277,12 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_usages_and_lists_are_sets",
+        "usages_and_lists_are_sets",
         {"trust.namespaces": ["app", "app"]},
         ["trust.namespaces: app twice; write it once"],
     ),
     (
-        "_usages_and_lists_are_sets",
+        "usages_and_lists_are_sets",
         {
             "services.web": {
                 "namespace": "app",
@@ -274,7 +298,7 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "_acknowledgement_belongs_to_a_compromise",
+        "acknowledgement_belongs_to_a_compromise",
         {"anchors.g2": G2 | {"fingerprint": "ab", "acceptOutage": True}},
         [
             f"anchors.g2.{field}: only with role compromised; leave it out"
@@ -285,56 +309,58 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 
 # rule -> what stands on the right side of its line
 KEPT: list[tuple[str, Changes]] = [
-    ("_clusters_can_be_reached", {"clusters": TWO_CLUSTERS}),
-    ("_clusters_can_be_reached", {"clusters.dev": {"kubeconfig": "x", "context": "y"}}),
+    ("clusters_can_be_reached", {"clusters": TWO_CLUSTERS}),
+    ("clusters_can_be_reached", {"clusters.dev": {"kubeconfig": "x", "context": "y"}}),
     (
-        "_exactly_one_issuing",
+        "exactly_one_issuing",
         {"anchors.g1.role": "outgoing", "anchors.g2": G2 | {"role": "issuing"}},
     ),
-    ("_generated_or_brought", {"anchors.g1.pathLength": 3, "anchors.g1.keyAlgorithm": "P-384"}),
-    ("_generated_or_brought", {"anchors.g2": BROUGHT}),
-    ("_brought_files_are_sound", {"anchors.g2": BROUGHT | {"issuingCa": KEYS}}),
+    ("generated_or_brought", {"anchors.g1.pathLength": 3, "anchors.g1.keyAlgorithm": "P-384"}),
+    ("generated_or_brought", {"anchors.g2": BROUGHT}),
+    ("brought_files_are_sound", {"anchors.g2": BROUGHT | {"issuingCa": KEYS}}),
     (
-        "_issuing_anchor_has_an_issuing_ca",
+        "issuing_anchor_has_an_issuing_ca",
         {
             "anchors.g1.role": "outgoing",
             "anchors.g2": BROUGHT | {"role": "issuing", "issuingCa": KEYS},
         },
     ),
-    ("_names_are_unique", {"anchors.g2": G2, "anchors.g3": BROUGHT}),
-    ("_issuing_ca_fits_its_root", {"issuing.intermediate": {"validFor": "87600h"}}),
-    ("_issuing_ca_fits_its_root", {"trustDomain": "d" * 50}),
-    ("_issuing_ca_fits_its_root", {"trustDomain": "d" * 60, "issuing.direct": True}),
+    ("names_are_unique", {"anchors.g2": G2 | {"commonName": "x"}, "anchors.g3": BROUGHT}),
+    ("installed_where_it_is_looked_for", {"certManager": {"install": True}}),
+    ("resource_names_are_unique", {"clusters": TWO_CLUSTERS}),
+    ("issuing_ca_fits_its_root", {"issuing.intermediate": {"validFor": "87600h"}}),
+    ("issuing_ca_fits_its_root", {"trustDomain": "d" * 50}),
+    ("issuing_ca_fits_its_root", {"trustDomain": "d" * 60, "issuing.direct": True}),
     (
-        "_issuing_ca_fits_its_root",
+        "issuing_ca_fits_its_root",
         {"anchors.g1.pathLength": 2, "issuing.intermediate": {"pathLength": 1}},
     ),
-    ("_issuing_ca_fits_its_root", {"anchors.g1.pathLength": 0, "issuing.direct": True}),
-    ("_issuing_ca_fits_its_root", {"issuing": {"direct": False, "intermediate": {}}}),
+    ("issuing_ca_fits_its_root", {"anchors.g1.pathLength": 0, "issuing.direct": True}),
+    ("issuing_ca_fits_its_root", {"issuing": {"direct": False, "intermediate": {}}}),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"issuing.leaf": {"duration": "1h", "renewBefore": "5m"}},
     ),
     (
-        "_leaf_times_are_cert_managers",
+        "leaf_times_are_cert_managers",
         {"services.web.duration": "6h", "services.web.renewBefore": "5h59m59s"},
     ),
-    ("_leaves_fit_their_issuing_ca", {"issuing.leaf.duration": "1460h"}),
+    ("leaves_fit_their_issuing_ca", {"issuing.leaf.duration": "1460h"}),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.anchor": "g2", "anchors.g2": G2, "services.web.clusters": ["dev"]},
     ),
     (
-        "_services_name_what_exists",
+        "services_name_what_exists",
         {"services.web.anchor": "g2", "anchors.g2": BROUGHT | {"issuingCa": KEYS}},
     ),
-    ("_services_have_their_own_objects", {"services.api": {"namespace": "app"}}),
+    ("services_have_their_own_objects", {"services.api": {"namespace": "app"}}),
     (
-        "_services_have_their_own_objects",
+        "services_have_their_own_objects",
         {"trust.namespaces": ["app", "b"], "services.api": {"namespace": "b", "name": "web"}},
     ),
     (
-        "_services_have_their_own_objects",
+        "services_have_their_own_objects",
         {
             "clusters": TWO_CLUSTERS,
             "services": {
@@ -344,19 +370,19 @@ KEPT: list[tuple[str, Changes]] = [
         },
     ),
     (
-        "_names_are_permitted",
+        "names_are_permitted",
         {
             "issuing.intermediate": PERMITTED,
             "services.web.dnsNames": ["web.app.svc.cluster.local", "svc.cluster.local"],
         },
     ),
-    ("_names_are_permitted", {"issuing.intermediate": PERMITTED, "services.web.dnsNames": []}),
+    ("names_are_permitted", {"issuing.intermediate": PERMITTED, "services.web.dnsNames": []}),
     (
-        "_usages_and_lists_are_sets",
+        "usages_and_lists_are_sets",
         {"trust.namespaces": ["app", "b"], "services.web.usages": ["client auth", "server auth"]},
     ),
     (
-        "_acknowledgement_belongs_to_a_compromise",
+        "acknowledgement_belongs_to_a_compromise",
         {
             "anchors.g2": G2
             | {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}

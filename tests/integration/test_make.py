@@ -1,0 +1,89 @@
+"""The commands at the top of the README, on a checkout of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("make")]
+
+_ROOT = Path(__file__).parents[2]
+Make = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that git knows, with this environment's interpreter and packages."""
+    target = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=_ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (_ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(_ROOT / name, target / name)
+    (target / ".venv").symlink_to(_ROOT / ".venv")
+    return target
+
+
+@pytest.fixture(scope="module")
+def make(checkout: Path) -> Iterator[Make]:
+    """Runs ``make TARGET``; what it started is cleaned away at the end."""
+
+    def run(target: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", target],
+            cwd=checkout,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    yield run
+    run("clean")
+
+
+def test_help_lists_every_target(make: Make, checkout: Path) -> None:
+    targets = re.findall(r"^([a-z]+):.*##", (checkout / "Makefile").read_text(), flags=re.M)
+    shown = make("help").stdout
+    assert all(f"make {target}" in shown for target in targets)
+
+
+def test_up_again_down_and_clean(make: Make, checkout: Path) -> None:
+    first = make("up")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "root.monoskope.cluster.local" in first.stdout or "g1" in first.stdout
+    assert "PRIVATE KEY" not in first.stdout + first.stderr
+
+    again = make("up")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert re.search(r"\d+ unchanged", again.stdout)
+    assert not re.search(r"\d+ (created|updated|deleted)", again.stdout)
+
+    assert make("down").returncode == 0
+    records = list((checkout / ".lab" / "dev" / "pids").glob("*.json"))
+    assert records == []
+
+    assert make("clean").returncode == 0
+    assert not (checkout / ".lab").exists()
+
+
+def test_an_unknown_context_is_named(make: Make, tmp_path: Path) -> None:
+    empty = tmp_path / "kubeconfig"
+    empty.write_text("apiVersion: v1\nkind: Config\ncontexts: []\nclusters: []\nusers: []\n")
+    done = make("up", KUBE_CONTEXT="kind-dev", KUBECONFIG=str(empty))
+    assert done.returncode != 0
+    assert "KUBE_CONTEXT=kind-dev: no such context" in done.stderr
+    assert "Traceback" not in done.stderr

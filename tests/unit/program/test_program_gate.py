@@ -1,0 +1,72 @@
+"""The stage record in each cluster, and that every change of trust waits for its guard."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+import pytest
+
+from pki.fingerprints import spki_sha256
+from tests.unit.pki.material import parsed
+from tests.unit.program.engine import Program, plain, run_program
+from tests.unit.program.stacks import COMPROMISED_G1, ISSUING_G2, TWO_CLUSTERS
+from tests.unit.settings.configuration import changed
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return run_program(changed(ISSUING_G2 | {"clusters": TWO_CLUSTERS, "issuing.stable": True}))
+
+
+@pytest.mark.parametrize("cluster", ["eu", "us"])
+def test_the_record_names_every_anchor_by_its_key(program: Program, cluster: str) -> None:
+    record = program.one("ConfigMap", f"{cluster}-gate")
+    assert record.metadata == {"name": "mesh-trust-stage", "namespace": "cert-manager"}
+    data = record.inputs["data"]
+    assert plain(data) == data
+    assert set(data) == {"stage.json", "g1.pem", "g2.pem"}
+    stage = json.loads(data["stage.json"])["anchors"]
+    for generation, role in (("g1", "outgoing"), ("g2", "issuing")):
+        assert stage[generation]["role"] == role
+        assert stage[generation]["fingerprint"] == spki_sha256(parsed(data[f"{generation}.pem"]))
+
+
+def test_a_compromised_anchor_stays_on_record() -> None:
+    """Leaves that still hang on it can only be told by its certificate."""
+    record = run_program(changed(COMPROMISED_G1)).one("ConfigMap", "dev-gate")
+    assert "g1.pem" in record.inputs["data"]
+
+
+@pytest.mark.parametrize("cluster", ["eu", "us"])
+def test_the_guard_speaks_before_the_record_is_written_and_in_previews(
+    program: Program, cluster: str
+) -> None:
+    record = program.one("ConfigMap", f"{cluster}-gate")
+    assert record.hooks == {
+        "before_create": (f"guard-{cluster}",),
+        "before_update": (f"guard-{cluster}",),
+    }
+    guard = program.hooks[f"guard-{cluster}"]
+    assert isinstance(guard, pulumi.ResourceHook)
+    assert guard.opts is not None
+    assert guard.opts.on_dry_run
+
+
+def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Program) -> None:
+    waiting = [
+        resource
+        for kind in ("Secret", "ClusterIssuer", "Certificate", "ConfigMap")
+        for resource in program.of(kind)
+        if not resource.name.endswith("-gate")
+    ]
+    assert len(waiting) == 2 * (3 + 3 + 1 + 1)
+    for resource in waiting:
+        cluster = resource.name.partition("-")[0]
+        assert f"{cluster}-gate" in program.waits_for(resource), resource.name
+
+
+def test_the_gate_waits_for_no_change_of_trust(program: Program) -> None:
+    for cluster in ("eu", "us"):
+        before = program.waits_for(program.one("ConfigMap", f"{cluster}-gate"))
+        assert {name for name in before if name.startswith(f"{cluster}-")} == {f"{cluster}-gate"}
