@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.errors import LabError
+from lab.processes import start_mark
 
 # The dev stack is thrown away; anything worth a passphrase must not be in it (README, "Dev
 # defaults").
@@ -98,14 +101,37 @@ class Engine:
             raise LabError(f"`pulumi {' '.join(arguments)}` failed (exit status {status})")
 
     def select_stack(self, stack: str) -> None:
-        """Select ``stack`` in this backend, making it there if need be.
+        """Select ``stack`` in this backend, making it there if need be, ready for the next run.
+
+        Where an earlier run was killed, its lock is taken away, and so are the operations that the
+        state has as pending: all that this project creates can be created again over itself.
 
         Raises:
             LabError: with what pulumi said.
         """
-        done = self.run("stack", "select", stack, "--create")
+        self._must("stack", "select", stack, "--create")
+        if self._locked_by_dead_runs(stack):
+            self._must("cancel", stack, "--yes")
+            self._must(
+                "refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates"
+            )
+
+    def _must(self, *arguments: str) -> None:
+        done = self.run(*arguments)
         if done.returncode != 0:
-            raise LabError(f"stack {stack} cannot be selected: {done.stderr.strip()}")
+            said = (done.stderr or done.stdout).strip()
+            raise LabError(f"`pulumi {' '.join(arguments)}` failed: {said}")
+
+    def _locked_by_dead_runs(self, stack: str) -> bool:
+        """Whether there are locks, all of processes of this machine that are no more."""
+        owners = [
+            json.loads(lock.read_text(encoding="utf-8"))
+            for lock in (self.backend / ".pulumi/locks").glob(f"organization/*/{stack}/*.json")
+        ]
+        return bool(owners) and all(
+            owner["hostname"] == socket.gethostname() and start_mark(owner["pid"]) is None
+            for owner in owners
+        )
 
 
 def open_engine(project: Path, directory: Path) -> Engine:

@@ -65,8 +65,9 @@ def share(name: str) -> Path:
 
 
 def install_plugins(pulumi_home: Path) -> None:
-    """Make the built resource plugins those of ``pulumi_home`` (``PULUMI_HOME``).
+    """Make the resource plugins built here those of ``pulumi_home`` (``PULUMI_HOME``).
 
+    Those of ``FOUNDATION`` are built if they are missing; any other only counts if it is there.
     A plugin on ``PATH`` would do, but the engine warns of it on every run. The layout is that of
     ``pulumi plugin install``: ``plugins/resource-NAME-vVERSION/pulumi-resource-NAME``. The file is
     a link into the cache, so that a rebuilt plugin takes the place of the old one.
@@ -75,8 +76,11 @@ def install_plugins(pulumi_home: Path) -> None:
         ToolchainError: as ``ensure``.
         OSError: ``pulumi_home`` cannot be written.
     """
-    binaries = ensure(*(plugin.binary for plugin in PLUGINS))
-    for plugin in PLUGINS:
+    plugins = [
+        plugin for plugin in PLUGINS if plugin.binary in FOUNDATION or _slot(plugin.binary).built
+    ]
+    binaries = ensure(*(plugin.binary for plugin in plugins))
+    for plugin in plugins:
         link = pulumi_home / "plugins" / f"resource-{plugin.name}-v{plugin.version}" / plugin.binary
         target = binaries[plugin.binary]
         if link.is_symlink() and link.readlink() == target:

@@ -235,6 +235,7 @@ FOUNDATION: tuple[str, ...] = (
 PLUGINS: tuple[Plugin, ...] = (
     Plugin(binary="pulumi-resource-kubernetes", name="kubernetes", version="4.27.0"),
     Plugin(binary="pulumi-resource-tls", name="tls", version="5.6.2"),
+    Plugin(binary="pulumi-resource-vault", name="vault", version="7.14.0"),
 )
 
 BINARIES: Mapping[str, Tool] = MappingProxyType(

@@ -67,17 +67,17 @@ func Provider() tfbridge.ProviderInfo {
 	return info
 }
 
-func unmapped(resources, dataSources shim.ResourceMap) []string {
+// unmapped names everything that is left out. The bridge does not tell a data source from the
+// resource of the same name, so the few data sources called like a mapped resource stay.
+func unmapped(kinds ...shim.ResourceMap) []string {
 	var names []string
-	resources.Range(func(name string, _ shim.Resource) bool {
-		if !mapped[name] {
-			names = append(names, name)
-		}
-		return true
-	})
-	dataSources.Range(func(name string, _ shim.Resource) bool {
-		names = append(names, name)
-		return true
-	})
+	for _, kind := range kinds {
+		kind.Range(func(name string, _ shim.Resource) bool {
+			if !mapped[name] {
+				names = append(names, name)
+			}
+			return true
+		})
+	}
 	return names
 }
