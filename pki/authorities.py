@@ -30,12 +30,12 @@ def check_root(pem: str) -> tuple[str, ...]:
     return tuple(_root_mistakes(root))
 
 
-def verify_issuing_ca(issuing_pem: str, key_pem: str, root_pem: str) -> tuple[str, ...]:
+def verify_issuing_ca(issuing_pem: str, key_pem: str | None, root_pem: str) -> tuple[str, ...]:
     """Return every mistake in an issuing CA brought from outside; none if it can be used.
 
     Args:
         issuing_pem: its certificate, exactly one.
-        key_pem: its private key.
+        key_pem: its private key; None where it is not at hand, and so not looked at.
         root_pem: the trust anchor that signed it, exactly one.
 
     cert-manager checks neither that key and certificate match, nor path length, nor the signature
@@ -46,7 +46,8 @@ def verify_issuing_ca(issuing_pem: str, key_pem: str, root_pem: str) -> tuple[st
     root = _parsed(root_pem, "the trust anchor", mistakes)
     key: SigningKey | None = None
     try:
-        key = load_private_key(key_pem, origin="the issuing CA's key")
+        if key_pem is not None:
+            key = load_private_key(key_pem, origin="the issuing CA's key")
     except PkiError as error:
         mistakes.append(str(error))
     if issuing and key and not belongs_to(key, issuing):

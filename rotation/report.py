@@ -73,7 +73,7 @@ def laggard_lines(laggards: Sequence[Laggard]) -> list[str]:
         since = f" (since {instant(laggard.since)})" if laggard.since else ""
         lines.append(printable(f"{laggard.place}: {laggard.detail}{since}"))
     if len(laggards) > NAMED_LAGGARDS:
-        lines.append(f"and {len(laggards) - NAMED_LAGGARDS} more")
+        lines.append(f"{len(laggards) - NAMED_LAGGARDS} more")
     return lines
 
 

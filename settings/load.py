@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from settings.errors import Mistake, SettingsError
 from settings.model import Section, Settings
 from settings.rules import mistakes_of
+from settings.types import UnreadSecret
 
 # Values at or below these keys are never shown, whatever is wrong with them.
 _SECRET_KEYS = frozenset({"privateKey"})
@@ -70,6 +71,8 @@ def _unknown_key(details: ErrorDetails) -> str:
 
 
 def _message(details: ErrorDetails, secret: Collection[str]) -> str:
+    if isinstance(details["input"], UnreadSecret):
+        return "encrypted, and not decrypted here; write it in clear text: it is no secret"
     kind, context, shown = details["type"], details.get("ctx", {}), _shown(details, secret)
     match kind:
         case "missing":
@@ -163,7 +166,8 @@ def load_settings(
     """Return the settings that ``values`` spell.
 
     Args:
-        values: top-level key (without the project's prefix) -> decoded value, secrets decrypted.
+        values: top-level key (without the project's prefix) -> decoded value, secrets decrypted or
+            (where nothing needs them) an ``UnreadSecret`` in their place.
         source: what to call the configuration in messages, such as ``Pulumi.dev.yaml``.
         directory: what relative file names in the configuration are relative to.
         secret_keys: the top-level keys that hold at least one encrypted value.

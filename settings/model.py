@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 from pydantic.alias_generators import to_camel
 
 from rotation.roles import Role
@@ -25,6 +25,7 @@ from settings.types import (
     Instant,
     IpAddress,
     KeyAlgorithm,
+    Secret,
     Uri,
 )
 
@@ -54,7 +55,7 @@ class IssuingCaFiles(Section):
 
     generation: Generation = "i1"
     certificate: CertificateFile
-    private_key: SecretStr
+    private_key: Secret
 
 
 class AnchorSettings(Section):

@@ -12,7 +12,7 @@ from rotation.roles import Role
 from settings.errors import Mistake
 from settings.model import AnchorSettings, Settings
 from settings.names import issuing_ca_common_name, issuing_ca_not_before
-from settings.types import COMMON_NAME_LIMIT
+from settings.types import COMMON_NAME_LIMIT, UnreadSecret
 
 _GENERATED_FIELDS = ("common_name", "valid_from", "valid_for")
 
@@ -72,9 +72,10 @@ def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(path=path, message=f"{anchor.certificate.path}: {text}")
         if root_mistakes or anchor.issuing_ca is None:
             continue
+        key = anchor.issuing_ca.private_key
         for text in verify_issuing_ca(
             anchor.issuing_ca.certificate.pem,
-            anchor.issuing_ca.private_key.get_secret_value(),
+            None if isinstance(key, UnreadSecret) else key.get_secret_value(),
             anchor.certificate.pem,
         ):
             yield Mistake(

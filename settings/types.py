@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from rotation.durations import DurationError, format_duration, parse_duration
 
@@ -122,6 +130,30 @@ def _endpoint(value: str) -> str:
     return value
 
 
+class UnreadSecret(SecretStr):
+    """A secret that stands encrypted in the stack file and was not decrypted.
+
+    That it is there is known, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def get_secret_value(self) -> str:
+        """Refuse: nobody knows the value."""
+        raise ValueError("the secret was not decrypted")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnreadSecret)
+
+    def __hash__(self) -> int:
+        return hash(UnreadSecret)
+
+
+def _secret(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, UnreadSecret) else handler(value)
+
+
 class PemFile(NamedTuple):
     """A file of certificates named in the configuration, and what it holds."""
 
@@ -161,4 +193,5 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Uri = Annotated[str, AfterValidator(_uri)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]
+Secret = Annotated[SecretStr, WrapValidator(_secret)]
 KeyAlgorithm = Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]

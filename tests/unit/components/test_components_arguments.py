@@ -11,7 +11,7 @@ import pytest
 from components import ca_issuer, cert_manager, service_certificate, trust_anchor, trust_bundle
 from components.arguments import cert_manager_args, trust_anchor_args
 from components.cert_manager import merge_values
-from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
+from components.kubernetes_options import await_at_most, awaited, explained_by, owned
 from components.trust_anchor import BroughtAnchor, GeneratedAnchor
 from tests.unit.pki import material
 from tests.unit.settings.configuration import load
@@ -88,7 +88,7 @@ def test_helm_values_are_merged_by_key_and_nothing_is_changed_in_place() -> None
 
 
 def test_awaiting() -> None:
-    assert awaited_annotation("Synced") == {"pulumi.com/waitFor": "condition=Synced"}
+    assert awaited("Synced") == {**owned(), "pulumi.com/waitFor": "condition=Synced"}
     timeouts = await_at_most(timedelta(minutes=5))
     assert (timeouts.create, timeouts.update, timeouts.delete) == ("300s", "300s", None)
     assert explained_by(None) is None

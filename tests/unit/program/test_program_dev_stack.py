@@ -18,6 +18,11 @@ from tests.unit.pki.material import parsed
 from tests.unit.program.engine import Declared, Program, plain, run_program, texts
 from tests.unit.program.stacks import dev_stack
 
+AWAITED = {
+    "pulumi.com/patchFieldManager": "mtls-pki",
+    "pulumi.com/patchForce": "true",
+    "pulumi.com/waitFor": "condition=Ready",
+}
 CERTIFICATES = [
     "cluster-bootstrap-reactor",
     "cockroachdb",
@@ -72,7 +77,7 @@ def test_keys_state_their_curve_and_survive_the_program(program: Program) -> Non
     for name in ("g1-key", "g1-i1-key"):
         key = program.one("PrivateKey", name)
         assert key.inputs == {"algorithm": "ECDSA", "ecdsaCurve": "P256"}
-        assert key.protect
+        assert key.protect == (name == "g1-key")
         assert key.retain_on_delete
 
 
@@ -112,7 +117,7 @@ def test_an_issuer_follows_its_secret_and_is_awaited(
     assert declared.metadata == {
         "name": issuer,
         "namespace": "monoskope",
-        "annotations": {"pulumi.com/waitFor": "condition=Ready"},
+        "annotations": AWAITED,
     }
     assert declared.spec == {"ca": {"secretName": secret}}
     assert declared.timeouts == {"create": "300s", "update": "300s"}
@@ -137,7 +142,7 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
         "metadata": {
             "name": "gateway",
             "namespace": "monoskope",
-            "annotations": {"pulumi.com/waitFor": "condition=Ready"},
+            "annotations": AWAITED,
         },
         "spec": {
             "secretName": "gateway-tls",

@@ -14,7 +14,8 @@ from tests.unit.program.engine import Program, run_program
 from tests.unit.program.stacks import TWO_CLUSTERS
 from tests.unit.settings.configuration import REMOVED, changed
 
-AWAITED = {"pulumi.com/waitFor": "condition=Ready"}
+OWNED = {"pulumi.com/patchFieldManager": "mtls-pki", "pulumi.com/patchForce": "true"}
+AWAITED = {**OWNED, "pulumi.com/waitFor": "condition=Ready"}
 
 
 def run(changes: dict[str, Any]) -> Program:
@@ -65,7 +66,7 @@ def test_trust_manager_distributes_one_bundle() -> None:
     assert bundle.inputs["apiVersion"] == "trust.cert-manager.io/v1alpha1"
     assert bundle.metadata == {
         "name": "mesh-trust",
-        "annotations": {"pulumi.com/waitFor": "condition=Synced"},
+        "annotations": {**OWNED, "pulumi.com/waitFor": "condition=Synced"},
     }
     (source,) = bundle.spec["sources"]
     assert_is_root(parsed(source["inLine"]), path_length=1)

@@ -1,0 +1,9 @@
+"""``python -m rotation``: the rotation of trust anchors from the command line.
+
+Imports point one way, from the right to the left::
+
+    errors <- stack_file <- layout <- edits    (the stack file; no cluster is asked)
+    errors <- standing <- status_view          (what the clusters record and show)
+    errors <- certificates <- reissue          (the only code that writes to a cluster)
+                                     ... <- commands <- main
+"""

@@ -1,0 +1,150 @@
+"""What each command does: takes the stack file and the options, returns the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from cli import edits, reissue_command
+from cli.errors import CliError
+from cli.output import console, print_diff, print_json, say
+from cli.stack_file import StackFile
+from cli.standing import Standing, read_standing
+from cli.status_view import status_view
+from rotation.guards import instant
+from rotation.page import plan_page
+from rotation.plan import Plan
+from rotation.report import (
+    REPORT_SCHEMA,
+    plan_json,
+    plan_markdown,
+    plan_text,
+    position_json,
+    verdict_json,
+    verdict_text,
+)
+from rotation.terminal import plan_view
+
+FORMATS: dict[str, Callable[[Plan], str]] = {
+    "text": plan_text,
+    "markdown": plan_markdown,
+    "html": plan_page,
+}
+"""The forms of a plan."""
+
+
+def _standing(stack: StackFile) -> Standing:
+    return read_standing(stack.settings(), lambda text: say(f"warning: {text}"))
+
+
+def status(stack: StackFile, options: argparse.Namespace) -> int:
+    """Show where the rotation stands."""
+    standing = _standing(stack)
+    plan = standing.plan()
+    if options.json:
+        print_json(position_json(plan.position))
+    else:
+        terminal = console()
+        terminal.print(status_view(standing, plan, file=stack.path.name, width=terminal.width))
+    return standing.exit_code
+
+
+def check(stack: StackFile, options: argparse.Namespace) -> int:
+    """Judge the change that the stack file asks for."""
+    verdict = _standing(stack).verdict()
+    if options.json:
+        print_json(verdict_json(verdict))
+    else:
+        console().print(Text(verdict_text(verdict).rstrip()), soft_wrap=True)
+    return verdict.exit_code
+
+
+def plan(stack: StackFile, options: argparse.Namespace) -> int:
+    """Show or write the steps that remain."""
+    standing = _standing(stack)
+    plan = standing.plan()
+    if options.json:
+        print_json(plan_json(plan))
+    elif options.output is not None:
+        text = FORMATS[options.format or "text"](plan)
+        try:
+            options.output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CliError(f"--output {options.output}: {error.strerror}") from None
+    elif options.format is None and sys.stdout.isatty():
+        console().print(plan_view(plan))
+    else:
+        sys.stdout.write(FORMATS[options.format or "text"](plan))
+    return standing.exit_code
+
+
+def add(stack: StackFile, options: argparse.Namespace) -> int:
+    """Write a new anchor into the stack file."""
+    exclusive = (options.common_name, options.valid_for, options.valid_from, options.like)
+    if options.certificate is not None and any(value is not None for value in exclusive):
+        raise CliError("--certificate says everything of the anchor; leave the other options out")
+    new = edits.NewAnchor(
+        generation=options.generation,
+        valid_from=options.valid_from or instant(datetime.now(UTC)),
+        common_name=options.common_name,
+        valid_for=options.valid_for,
+        like=options.like,
+        certificate=options.certificate,
+    )
+    return _finish(stack, edits.add(stack, new), options)
+
+
+def promote(stack: StackFile, options: argparse.Namespace) -> int:
+    """Write that the incoming anchor issues."""
+    return _finish(stack, edits.promote(stack, options.generation), options)
+
+
+def retire(stack: StackFile, options: argparse.Namespace) -> int:
+    """Write that the outgoing anchor is gone."""
+    return _finish(stack, edits.retire(stack, options.generation), options)
+
+
+def _finish(old: StackFile, new: StackFile, options: argparse.Namespace) -> int:
+    diff = edits.difference(old, new)
+    if not options.dry_run:
+        edits.write(new)
+    if options.json:
+        print_json(
+            {
+                "schema": REPORT_SCHEMA,
+                "kind": "edit",
+                "file": new.path.name,
+                "diff": diff,
+                "written": not options.dry_run,
+            }
+        )
+        return 0
+    print_diff(diff)
+    sys.stdout.flush()
+    if options.dry_run:
+        say("not written (--dry-run)")
+    else:
+        say(
+            f"wrote {new.path.name}; nothing is applied: review and commit it, then "
+            f"`pulumi preview --stack {new.stack}`"
+        )
+    return 0
+
+
+def reissue(stack: StackFile, options: argparse.Namespace) -> int:
+    """Have what hangs on an older CA issued again."""
+    return reissue_command.reissue(
+        stack.settings(),
+        reissue_command.ReissueOptions(
+            namespaces=tuple(options.namespaces),
+            batch=options.batch,
+            rate=options.rate,
+            timeout=options.timeout,
+            dry_run=options.dry_run,
+            as_json=options.json,
+        ),
+    )

@@ -1,0 +1,188 @@
+"""``reissue``: what still hangs on an older CA though its issuer is of the issuing generation."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.certificates import Stale, Target, read_stale, read_target
+from cli.errors import CliError
+from cli.issuing_condition import CertificateClient
+from cli.output import console, print_json, say
+from cli.reissue import Pace, Reissue, Run, named
+from clusters.connection import ClusterError, cluster_address
+from rotation.report import REPORT_SCHEMA, printable
+from settings.model import Settings
+
+INTERRUPTED = 130
+"""Exit status of a run that Ctrl-C ended, as shells report it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReissueOptions:
+    """What the command line says.
+
+    Attributes:
+        namespaces: to look in; empty for all.
+        batch: Certificates under way at most.
+        rate: requests a second to one API server at most.
+        timeout: how long a batch may take; None: ``issuing.readyTimeout``.
+        dry_run: only list.
+        as_json: print one JSON document instead of lines.
+    """
+
+    namespaces: tuple[str, ...]
+    batch: int
+    rate: float
+    timeout: timedelta | None
+    dry_run: bool
+    as_json: bool
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """What is to be done in one cluster, and how far it has come."""
+
+    client: CertificateClient
+    target: Target
+    stale: Sequence[Stale]
+    run: Run
+
+    def json(self) -> dict[str, Any]:
+        done = {certificate.uid for certificate in self.run.done}
+        return {
+            "cluster": self.client.name,
+            "generation": self.target.generation,
+            "stale": len(self.stale),
+            "reissued": len(self.run.done),
+            "failed": [
+                {"certificate": place, "why": why} for place, why in self.run.failed.items()
+            ],
+            "left": [
+                {"certificate": each.certificate.place, "why": each.why}
+                for each in self.stale
+                if each.certificate.uid not in done
+            ],
+        }
+
+
+def reissue(settings: Settings, options: ReissueOptions) -> int:
+    """Run the command; the exit status is 0 when nothing hangs on an older CA any more.
+
+    Raises:
+        CliError, ClusterError: nothing can be done, or going on is pointless.
+    """
+    if not settings.issuing.stable:
+        raise CliError(
+            "issuing.stable is false, so there is no stable issuer and nothing that hangs on it; "
+            "Certificates on the issuer of a generation move when their issuerRef changes"
+        )
+    # Every cluster is read before any is touched.
+    works = [_read(settings, name, options.namespaces) for name in settings.clusters]
+    if options.dry_run:
+        _list(works, options)
+        return 0
+    try:
+        for work in works:
+            _do(settings, work, options)
+    except (KeyboardInterrupt, CliError, ClusterError) as error:
+        _report(works, options)
+        if isinstance(error, KeyboardInterrupt):
+            say(
+                "rotation: interrupted; cert-manager finishes what is under way, and the same "
+                "command again does what is left"
+            )
+            return INTERRUPTED
+        raise
+    _report(works, options)
+    return 1 if any(work.run.failed for work in works) else 0
+
+
+def _read(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
+    client = CertificateClient(cluster_address(settings, name))
+    target = read_target(client, settings)
+    stale = read_stale(client, settings, target, namespaces)
+    # What failed before comes last, so that it cannot keep the others waiting.
+    ordered = sorted(stale, key=lambda one: one.certificate.failure is not None)
+    return _Work(client=client, target=target, stale=ordered, run=Run(total=len(ordered)))
+
+
+def _do(settings: Settings, work: _Work, options: ReissueOptions) -> None:
+    if not work.stale:
+        return
+    with _progress(work, quiet=options.as_json) as tell:
+        Reissue(
+            certificates=work.client,
+            pace=Pace(rate=options.rate),
+            batch=options.batch,
+            timeout=options.timeout or settings.issuing.ready_timeout,
+            message=f"to be issued from {work.target.generation}: python -m rotation reissue",
+            moved=lambda: read_stale(work.client, settings, work.target, options.namespaces),
+            tell=tell,
+        )(work.run, work.stale)
+
+
+@contextlib.contextmanager
+def _progress(work: _Work, *, quiet: bool) -> Iterator[Callable[[Run], None]]:
+    """Show progress on standard error: a bar on a terminal, else a line a batch."""
+    if quiet or not sys.stderr.isatty():
+        yield _lines(work, quiet=quiet)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    elapsed = (TextColumn("reissued"), TimeElapsedColumn())
+    with Progress(*columns, *elapsed, console=Console(stderr=True)) as bar:
+        task = bar.add_task(work.client.name, total=work.run.total)
+        yield lambda run: bar.update(task, completed=len(run.done) + len(run.failed))
+
+
+def _lines(work: _Work, *, quiet: bool) -> Callable[[Run], None]:
+    def tell(run: Run) -> None:
+        if not quiet and not run.under_way:
+            say(f"{work.client.name}: {len(run.done)} of {run.total} reissued")
+
+    return tell
+
+
+def _list(works: Sequence[_Work], options: ReissueOptions) -> None:
+    if options.as_json:
+        _print_json(works, dry_run=True)
+        return
+    for work in works:
+        for each in work.stale:
+            console().print(f"{work.client.name}/{each.certificate.place}: {printable(each.why)}")
+    say(f"{sum(len(work.stale) for work in works)} Certificates would be issued again")
+
+
+def _report(works: Sequence[_Work], options: ReissueOptions) -> None:
+    if options.as_json:
+        _print_json(works, dry_run=False)
+        return
+    for work in works:
+        run = work.run
+        parts = [f"{len(run.done)} of {run.total} reissued from {work.target.generation}"]
+        if run.under_way:
+            parts.append(f"{len(run.under_way)} under way")
+        if run.untouched:
+            parts.append(f"{run.untouched} left")
+        if run.failed:
+            parts.append(f"{len(run.failed)} failed: {printable(named(run.failed))}")
+        nothing = f"nothing hangs on a CA older than that of {work.target.generation}"
+        print(f"{work.client.name}: {'; '.join(parts) if run.total else nothing}")
+
+
+def _print_json(works: Sequence[_Work], *, dry_run: bool) -> None:
+    print_json(
+        {
+            "schema": REPORT_SCHEMA,
+            "kind": "reissue",
+            "dryRun": dry_run,
+            "clusters": [work.json() for work in works],
+        }
+    )

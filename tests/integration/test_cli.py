@@ -1,0 +1,240 @@
+"""``python -m rotation`` on a real stack: a whole rotation with Certificates of other teams."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.api import Api, ApiError
+from lab.control_plane import ControlPlane
+from tests.integration.conftest import MakeStack
+from tests.integration.support import cluster
+from tests.integration.support.configuration import small_stack
+from tests.integration.support.project import PROJECT
+from tests.integration.support.stack import Stack
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
+
+NAME = "rotated"
+TEAM = 60
+CERTIFICATES = f"{cluster.CERT_MANAGER}/namespaces/{NAME}/certificates"
+RBAC = PROJECT / "deploy" / "rbac-reissue.yaml"
+ACCOUNT = "mtls-pki-reissue"
+# The same stack, seen with no more rights than the manifest grants.
+AS_REISSUER = ("--stack", "reissuer")
+
+
+def command(stack: Stack, *arguments: str) -> list[str]:
+    given = () if "--stack" in arguments else ("--stack", stack.name)
+    return [sys.executable, "-m", "rotation", *arguments, *given]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+def run(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(stack, *arguments),
+        cwd=stack.project,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def must(stack: Stack, *arguments: str) -> str:
+    done = run(stack, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def report(stack: Stack, *arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run(stack, *arguments, "--json").stdout)
+    return document
+
+
+def team_certificate(number: int) -> dict[str, Any]:
+    name = f"team-{number:02}"
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": name, "namespace": NAME},
+        "spec": {
+            "secretName": f"{name}-tls",
+            "dnsNames": [f"{name}.example.org"],
+            "issuerRef": {"name": f"{NAME}-ca", "kind": "Issuer"},
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+        },
+    }
+
+
+def team_revisions(api: Api) -> list[int]:
+    return [
+        live.get("status", {}).get("revision", 0)
+        for name, live in cluster.certificates(api, NAME).items()
+        if name.startswith("team-")
+    ]
+
+
+def grant(api: Api) -> None:
+    """Apply the shipped manifest, for this stack's name of the stage record."""
+    text = RBAC.read_text().replace("mesh-trust-stage", f"{NAME}-trust-stage")
+    for document in yaml.safe_load_all(text):
+        api.apply(document)
+
+
+@pytest.fixture(scope="module")
+def stack(plane: ControlPlane, api: Api, make_stack: MakeStack) -> Iterator[Stack]:
+    """The stack with its first anchor, and Certificates of another team on the stable issuer."""
+    stack = make_stack(NAME)
+    stack.write(small_stack(NAME, plane.kubeconfig, issuing={"stable": True}))
+    stack.init()
+    stack.up()
+    for number in range(TEAM):
+        certificate = team_certificate(number)
+        path = f"{CERTIFICATES}/{certificate['metadata']['name']}"
+        api.apply_text(path, json.dumps(certificate))
+    cluster.wait_for(lambda: team_revisions(api) == [1] * TEAM, "team certificates", seconds=180)
+    grant(api)
+    yield stack
+    for document in yaml.safe_load_all(RBAC.read_text()):
+        if document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+            plural = f"{document['kind'].lower()}s"
+            with contextlib.suppress(ApiError):
+                api.request("DELETE", f"/apis/rbac.authorization.k8s.io/v1/{plural}/{ACCOUNT}")
+
+
+def see_as_reissuer(stack: Stack, plane: ControlPlane, directory: Path) -> None:
+    """Write a stack file like the stack's, with the reissuer's kubeconfig."""
+    kubeconfig = plane.kubeconfig_for(
+        f"system:serviceaccount:cert-manager:{ACCOUNT}",
+        ("system:serviceaccounts", "system:serviceaccounts:cert-manager", "system:authenticated"),
+        directory / "kubeconfig",
+    )
+    text = stack.file.read_text().replace(str(plane.kubeconfig), str(kubeconfig))
+    (stack.project / "Pulumi.reissuer.yaml").write_text(text)
+
+
+def await_safe(stack: Stack) -> None:
+    cluster.wait_for(lambda: run(stack, "check").returncode == 0, "a safe verdict", seconds=90)
+
+
+def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path: Path) -> None:
+    out = must(stack, "status")
+    assert "steady" in out
+    assert "next: nothing needs to be done" in out
+    assert report(stack, "status")["clusters"][0]["leavesBySigner"][0]["leaves"] == TEAM + 2
+    assert must(stack, "check") == "safe: no change of trust\n"
+    assert "Add g2 as incoming" in must(stack, "plan")
+
+    must(stack, "add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
+    assert must(stack, "check") == "safe: g2: absent -> incoming\n"
+    stack.up()
+    must(stack, "promote")
+    see_as_reissuer(stack, plane, tmp_path)
+    early = run(stack, "reissue", *AS_REISSUER)
+    assert early.returncode == 1
+    assert "records g1 as issuing" in early.stderr
+    await_safe(stack)
+    stack.up()
+
+    status = report(stack, "status")
+    signers = {
+        each["generation"]: each["leaves"] for each in status["clusters"][0]["leavesBySigner"]
+    }
+    assert signers == {"g1": TEAM, "g2": 2}
+    before = stack.file.read_text()
+    must(stack, "retire")
+    blocked = run(stack, "check")
+    assert blocked.returncode == 3
+    assert "Certificate team-00: chains to g1" in blocked.stdout
+    assert "more\n" in blocked.stdout
+    stack.file.write_text(before)
+
+    _reissue_broken_off_and_run_again(stack, api)
+
+    must(stack, "retire")
+    await_safe(stack)
+    stack.up()
+    done = report(stack, "status")
+    assert done["phase"] == "steady"
+    assert [anchor["generation"] for anchor in done["anchors"]] == ["g2"]
+    assert done["notices"] == []
+
+
+def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
+    listed = must(stack, "reissue", "--dry-run", *AS_REISSUER).splitlines()
+    assert len(listed) == TEAM
+    assert listed[0] == f"dev/{NAME}/team-00: chains to g1"
+    assert set(team_revisions(api)) == {1}
+
+    process = subprocess.Popen(
+        command(stack, "reissue", "--batch", "15", "--rate", "15", *AS_REISSUER),
+        cwd=stack.project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        cluster.wait_for(lambda: sum(team_revisions(api)) > TEAM + 17, "second batch", seconds=120)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, out + err
+    assert "interrupted" in err
+    assert f"of {TEAM} reissued from g2" in out
+    assert " left" in out
+    assert 1 in team_revisions(api)
+
+    again = run(stack, "reissue", *AS_REISSUER)
+    assert again.returncode == 0, again.stdout + again.stderr
+    # Each was issued again exactly once, by both runs together.
+    assert team_revisions(api) == [2] * TEAM
+    for live in cluster.certificates(api, NAME).values():
+        assert cluster.is_ready(live)
+    assert "nothing hangs on a CA older" in must(stack, "reissue", *AS_REISSUER)
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource", "name"),
+    [
+        ("list", "", "secrets", ""),
+        ("get", "", "secrets", f"{NAME}-ca-g2-i1"),
+        ("list", "", "configmaps", ""),
+        ("patch", "cert-manager.io", "certificates", "team-00"),
+        ("delete", "cert-manager.io", "certificates", "team-00"),
+        ("patch", "cert-manager.io", "issuers", f"{NAME}-ca"),
+        ("create", "cert-manager.io", "certificaterequests", ""),
+    ],
+)
+def test_the_reissuer_may_do_nothing_else(
+    stack: Stack, api: Api, verb: str, group: str, resource: str, name: str
+) -> None:
+    attributes = {"verb": verb, "group": group, "resource": resource, "name": name}
+    for namespace in (NAME, "cert-manager"):
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:cert-manager:{ACCOUNT}",
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {**attributes, "namespace": namespace},
+            },
+        }
+        answer = api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        assert answer["status"]["allowed"] is False

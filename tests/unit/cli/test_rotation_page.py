@@ -1,0 +1,97 @@
+"""Every command of docs/rotation.md is run here; what it says of files and rules is looked up."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from cli.stack_file import parse_yaml
+from rotation import rules
+from rotation.roles import Role
+from rotation.rules import Rule
+from tests.unit.cli.conftest import STACK, Project, Say
+from tests.unit.cli.test_commands import HELD, stage
+from tests.unit.evidence.api import Api
+from tests.unit.evidence.objects import CONFIG_MAPS, STAGE, bundle
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "rotation.md").read_text()
+SHELL = [
+    tuple(shlex.split(line, comments=True))
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
+INLINE = [
+    tuple(shlex.split(command)) for command in re.findall(r"`(python -m rotation [^`]+)`", PAGE)
+]
+OURS = sorted({command[3:] for command in SHELL + INLINE if command[0] == "python"})
+# Run by the tests of whole rotations, on the real engine.
+OF_PULUMI = {("preview", "--diff"), ("up",)}
+
+
+# The page uses these once g2 issues; all others before, or at any time.
+PROMOTED = {("retire",), ("retire", "g1")}
+
+
+def prepare(project: Project, api: Api, command: tuple[str, ...]) -> None:
+    """Bring the domain to where the page says that the command is used."""
+    if command[0] == "add":
+        return
+    project.run("add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
+    roles = {"g1": Role.ISSUING, "g2": Role.INCOMING}
+    if command in PROMOTED or command[0] == "reissue":
+        project.run("promote")
+        roles = {"g1": Role.OUTGOING, "g2": Role.ISSUING}
+    api.objects[STAGE] = stage(**roles)
+    api.objects[CONFIG_MAPS] = [bundle("app", "g1", "g2", managed=(HELD,))]
+
+
+@pytest.mark.parametrize("command", OURS, ids=" ".join)
+def test_our_commands_run(project: Project, api: Api, said: Say, command: tuple[str, ...]) -> None:
+    prepare(project, api, command)
+    assert project.run(*command) == 0, said()[1]
+
+
+def test_the_other_commands_are_known() -> None:
+    for command in SHELL:
+        if command[0] == "pulumi":
+            assert command[1:] in OF_PULUMI
+        elif command[0] == "kubectl":
+            assert command[1:3] == ("apply", "-f")
+            assert list(YAML(typ="safe").load_all((ROOT / command[3]).read_text()))
+        else:
+            assert command[:3] == ("python", "-m", "rotation")
+
+
+def test_every_rule_has_its_line() -> None:
+    known = {rule.identifier for rule in vars(rules).values() if isinstance(rule, Rule)}
+    table = PAGE[PAGE.index("| refused |") : PAGE.index("Somebody who deletes")]
+    told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", table))
+    # Said by the settings before the guard can: services name what exists and can issue.
+    assert told == known - {"canary-anchor", "stays-compromised"}
+
+
+def test_the_examples_are_right_configuration(project: Project) -> None:
+    canary, compromise = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    project.run("add", "g2")
+    services = parse_yaml(canary, Path("canary"))["mtls-pki:services"]
+    namespace = services["gateway"]["namespace"]
+    text = project.read().replace("namespaces: [app]", f"namespaces: [{namespace}]")
+    start, end = text.index("  mtls-pki:services:"), text.index("encryptionsalt")
+    project.write(text[:start] + canary + text[end:])
+    assert project.stack().settings().services["gateway"].anchor == "g2"
+    project.write(STACK)
+    project.run("add", "g2")
+    project.run("promote")
+    given = parse_yaml(compromise, Path("compromise"))["g1"]
+    text = project.read().replace(
+        "role: outgoing ",
+        f"role: {given['role']}\n      fingerprint: {given['fingerprint']}\n"
+        f"      acceptOutage: {str(given['acceptOutage']).lower()} ",
+    )
+    project.write(text)
+    assert project.stack().settings().anchors["g1"].accept_outage
