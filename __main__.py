@@ -113,7 +113,9 @@ def declare_cluster(
     reach = settings.clusters[cluster]
     provider = kubernetes.Provider(
         cluster,
-        kubeconfig=reach.kubeconfig,
+        # None would become the value of KUBECONFIG, which may name several files; with the empty
+        # text the provider follows the usual rules itself.
+        kubeconfig=reach.kubeconfig or "",
         context=reach.context,
         # Moving a kubeconfig or renaming its context must not replace every object of the cluster.
         cluster_identifier=cluster,

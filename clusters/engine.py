@@ -63,8 +63,8 @@ def failure_hook(address: ClusterAddress) -> pulumi.ErrorHook:
     """
 
     def on_error(args: pulumi.ErrorHookArgs) -> bool:
-        too_early = "failed calling webhook" in args.errors[0] if args.errors else False
-        if too_early and len(args.errors) < _WEBHOOK_TRIES:
+        newest = args.errors[0] if args.errors else ""
+        if "failed calling webhook" in newest and len(args.errors) < _WEBHOOK_TRIES:
             time.sleep(_WEBHOOK_PAUSE_SECONDS)
             return True
         inputs = args.new_inputs or args.old_inputs or {}

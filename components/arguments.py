@@ -106,6 +106,7 @@ def trust_bundle_args(
             if anchor.role.trusted
         ],
         via=settings.trust.via,
+        ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
         guard=guard,
     )

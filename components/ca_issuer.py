@@ -11,7 +11,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
+from components.kubernetes_options import await_at_most, awaited, explained_by, owned
 from components.trust_anchor import SigningPair
 
 IssuerKind = Literal["ClusterIssuer", "Issuer"]
@@ -63,9 +63,11 @@ class CaIssuer(pulumi.ComponentResource):
         secret = Secret(
             f"{name}-ca",
             type="kubernetes.io/tls",
-            metadata=ObjectMetaArgs(name=args.secret_name, namespace=args.namespace),
+            metadata=ObjectMetaArgs(
+                name=args.secret_name, namespace=args.namespace, annotations=owned()
+            ),
             string_data={"tls.crt": args.signing.chain_pem, "tls.key": args.signing.key_pem},
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=explained_by(args.on_failure)),
         )
         self.kind = args.kind
         self.issuer_name = args.issuer_name
@@ -76,7 +78,7 @@ class CaIssuer(pulumi.ComponentResource):
             metadata=ObjectMetaArgs(
                 name=args.issuer_name,
                 namespace=args.namespace if args.kind == "Issuer" else None,
-                annotations=awaited_annotation("Ready"),
+                annotations=awaited("Ready"),
             ),
             spec={"ca": {"secretName": args.secret_name}},
             opts=pulumi.ResourceOptions(

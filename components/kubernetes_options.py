@@ -6,14 +6,25 @@ from datetime import timedelta
 
 import pulumi
 
+# Server-side apply, under one name and by force. Without a name the provider makes one up for each
+# resource and keeps it in its state, so a create that was killed before the state was saved leaves
+# a manager behind that every later update is in conflict with. And without force an object that
+# somebody edited by hand could never be brought back to what the configuration says.
+_OWNED = {"pulumi.com/patchFieldManager": "mtls-pki", "pulumi.com/patchForce": "true"}
 
-def awaited_annotation(condition: str) -> dict[str, str]:
-    """Return the annotation that makes ``up`` wait for a status condition of the object.
+
+def owned() -> dict[str, str]:
+    """Return the annotations of every object that this program declares."""
+    return dict(_OWNED)
+
+
+def awaited(condition: str) -> dict[str, str]:
+    """Return those of an object that ``up`` awaits by a status condition.
 
     pulumi-kubernetes compares the condition's observedGeneration with the object's generation, so
     a condition that speaks of an older spec does not count.
     """
-    return {"pulumi.com/waitFor": f"condition={condition}"}
+    return {**_OWNED, "pulumi.com/waitFor": f"condition={condition}"}
 
 
 def await_at_most(timeout: timedelta) -> pulumi.CustomTimeouts:

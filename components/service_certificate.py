@@ -11,7 +11,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.ca_issuer import IssuerKind
-from components.kubernetes_options import await_at_most, awaited_annotation, explained_by
+from components.kubernetes_options import await_at_most, awaited, explained_by
 from rotation.durations import format_duration
 from settings.types import KeyAlgorithm
 
@@ -103,7 +103,7 @@ class ServiceCertificate(CustomResource):
             metadata=ObjectMetaArgs(
                 name=args.certificate_name,
                 namespace=args.namespace,
-                annotations=awaited_annotation("Ready"),
+                annotations=awaited("Ready"),
             ),
             spec=spec,
             opts=pulumi.ResourceOptions.merge(

@@ -106,8 +106,9 @@ class TrustAnchor(pulumi.ComponentResource):
     """A root CA key and certificate, and the issuing CA that signs leaves under it.
 
     Certificates are a pure function of key and arguments: the same inputs give the same bytes, and
-    nothing is replaced because time passes. Keys are retained when the resource leaves the program;
-    ``opts.protect`` reaches them.
+    nothing is replaced because time passes. Keys are retained when the resource leaves the program.
+    ``opts.protect`` reaches the root's key and not the issuing CA's, which leaves the program when
+    the issuing CA rotates below an anchor that stays.
 
     Attributes:
         certificate_pem: the root certificate.
@@ -148,7 +149,7 @@ class TrustAnchor(pulumi.ComponentResource):
             return root_pem, SigningPair(chain_pem=root_pem, key_pem=root_key.private_key_pem_pkcs8)
         profile = source.issuing_ca
         issuing_key = self._private_key(
-            f"{name}-{source.issuing_ca_generation}", profile.key_algorithm
+            f"{name}-{source.issuing_ca_generation}", profile.key_algorithm, protect=False
         )
         chain_pem = _public(
             Output.all(
@@ -157,14 +158,17 @@ class TrustAnchor(pulumi.ComponentResource):
         )
         return root_pem, SigningPair(chain_pem=chain_pem, key_pem=issuing_key.private_key_pem_pkcs8)
 
-    def _private_key(self, name: str, algorithm: KeyAlgorithm) -> tls.PrivateKey:
+    def _private_key(
+        self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
+    ) -> tls.PrivateKey:
+        """Declare a key; ``protect`` None takes that of the anchor."""
         kind, curve, bits = _KEY_ARGUMENTS[algorithm]
         return tls.PrivateKey(
             f"{name}-key",
             algorithm=kind,
             ecdsa_curve=curve,
             rsa_bits=bits,
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=True),
         )
 
 

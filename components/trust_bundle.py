@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import pulumi
@@ -12,7 +13,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import awaited_annotation
+from components.kubernetes_options import await_at_most, awaited, owned
 from pki.bundle import render_bundle
 
 
@@ -27,6 +28,7 @@ class TrustBundleArgs:
         roots: certificate PEM of every trusted generation; order and repetition do not matter.
         via: ``configmap`` writes each ConfigMap itself; ``trust-manager`` declares one Bundle that
             trust-manager copies into the namespaces.
+        ready_timeout: how long ``up`` waits for trust-manager.
         on_failure: says why an operation failed.
         guard: judges the change again where a bundle changes, since an update that was interrupted
             behind the gate goes on here.
@@ -37,6 +39,7 @@ class TrustBundleArgs:
     namespaces: tuple[str, ...]
     roots: Sequence[Input[str]]
     via: Literal["configmap", "trust-manager"]
+    ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
 
@@ -71,7 +74,9 @@ class TrustBundle(pulumi.ComponentResource):
     def _config_map(self, name: str, namespace: str, args: TrustBundleArgs) -> ConfigMap:
         return ConfigMap(
             f"{name}-{namespace}",
-            metadata=ObjectMetaArgs(name=args.bundle_name, namespace=namespace),
+            metadata=ObjectMetaArgs(
+                name=args.bundle_name, namespace=namespace, annotations=owned()
+            ),
             data={args.key: self.pem},
             opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
         )
@@ -81,9 +86,7 @@ class TrustBundle(pulumi.ComponentResource):
             name,
             api_version="trust.cert-manager.io/v1alpha1",
             kind="Bundle",
-            metadata=ObjectMetaArgs(
-                name=args.bundle_name, annotations=awaited_annotation("Synced")
-            ),
+            metadata=ObjectMetaArgs(name=args.bundle_name, annotations=awaited("Synced")),
             spec={
                 "sources": [{"inLine": self.pem}],
                 "target": {
@@ -99,7 +102,11 @@ class TrustBundle(pulumi.ComponentResource):
                     },
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                custom_timeouts=await_at_most(args.ready_timeout),
+                hooks=_hooks(args),
+            ),
         )
 
 

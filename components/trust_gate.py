@@ -10,6 +10,8 @@ from pulumi import Input
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from components.kubernetes_options import owned
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrustGateArgs:
@@ -47,7 +49,9 @@ class TrustGate(pulumi.ComponentResource):
         super().__init__("mtls-pki:index:TrustGate", name, None, opts)
         self.record = ConfigMap(
             name,
-            metadata=ObjectMetaArgs(name=args.object_name, namespace=args.namespace),
+            metadata=ObjectMetaArgs(
+                name=args.object_name, namespace=args.namespace, annotations=owned()
+            ),
             data=args.data,
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -56,7 +56,9 @@ class Engine:
         own = {
             "PATH": path,
             "PULUMI_HOME": str(self.home),
-            "PULUMI_BACKEND_URL": self.backend.as_uri(),
+            # Without sidecar files of metadata: nothing reads them, and a run that is killed while
+            # it writes one (not atomically, as the state is) leaves a stack that cannot be loaded.
+            "PULUMI_BACKEND_URL": f"{self.backend.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": self.passphrase,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
@@ -78,7 +80,7 @@ class Engine:
             standard_input: where a secret goes, as in ``pulumi config set --secret KEY``.
         """
         return subprocess.run(
-            [self.pulumi, *arguments, "--non-interactive"],
+            [str(self.pulumi), *arguments, "--non-interactive"],
             cwd=self.project,
             env=self.environment(extra_environment),
             input=standard_input,
@@ -93,7 +95,7 @@ class Engine:
         Raises:
             LabError: it failed; what it printed has said why.
         """
-        command = [self.pulumi, *arguments]
+        command = [str(self.pulumi), *arguments]
         status = subprocess.run(
             command, cwd=self.project, env=self.environment(), check=False
         ).returncode
@@ -154,4 +156,21 @@ def open_engine(project: Path, directory: Path) -> Engine:
         )
         toolchain.install_plugins(engine.home)
     engine.backend.mkdir(parents=True, exist_ok=True)
+    _record_nothing(engine.home)
     return engine
+
+
+def _record_nothing(home: Path) -> None:
+    """Keep the CLI from recording its runs in ``home``.
+
+    Since 3.2xx it writes everything that it does, secrets in clear text included, to a file in
+    ``PULUMI_HOME/logs``, encrypted with nothing but the stack's passphrase, which is empty here.
+    That is 24 MB for a preview of a thousand certificates and half of the CLI's processor time.
+    There is no setting against it, but where that directory cannot be made the CLI goes on without
+    (pulumi pkg/v3, logging/encrypted.go: StartLogging, and its caller in cmd/pulumi/pulumi.go).
+    """
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    home.mkdir(parents=True, exist_ok=True)
+    logs.write_text("A file in this place keeps pulumi from recording its runs here.\n")

@@ -32,6 +32,7 @@ def bundle_of(
                 namespaces=("app", "db"),
                 roots=roots,
                 via=via,
+                ready_timeout=timedelta(minutes=5),
             ),
             pulumi.ResourceOptions(**options),
         )

@@ -109,6 +109,7 @@ def test_clusters_are_reached_as_configured_and_identified_by_name() -> None:
     program = run({"clusters": TWO_CLUSTERS})
     mutable = {"enableSecretMutable": "true", "enableConfigMapMutable": "true"}
     assert program.one("kubernetes", "eu").inputs == mutable | {
+        "kubeconfig": "",
         "context": "prod-eu",
         "clusterIdentifier": "eu",
     }

@@ -1,0 +1,34 @@
+"""What every test shares: nothing of the developer's own Pulumi and Kubernetes set-up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pytest
+from _pytest.nodeid import NodeId
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_developer() -> None:
+    """Drop what would make a test talk to a real cluster or a real backend.
+
+    For good, since the variables reach the processes that tests start by inheritance alone.
+    """
+    for name in list(os.environ):
+        if name in ("KUBECONFIG", "KUBE_CONTEXT") or name.startswith("PULUMI_"):
+            del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Let ``--dist loadgroup`` see the groups.
+
+    pytest-xdist 3.8.0 writes a test's group behind its id in ``_nodeid``, which pytest 9.2 no
+    longer reads: without this the groups are ignored in silence, and control planes that one worker
+    should start once are started by each.
+    """
+    for item in items:
+        grouped = vars(item).get("_nodeid")
+        if grouped is not None:
+            item._id = NodeId.parse(grouped)

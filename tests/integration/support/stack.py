@@ -1,0 +1,172 @@
+"""One stack of a copy of the project, driven as a user drives it: by the pulumi CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.engine import Engine, open_engine
+from tests.integration.support.project import copy_project
+
+PROJECT_NAME = "mtls-pki"
+# Makes the CLI know `--event-log`, which tells exactly what was done to each resource.
+_EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one command did.
+
+    Attributes:
+        status: exit status of the CLI.
+        output: standard output and standard error, as a user sees them.
+        steps: operation (``create``, ``same``, ...) by name of the resource that it was done to.
+    """
+
+    status: int
+    output: str
+    steps: Mapping[str, str]
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """The steps that changed something."""
+        return {name: step for name, step in self.steps.items() if step not in ("same", "read")}
+
+    def count(self, step: str) -> int:
+        """How many resources saw this operation."""
+        return Counter(self.steps.values())[step]
+
+
+class Stack:
+    """A stack with a project, a PULUMI_HOME and a file backend of its own below ``directory``.
+
+    Attributes:
+        printed: everything that any command has printed so far.
+        environment: of every command, beside the engine's own.
+    """
+
+    def __init__(
+        self, directory: Path, name: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Copy the project and create the stack; ``environment`` goes to every command."""
+        self.directory = directory
+        self.name = name
+        self.project = copy_project(directory / "project")
+        self.engine: Engine = open_engine(self.project, directory)
+        self.printed: list[str] = []
+        self.environment = {**_EVENT_LOG, **(environment or {})}
+
+    @property
+    def file(self) -> Path:
+        """Its ``Pulumi.<stack>.yaml``."""
+        return self.project / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def state_file(self) -> Path:
+        """The state as the file backend keeps it."""
+        return self.engine.backend / f".pulumi/stacks/{PROJECT_NAME}/{self.name}.json"
+
+    def event_logs(self) -> list[Path]:
+        return sorted(self.directory.glob("events-*.json"))
+
+    # Configuration
+
+    def read(self) -> dict[str, Any]:
+        """The configuration by top-level key, without the project's prefix."""
+        config = yaml.safe_load(self.file.read_text(encoding="utf-8"))["config"]
+        return {key.removeprefix(f"{PROJECT_NAME}:"): value for key, value in config.items()}
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Make ``values`` the whole configuration; the stack's encryption salt stays."""
+        document = yaml.safe_load(self.file.read_text()) if self.file.exists() else None
+        config = {f"{PROJECT_NAME}:{key}": value for key, value in values.items()}
+        self.file.write_text(yaml.safe_dump({**(document or {}), "config": config}))
+
+    # Commands
+
+    def init(self) -> None:
+        """Create the stack in its backend."""
+        self.must("stack", "init", self.name)
+
+    def command(self, *arguments: str, standard_input: str = "") -> Run:
+        """Run any command on this stack."""
+        done = self.engine.run(
+            *arguments, extra_environment=self.environment, standard_input=standard_input
+        )
+        output = done.stdout + done.stderr
+        self.printed.append(output)
+        return Run(status=done.returncode, output=output, steps={})
+
+    def must(self, *arguments: str, standard_input: str = "") -> Run:
+        """Run any command that must not fail."""
+        run = self.command(*arguments, standard_input=standard_input)
+        assert run.status == 0, run.output
+        return run
+
+    def try_up(self, *options: str) -> Run:
+        """``pulumi up``, whatever comes of it."""
+        return self._operation("up", "--yes", "--skip-preview", *options)
+
+    def up(self, *options: str) -> Run:
+        """``pulumi up``, which must not fail."""
+        return self._succeeded(self.try_up(*options))
+
+    def preview(self, *options: str) -> Run:
+        """``pulumi preview``, whatever comes of it."""
+        return self._operation("preview", *options)
+
+    def refresh(self, *options: str) -> Run:
+        """``pulumi refresh``, which must not fail."""
+        return self._succeeded(self._operation("refresh", "--yes", "--skip-preview", *options))
+
+    def try_destroy(self) -> Run:
+        """``pulumi destroy`` with its preview, whatever comes of it."""
+        return self._operation("destroy", "--yes")
+
+    def start_up(self) -> subprocess.Popen[bytes]:
+        """Start ``pulumi up`` as the leader of a session of its own, and do not wait for it."""
+        command = [self.engine.pulumi, "up", "--yes", "--skip-preview", "--non-interactive"]
+        return subprocess.Popen(
+            [*command, "--stack", self.name],
+            cwd=self.project,
+            env=self.engine.environment(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _operation(self, verb: str, *options: str) -> Run:
+        log = self.directory / f"events-{len(self.printed)}.json"
+        run = self.command(verb, "--stack", self.name, "--event-log", str(log), *options)
+        steps = _steps(log.read_text(encoding="utf-8")) if log.exists() else {}
+        return Run(status=run.status, output=run.output, steps=steps)
+
+    def _succeeded(self, run: Run) -> Run:
+        assert run.status == 0, run.output
+        return run
+
+
+def _steps(events: str) -> dict[str, str]:
+    """What was done to each resource (not to components), from the engine's event log."""
+    steps = {}
+    for line in events.splitlines():
+        event = json.loads(line)
+        for kind in ("resourcePreEvent", "resOutputsEvent"):
+            metadata = event.get(kind, {}).get("metadata")
+            if metadata and not metadata["type"].startswith(("pulumi:pulumi:", PROJECT_NAME)):
+                steps[metadata["urn"].rpartition("::")[2]] = metadata["op"]
+    return steps
+
+
+def merged_kubeconfig(*paths: Path) -> str:
+    """The value of ``KUBECONFIG`` that names all of ``paths``."""
+    return os.pathsep.join(map(str, paths))

@@ -1,0 +1,131 @@
+"""What a user does with a stack at its ends: a run that is killed, and the end of the stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.api import Api
+from lab.control_plane import ControlPlane
+from tests.integration.conftest import MakeStack
+from tests.integration.support import cluster
+from tests.integration.support.chains import assert_chain_holds
+from tests.integration.support.configuration import small_stack
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
+
+
+def test_destroy_is_refused_for_the_protected_anchor_and_works_after_unprotecting(
+    plane: ControlPlane, api: Api, make_stack: MakeStack
+) -> None:
+    stack = make_stack("ended")
+    # Directly under the root, by a ClusterIssuer: the other shape of a stack.
+    issuing = {"kind": "ClusterIssuer", "direct": True, "name": "ended-ca"}
+    stack.write(small_stack("ended", plane.kubeconfig, issuing=issuing))
+    stack.init()
+    stack.up()
+    chain = cluster.secret(api, "ended", "web-tls")["tls.crt"]
+    bundle = cluster.config_map(api, "ended", "ended-trust")["ca.crt"]
+    assert_chain_holds(chain, bundle, "web.ended.svc.cluster.local")
+    before = cluster.settled_snapshot(api)
+
+    refused = stack.try_destroy()
+    assert refused.status != 0
+    assert "g1-key" in refused.output
+    assert "protected" in refused.output
+    assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
+
+    stack.must("state", "unprotect", "--all", "--yes", "--stack", "ended")
+    destroyed = stack.try_destroy()
+    assert destroyed.status == 0, destroyed.output
+    left = [path for path in cluster.snapshot(api) if "ended" in path]
+    # cert-manager keeps what it wrote, but the namespace took it along.
+    assert left == []
+
+
+def test_an_up_that_is_killed_in_the_middle_is_resumed_and_doubles_nothing(
+    plane: ControlPlane, api: Api, make_stack: MakeStack
+) -> None:
+    stack = make_stack("killed")
+    services = {f"s{number}": {"namespace": "killed"} for number in range(12)}
+    stack.write(small_stack("killed", plane.kubeconfig, services=services))
+    stack.init()
+    running = stack.start_up()
+    try:
+        cluster.wait_for(lambda: len(cluster.certificates(api, "killed")) >= 3, "certificates")
+    finally:
+        _kill_session(running.pid)
+        running.wait()
+    assert len(cluster.certificates(api, "killed")) < len(services), "it was not in the middle"
+
+    # docs/operations.md, "A run that was killed".
+    locked = stack.try_up()
+    assert locked.status != 0
+    assert "pulumi cancel" in locked.output
+    stack.must("cancel", "--yes", "killed")
+    stack.refresh("--clear-pending-creates")
+    resumed = stack.up()
+    assert "pending operations" not in resumed.output
+
+    live = cluster.certificates(api, "killed")
+    assert set(live) == set(services)
+    assert all(cluster.is_ready(each) for each in live.values())
+    issuers = cluster.names(api, f"{cluster.CERT_MANAGER}/namespaces/killed/issuers")
+    assert issuers == {"killed-ca-g1-i1"}
+    # One anchor vouches for those of before and after.
+    bundle = cluster.config_map(api, "killed", "killed-trust")["ca.crt"]
+    for name in ("s0", "s11"):
+        chain = cluster.secret(api, "killed", f"{name}-tls")["tls.crt"]
+        assert_chain_holds(chain, bundle, f"{name}.killed.svc.cluster.local")
+    assert stack.up().changes == {}
+
+
+def test_make_up_goes_on_by_itself_after_a_run_that_was_killed(
+    plane: ControlPlane, api: Api, make_stack: MakeStack
+) -> None:
+    stack = make_stack("revived")
+    stack.write(small_stack("revived", plane.kubeconfig))
+    stack.init()
+    running = stack.start_up()
+    try:
+        cluster.wait_for(lambda: len(cluster.certificates(api, "revived")) >= 1, "certificate")
+        # While it runs, nobody takes its lock away.
+        stack.engine.select_stack("revived")
+        assert running.poll() is None
+    finally:
+        _kill_session(running.pid)
+        running.wait()
+    stack.engine.select_stack("revived")
+    resumed = stack.up()
+    assert "pending operations" not in resumed.output
+    assert all(cluster.is_ready(each) for each in cluster.certificates(api, "revived").values())
+
+
+def _kill_session(leader: int) -> None:
+    """SIGKILL to every process of the session: the engine, the language host, the providers.
+
+    The engine puts its plugins into process groups of their own; the session is what they share.
+    """
+    end = time.monotonic() + 10
+    while members := _session(leader):
+        assert time.monotonic() < end, f"still there: {members}"
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _session(leader: int) -> list[int]:
+    members = []
+    for directory in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(directory.name)
+            zombie = (directory / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if os.getsid(pid) == leader and not zombie:
+                members.append(pid)
+    return members
