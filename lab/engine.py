@@ -163,11 +163,11 @@ def open_engine(project: Path, directory: Path) -> Engine:
 def _record_nothing(home: Path) -> None:
     """Keep the CLI from recording its runs in ``home``.
 
-    Since 3.2xx it writes everything that it does, secrets in clear text included, to a file in
-    ``PULUMI_HOME/logs``, encrypted with nothing but the stack's passphrase, which is empty here.
-    That is 24 MB for a preview of a thousand certificates and half of the CLI's processor time.
-    There is no setting against it, but where that directory cannot be made the CLI goes on without
-    (pulumi pkg/v3, logging/encrypted.go: StartLogging, and its caller in cmd/pulumi/pulumi.go).
+    It writes everything that it does, unredacted, to a file in ``PULUMI_HOME/logs``, encrypted with
+    nothing but the stack's passphrase, which is empty here: 24 MB and half of the CLI's processor
+    time for a preview of a thousand certificates. There is no setting against it, but where that
+    directory cannot be made the CLI goes on without (pulumi 3.259.0, pkg/logging/encrypted.go,
+    StartLogging, and its caller in pkg/cmd/pulumi/pulumi.go).
     """
     logs = home / "logs"
     if logs.is_dir():

@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="STEP")
     for name, (run, help_text) in steps.items():
         step = commands.add_parser(name, help=help_text)
-        step.add_argument(
-            "--directory", type=Path, default=_PROJECT / ".lab", help="default: .lab"
-        )
+        step.add_argument("--directory", type=Path, default=_PROJECT / ".lab", help="default: .lab")
         step.set_defaults(run=run)
     options = parser.parse_args(arguments)
     try:

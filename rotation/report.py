@@ -42,9 +42,11 @@ def refusal_message(verdict: Verdict) -> str:
 
 def notice_message(notice: Notice) -> str:
     """Return one notice as text, its first laggards indented below."""
-    # A notice about one object names it already.
-    several = notice.laggards if len(notice.laggards) > 1 else ()
-    lines = (f"  {line}" for line in laggard_lines(several))
+    # A notice about one object has said it all already; one that counts names also a single one.
+    listed = notice.laggards
+    if len(listed) == 1 and listed[0].detail in notice.message:
+        listed = ()
+    lines = (f"  {line}" for line in laggard_lines(listed))
     return "\n".join([printable(notice.message), *lines])
 
 

@@ -1,0 +1,1 @@
+"""Measurements on the lab: what this project costs beside the plain tools, and how it grows."""

@@ -1,0 +1,161 @@
+"""``python -m bench``: measure on the lab; print tables, write JSON and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import beside, picture, reading, tables
+from bench.errors import BenchError
+from bench.machine import Machine, this_machine
+from bench.measurement import Record, as_json
+from bench.progress import Progress, on_standard_error
+from bench.scene import scene
+from bench.stack import StackBench
+from lab import toolchain
+from lab.errors import LabError
+from lab.guard import Guard
+
+STACK_PARTS = ("up", "preview", "rotation")
+READING = "reading"
+_WIDTH = 110  # of the tables where they go into a file
+_INTERRUPTED = 130  # as shells report a command that SIGINT ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; the exit status says whether it could be, never how fast."""
+    options = _parser().parse_args(arguments)
+    record = Record()
+    machine = this_machine()
+    try:
+        programs = toolchain.ensure(*toolchain.FOUNDATION)
+        machine = this_machine([("pulumi", [str(programs["pulumi"]), "version"])])
+        _measure(options, record)
+    except (BenchError, LabError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted; everything it started has ended", file=sys.stderr)
+        return _INTERRUPTED
+    _report(options.output, machine, record)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure this program on a local control plane, beside kubectl and beside an "
+        "empty program, in one run. It says how fast, and asserts nothing about it.",
+    )
+    parts = (*STACK_PARTS, READING)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=parts,
+        help="measure this part alone (may be repeated): up (`pulumi up` beside server-side "
+        "apply, memory, state), preview (nothing changes), rotation (add, hold-down, promote), "
+        "reading (`rotation status` and `check` of many leaves); default: all",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=_sizes,
+        default=(50, 250, 1000),
+        metavar="N,N,...",
+        help="numbers of service certificates (default: 50,250,1000)",
+    )
+    parser.add_argument(
+        "--leaves",
+        type=_sizes,
+        default=(100, 1000, 10000),
+        metavar="N,N,...",
+        help="numbers of leaves for reading (default: 100,1000,10000)",
+    )
+    parser.add_argument(
+        "--repetitions",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how often each size is set up anew and measured (default: 1); the median counts",
+    )
+    parser.add_argument(
+        "--hold-down",
+        type=int,
+        default=30,
+        metavar="SECONDS",
+        help="of the rotations (default: 30)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("bench/results"),
+        metavar="DIR",
+        help="where results.json and results.svg go (default: bench/results)",
+    )
+    return parser
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: write numbers of 1 or more, such as 50,250")
+    return sizes
+
+
+def _measure(options: argparse.Namespace, record: Record) -> None:
+    parts = set(options.only or (*STACK_PARTS, READING))
+    progress = on_standard_error()
+    with ExitStack() as cleanup:
+        root = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mtls-pki-bench-")))
+        # Even after SIGKILL nothing of it is left.
+        cleanup.callback(Guard(root).release)
+        if READING in parts:
+            for size in options.leaves:
+                reading.measure(root, record, size, progress)
+        if parts.intersection(STACK_PARTS):
+            for size in options.sizes:
+                for number in range(options.repetitions):
+                    _measure_stack(root / f"{size}-{number}", parts, options, record, progress)
+
+
+def _measure_stack(
+    root: Path,
+    parts: set[str],
+    options: argparse.Namespace,
+    record: Record,
+    progress: Progress,
+) -> None:
+    """Measure one size once, on a control plane of its own: the last one must not slow the next."""
+    size = int(root.name.partition("-")[0])
+    progress(f"{size} certificates: starting a control plane")
+    with scene(root, "bench") as made:
+        hold_down = timedelta(seconds=options.hold_down)
+        StackBench(made, record, size, hold_down, progress).run(parts)
+
+
+def _report(output: Path, machine: Machine, record: Record) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    values = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": asdict(machine),
+        "apply": beside.method(),
+        "measurements": as_json(record.measurements),
+    }
+    (output / "results.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    picture.draw(machine, record, output / "results.svg")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    tables.show(console, machine, record, apply_method=beside.method())
+    console.print(f"written: {output}/results.json and results.svg")

@@ -1,0 +1,70 @@
+"""Stack configurations of the benchmarks; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from rotation.durations import format_duration
+
+PROJECT = "mtls-pki"
+NAMESPACE = "bench-stack"
+"""Where the stack declares its Certificates."""
+BESIDE = "bench-beside"
+"""Where the same Certificates are applied by other means."""
+BUNDLE = "mesh-trust"
+
+
+def services(count: int) -> dict[str, Any]:
+    """Return ``count`` services that ask for nothing special."""
+    return {f"service-{number:05}": {"namespace": NAMESPACE} for number in range(count)}
+
+
+def anchor(generation: str, role: str) -> dict[str, Any]:
+    """Return an anchor that was generated some time ago."""
+    return {
+        "role": role,
+        "commonName": f"root-{generation}.bench.example.org",
+        "validFrom": "2026-01-01T00:00:00Z",
+        "validFor": "175200h",
+    }
+
+
+def settings(
+    *,
+    cluster: str,
+    kubeconfig: str,
+    anchors: Mapping[str, str],
+    count: int,
+    hold_down: timedelta,
+) -> dict[str, Any]:
+    """Return settings with ``count`` services.
+
+    Args:
+        anchors: generation -> role.
+        hold_down: whole seconds.
+    """
+    return {
+        "trustDomain": "bench.example.org",
+        "clusters": {cluster: {"kubeconfig": kubeconfig}},
+        "anchors": {generation: anchor(generation, role) for generation, role in anchors.items()},
+        "issuing": {
+            "kind": "ClusterIssuer",
+            "intermediate": {"validFor": "87600h"},
+            # Cert-manager issues about ten a second, and all of them may wait for the last.
+            "readyTimeout": "30m",
+        },
+        "trust": {
+            "name": BUNDLE,
+            "namespaces": [NAMESPACE, BESIDE],
+            "createNamespaces": True,
+            "holdDown": format_duration(hold_down),
+        },
+        "services": services(count),
+    }
+
+
+def stack_file(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of ``Pulumi.<stack>.yaml`` for the program's settings."""
+    return {"config": {f"{PROJECT}:{key}": value for key, value in values.items()}}

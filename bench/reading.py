@@ -1,0 +1,97 @@
+"""``python -m rotation status`` and ``check`` on stand-in clusters of many leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+
+from bench import configuration
+from bench.errors import BenchError
+from bench.measurement import Record
+from bench.progress import Progress
+from bench.sampling import run
+from bench.scene import CHECKOUT, STACK, link_program
+from lab.files import write_private
+from rotation.verdict import ExitCode
+
+STATUS, CHECK = "status", "check"
+REPETITIONS = 3
+_START_SECONDS = 120.0
+_POLL_SECONDS = 0.05
+
+
+def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
+    """Measure both commands at ``size`` leaves.
+
+    Raises:
+        BenchError: a command failed, or the stand-in did not start.
+    """
+    progress(f"{size} leaves: making them")
+    directory = root / f"reading-{size}"
+    link_program(directory)
+    with _served(size, directory / "url") as url:
+        reach = directory / "kubeconfig"
+        write_private(reach, yaml.safe_dump(kubeconfig(url)))
+        values = configuration.settings(
+            cluster="synthetic",
+            kubeconfig=str(reach),
+            anchors={"g1": "issuing"},
+            count=0,
+            hold_down=timedelta(minutes=2),
+        )
+        stack_file = directory / f"Pulumi.{STACK}.yaml"
+        stack_file.write_text(yaml.safe_dump(configuration.stack_file(values)), encoding="utf-8")
+        for number in range(1, REPETITIONS + 1):
+            progress(f"{size} leaves: status and check, {number} of {REPETITIONS}")
+            for subject in (STATUS, CHECK):
+                done = run(
+                    [sys.executable, "-m", "rotation", subject, "--stack", STACK, "--json"],
+                    directory=directory,
+                    # Safe or blocked does not matter here, but all must have been read.
+                    expected=(ExitCode.SAFE, ExitCode.BLOCKED),
+                )
+                record.add(
+                    subject,
+                    size,
+                    seconds=done.seconds,
+                    cpu_seconds=done.cpu_seconds,
+                    peak_bytes=done.peak_bytes,
+                )
+
+
+def kubeconfig(url: str) -> dict[str, object]:
+    """Return a kubeconfig for the stand-in at ``url``, which asks for no credentials."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "synthetic",
+        "clusters": [{"name": "synthetic", "cluster": {"server": url}}],
+        "users": [{"name": "nobody", "user": {}}],
+        "contexts": [{"name": "synthetic", "context": {"cluster": "synthetic", "user": "nobody"}}],
+    }
+
+
+@contextmanager
+def _served(size: int, file: Path) -> Iterator[str]:
+    """Run the stand-in beside this process, so that it does not share its interpreter lock."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bench.synthetic", str(size), str(file)],
+        cwd=CHECKOUT,
+        stdin=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not file.exists():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"the stand-in for a cluster of {size} leaves did not start")
+            time.sleep(_POLL_SECONDS)
+        yield file.read_text(encoding="utf-8")
+    finally:
+        server.communicate()

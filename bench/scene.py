@@ -1,0 +1,163 @@
+"""One control plane, one engine and one stack, made for a measurement and gone after it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench import configuration
+from bench.sampling import Run, run
+from lab.control_plane import ControlPlane
+from lab.engine import Engine, open_engine
+
+STACK = "bench"
+CHECKOUT = Path(__file__).resolve().parent.parent
+_PROGRAM = (
+    "Pulumi.yaml",
+    "__main__.py",
+    "cli",
+    "clusters",
+    "components",
+    "pki",
+    "rotation",
+    "settings",
+    "trust",
+)
+_EMPTY_PROJECT = """
+name: empty
+runtime:
+  name: python
+  options: {toolchain: pip, virtualenv: .venv}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A stack of one Pulumi project, with the engine that runs it."""
+
+    engine: Engine
+
+    def run(self, *arguments: str) -> Run:
+        """Run ``pulumi ARGUMENTS`` on the stack.
+
+        Raises:
+            BenchError: it failed.
+        """
+        command: list[str | Path] = [
+            self.engine.pulumi,
+            *arguments,
+            "--stack",
+            STACK,
+            "--non-interactive",
+        ]
+        return run(command, directory=self.engine.project, environment=self.engine.environment())
+
+    def up(self) -> Run:
+        """Apply the configuration.
+
+        Without the preview that `pulumi up --yes` puts first: its guards speak in the update too,
+        and the tools beside it have none.
+        """
+        return self.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+
+    def preview(self) -> Run:
+        """Preview a run in which nothing changes."""
+        return self.run("preview", "--expect-no-changes", "--suppress-outputs")
+
+    def state_bytes(self) -> int:
+        """Return the size of the checkpoint as the backend stores it."""
+        stacks = self.engine.backend / ".pulumi" / "stacks"
+        return sum(path.stat().st_size for path in stacks.glob(f"*/{STACK}.json*") if _counts(path))
+
+    def exported(self) -> Mapping[str, Any]:
+        """Return the stack as `pulumi stack export` gives it; secrets stay encrypted."""
+        exported: Mapping[str, Any] = json.loads(self.run("stack", "export").output)
+        return exported
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What a measurement runs on.
+
+    Attributes:
+        plane: a fresh control plane with cert-manager.
+        project: this checkout's program.
+        empty: a program that declares nothing, on an engine and backend of the same kind.
+    """
+
+    plane: ControlPlane
+    project: Project
+    empty: Project
+
+    def settings(
+        self, anchors: Mapping[str, str], count: int, hold_down: timedelta
+    ) -> dict[str, Any]:
+        """Return the program's settings; the arguments are those of `configuration.settings`."""
+        return configuration.settings(
+            cluster=self.plane.name,
+            kubeconfig=str(self.plane.kubeconfig),
+            anchors=anchors,
+            count=count,
+            hold_down=hold_down,
+        )
+
+    def configure(self, anchors: Mapping[str, str], count: int, hold_down: timedelta) -> None:
+        """Write the stack's configuration; the arguments are those of `configuration.settings`."""
+        file = self.project.engine.project / f"Pulumi.{STACK}.yaml"
+        # What the engine wrote there itself: the salt of the stack's encryption.
+        own = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        values = configuration.stack_file(self.settings(anchors, count, hold_down))
+        file.write_text(yaml.safe_dump({**own, **values}), encoding="utf-8")
+
+
+@contextmanager
+def scene(root: Path, name: str) -> Iterator[Scene]:
+    """Make the scene ``name`` in ``root``, and remove the control plane when the block ends.
+
+    Raises:
+        LabError: a tool or the control plane cannot be had.
+        BenchError: the stack cannot be made.
+    """
+    program, empty = root / f"{name}-program", root / f"{name}-empty"
+    link_program(program)
+    _empty_program(empty)
+    with ControlPlane(root, name) as plane:
+        yield Scene(plane=plane, project=_opened(program), empty=_opened(empty))
+
+
+def link_program(directory: Path) -> None:
+    """Make a project of links to what the program consists of, so that the checkout stays as it is.
+
+    The engine keeps a stack's configuration beside ``Pulumi.yaml``.
+    """
+    directory.mkdir(parents=True)
+    for entry in _PROGRAM:
+        (directory / entry).symlink_to(CHECKOUT / entry)
+    (directory / ".venv").symlink_to(sys.prefix)
+
+
+def _empty_program(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    (directory / "Pulumi.yaml").write_text(_EMPTY_PROJECT, encoding="utf-8")
+    (directory / "__main__.py").touch()
+    (directory / ".venv").symlink_to(sys.prefix)
+
+
+def _opened(directory: Path) -> Project:
+    """Make a stack of the project in ``directory``, on an engine and backend of its own."""
+    engine = open_engine(directory, directory / ".engine")
+    engine.select_stack(STACK)
+    return Project(engine=engine)
+
+
+def _counts(path: Path) -> bool:
+    """Whether it is a checkpoint: not its backup or the blob library's attributes."""
+    return path.suffix not in (".bak", ".attrs")

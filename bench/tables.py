@@ -1,0 +1,172 @@
+"""The tables that a run prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import Machine
+from bench.measurement import Record
+from bench.reading import CHECK, STATUS
+from bench.stack import (
+    APPLY,
+    BASE,
+    EMPTY_PREVIEW,
+    PREVIEW,
+    ROTATION,
+    ROTATION_ADD,
+    ROTATION_BOUND,
+    ROTATION_PROMOTE,
+    ROTATION_WAIT,
+    UP,
+)
+
+Figure = Callable[[Record, int], float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column: its heading, and how its figure follows from the record."""
+
+    heading: str
+    figure: Figure
+    form: str = "{:.1f} s"
+
+    def text(self, record: Record, size: int) -> str:
+        """Return the cell for ``size``; a dash where the figure was not measured."""
+        value = self.figure(record, size)
+        return "-" if value is None else self.form.format(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One table: a row for each size at which one of ``subjects`` was measured."""
+
+    title: str
+    unit: str
+    subjects: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+def _seconds(subject: str) -> Figure:
+    return lambda record, size: record.typical(subject, size)
+
+
+def _ratio(subject: str, base: str) -> Figure:
+    return lambda record, size: record.ratio(subject, base, size)
+
+
+def _megabytes(subject: str, quantity: str = "peak_bytes") -> Figure:
+    def figure(record: Record, size: int) -> float | None:
+        value = record.typical(subject, size, quantity)
+        return None if value is None else value / 1e6
+
+    return figure
+
+
+def _growth(subject: str) -> Figure:
+    """How many times as long as at the size before; None for the first."""
+
+    def figure(record: Record, size: int) -> float | None:
+        smaller = [each for each in record.sizes(subject) if each < size]
+        now = record.typical(subject, size)
+        before = record.typical(subject, smaller[-1]) if smaller else None
+        return now / before if now is not None and before is not None else None
+
+    return figure
+
+
+def _cpu_seconds(subject: str) -> Figure:
+    return lambda record, size: record.typical(subject, size, "cpu_seconds")
+
+
+_TIMES = "{:.2f} x"
+_MEGABYTES = "{:.1f} MB"
+_WHOLE_MEGABYTES = "{:.0f} MB"
+
+SHEETS: tuple[Sheet, ...] = (
+    Sheet(
+        title="Certificates, from declared to all Ready",
+        unit="certificates",
+        subjects=(UP,),
+        columns=(
+            Column(heading="pulumi up", figure=_seconds(UP)),
+            Column(heading="apply", figure=_seconds(APPLY)),
+            Column(heading="up / apply", figure=_ratio(UP, APPLY), form=_TIMES),
+            Column(heading="growth of up", figure=_growth(UP), form=_TIMES),
+            Column(heading="of apply", figure=_growth(APPLY), form=_TIMES),
+            Column(heading="CPU of up", figure=_cpu_seconds(UP)),
+            Column(heading="memory", figure=_megabytes(UP), form=_WHOLE_MEGABYTES),
+            Column(heading="state", figure=_megabytes(UP, "state_bytes"), form=_MEGABYTES),
+            Column(heading="rest, before", figure=_seconds(BASE)),
+        ),
+    ),
+    Sheet(
+        title="Preview without a change",
+        unit="certificates",
+        subjects=(PREVIEW,),
+        columns=(
+            Column(heading="pulumi preview", figure=_seconds(PREVIEW)),
+            Column(heading="of an empty program", figure=_seconds(EMPTY_PREVIEW)),
+            Column(heading="ratio", figure=_ratio(PREVIEW, EMPTY_PREVIEW), form=_TIMES),
+            Column(heading="memory", figure=_megabytes(PREVIEW), form=_WHOLE_MEGABYTES),
+        ),
+    ),
+    Sheet(
+        title="Rotation: add g2, hold-down, promote, until all leaves are under g2\n"
+        "lower bound: hold-down, and as many fresh leaves by apply",
+        unit="certificates",
+        subjects=(ROTATION,),
+        columns=(
+            Column(heading="rotation", figure=_seconds(ROTATION)),
+            Column(heading="lower bound", figure=_seconds(ROTATION_BOUND)),
+            Column(heading="ratio", figure=_ratio(ROTATION, ROTATION_BOUND), form=_TIMES),
+            Column(heading="up: add", figure=_seconds(ROTATION_ADD)),
+            Column(heading="wait", figure=_seconds(ROTATION_WAIT)),
+            Column(heading="up: promote", figure=_seconds(ROTATION_PROMOTE)),
+        ),
+    ),
+    Sheet(
+        title="Reading the evidence: python -m rotation",
+        unit="leaves",
+        subjects=(STATUS, CHECK),
+        columns=(
+            Column(heading="status", figure=_seconds(STATUS)),
+            Column(heading="growth", figure=_growth(STATUS), form=_TIMES),
+            Column(heading="memory", figure=_megabytes(STATUS), form=_WHOLE_MEGABYTES),
+            Column(heading="check", figure=_seconds(CHECK)),
+            Column(heading="growth", figure=_growth(CHECK), form=_TIMES),
+            Column(heading="memory", figure=_megabytes(CHECK), form=_WHOLE_MEGABYTES),
+        ),
+    ),
+)
+
+
+def table(sheet: Sheet, record: Record) -> Table:
+    """Return one sheet as a table."""
+    repetitions = record.repetitions(*sheet.subjects)
+    note = f"median of {repetitions}" if repetitions > 1 else "one repetition"
+    made = Table(title=f"{sheet.title} ({note})", title_justify="left")
+    made.add_column(sheet.unit, justify="right")
+    for column in sheet.columns:
+        made.add_column(column.heading, justify="right")
+    for size in record.sizes(*sheet.subjects):
+        made.add_row(f"{size:,}", *(column.text(record, size) for column in sheet.columns))
+    return made
+
+
+def show(console: Console, machine: Machine, record: Record, *, apply_method: str) -> None:
+    """Print the machine and every table that has a row."""
+    console.print(
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, "
+        f"{machine.system}; load {machine.load:.2f} at the start",
+        soft_wrap=True,
+    )
+    console.print(", ".join(f"{k} {v}" for k, v in machine.versions.items()), soft_wrap=True)
+    console.print(f"apply: {apply_method}", soft_wrap=True)
+    for sheet in SHEETS:
+        if record.sizes(*sheet.subjects):
+            console.print(table(sheet, record))

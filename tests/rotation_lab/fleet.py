@@ -1,0 +1,259 @@
+"""A fleet of real mutual TLS workloads over the clusters of a domain, and what they counted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.integration.support.project import PROJECT
+from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
+
+_HERE = Path(__file__).parent
+# What is left of the hold-down is for the watch, the write and the workload's own reload.
+PROPAGATION_SECONDS = HOLD_DOWN_SECONDS - 3.0
+PAUSE_SECONDS = 0.06
+_PAIR_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handshake:
+    """One handshake as its client counted it; ``error`` is None when both sides were content.
+
+    The issuers are common names, ``issuing-g2-i1.DOMAIN``; None where it did not come so far.
+    """
+
+    at: float
+    client: str
+    server: str
+    client_issuer: str | None
+    server_issuer: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """The handshakes of a stretch of time."""
+
+    handshakes: tuple[Handshake, ...]
+    pairs: frozenset[tuple[str, str]]
+
+    @property
+    def failures(self) -> tuple[Handshake, ...]:
+        return tuple(each for each in self.handshakes if each.error is not None)
+
+    @property
+    def generations(self) -> Counter[tuple[str, str]]:
+        """How often which generation of client met which of server, such as ``(g1-i1, g2-i1)``."""
+        return Counter(
+            (_generation(each.client_issuer), _generation(each.server_issuer))
+            for each in self.handshakes
+            if each.client_issuer and each.server_issuer
+        )
+
+    def require_no_failure(self) -> None:
+        """Assert that no handshake failed, and that all pairs had some."""
+        shown = "\n".join(map(str, self.failures[:10]))
+        assert not self.failures, f"{len(self.failures)} of {len(self.handshakes)}:\n{shown}"
+        met = {(each.client, each.server) for each in self.handshakes}
+        assert met == self.pairs
+
+
+def _generation(issuer: str) -> str:
+    return issuer.removeprefix("issuing-").partition(".")[0]
+
+
+class Fleet:
+    """The running workloads of every service of a domain; use it as a context manager."""
+
+    def __init__(self, domain: Domain, directory: Path) -> None:
+        """Nothing is started yet; ``directory`` gets the mounted files and the logs."""
+        self._domain = domain
+        self._directory = directory
+        self._processes = contextlib.ExitStack()
+        self._members = {
+            name: _Member(name=name, cluster=service["clusters"][0], namespace=domain.name)
+            for name, service in domain.values["services"].items()
+        }
+
+    def __enter__(self) -> Fleet:
+        with contextlib.ExitStack() as guarded:
+            guarded.push(self._processes)
+            for number, cluster in enumerate(self._domain.planes):
+                self._start_kubelet(cluster, seed=number)
+            self._start_workloads()
+            guarded.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._processes.close()
+
+    @property
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        """(client, server) of every connection that is made."""
+        return frozenset((a, b) for a in self._members for b in self._members if a != b)
+
+    @contextlib.contextmanager
+    def without_failure(self) -> Iterator[list[Handshake]]:
+        """Count the handshakes within the block, and assert that none failed at any pair."""
+        with self.counting() as handshakes:
+            yield handshakes
+        count = self.count(handshakes)
+        print(f"{len(count.handshakes)} handshakes, {len(count.failures)} failed:", end=" ")
+        print(", ".join(f"{a} to {b} {n}" for (a, b), n in sorted(count.generations.items())))
+        count.require_no_failure()
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[list[Handshake]]:
+        """Collect, when the block ends, the handshakes that ended within it, in order of time."""
+        collected: list[Handshake] = []
+        offsets = {name: self._log(name).stat().st_size for name in self._members}
+        yield collected
+        for name, offset in offsets.items():
+            with self._log(name).open("rb") as log:
+                log.seek(offset)
+                lines = log.read().rpartition(b"\n")[0].splitlines()
+            for line in lines:
+                at, client, server, client_issuer, server_issuer, error = json.loads(line)
+                collected.append(
+                    Handshake(
+                        at=at,
+                        client=client,
+                        server=server,
+                        client_issuer=client_issuer,
+                        server_issuer=server_issuer,
+                        error=error,
+                    )
+                )
+        collected.sort(key=lambda each: each.at)
+
+    def count(self, handshakes: list[Handshake]) -> Count:
+        """Return what was collected, to be judged against all pairs of the fleet."""
+        return Count(handshakes=tuple(handshakes), pairs=self.pairs)
+
+    def settle(self) -> None:
+        """Wait until every pair has shaken hands once from now on without a failure among them.
+
+        Raises:
+            AssertionError: that does not happen within a minute.
+        """
+        end = time.monotonic() + _PAIR_SECONDS
+        met: set[tuple[str, str]] = set()
+        while met != self.pairs:
+            with self.counting() as handshakes:
+                time.sleep(0.5)
+            met |= {(each.client, each.server) for each in handshakes if each.error is None}
+            if any(each.error for each in handshakes):
+                met.clear()
+            assert time.monotonic() < end, f"still {len(self.pairs - met)} pairs to go"
+
+    def _start_kubelet(self, cluster: str, *, seed: int) -> None:
+        domain = self._domain
+        volumes = [
+            volume
+            for member in self._members.values()
+            if member.cluster == cluster
+            for volume in (
+                {
+                    "kind": "Secret",
+                    "name": f"{member.name}-tls",
+                    "keys": ["tls.crt", "tls.key"],
+                    "directory": str(self._volume(member.name, "tls")),
+                },
+                {
+                    "kind": "ConfigMap",
+                    "name": domain.bundle_name,
+                    "keys": ["ca.crt"],
+                    "directory": str(self._volume(member.name, "trust")),
+                },
+            )
+        ]
+        description = {
+            "kubeconfig": str(domain.planes[cluster].kubeconfig),
+            "namespace": domain.name,
+            "delay": PROPAGATION_SECONDS,
+            "seed": seed,
+            "volumes": volumes,
+        }
+        kubelet = self._start("kubelet", description)
+        assert _line(kubelet) == "ready"
+
+    def _start_workloads(self) -> None:
+        running = {
+            name: self._start(
+                "workload",
+                {
+                    "name": name,
+                    "tls": str(self._volume(name, "tls")),
+                    "trust": str(self._volume(name, "trust")),
+                    "pause": PAUSE_SECONDS,
+                    "seed": name,
+                    "log": str(self._log(name)),
+                },
+            )
+            for name in self._members
+        }
+        ports = {name: int(_line(process)) for name, process in running.items()}
+        for name, process in running.items():
+            peers = [
+                self._members[other].address(port, self._domain.values["trustDomain"])
+                for other, port in ports.items()
+                if other != name
+            ]
+            _tell(process, peers)
+
+    def _start(self, program: str, description: Mapping[str, Any]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(_HERE / f"{program}.py")],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._processes.callback(_end, process)
+        _tell(process, description)
+        return process
+
+    def _volume(self, member: str, volume: str) -> Path:
+        return self._directory / member / volume
+
+    def _log(self, member: str) -> Path:
+        return self._directory / f"{member}.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Member:
+    name: str
+    cluster: str
+    namespace: str
+
+    def address(self, port: int, trust_domain: str) -> dict[str, Any]:
+        """What a peer knows of it: where it is, and whom to expect there."""
+        return {
+            "name": self.name,
+            "port": port,
+            "dns": f"{self.name}.{self.namespace}.svc.cluster.local",
+            "spiffe": f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.name}",
+        }
+
+
+def _tell(process: subprocess.Popen[str], value: object) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(value) + "\n")
+    process.stdin.flush()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.communicate(timeout=30)

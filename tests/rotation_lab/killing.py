@@ -1,0 +1,74 @@
+"""``pulumi up``, killed at a random point of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from tests.integration.support.stack import Stack
+
+_POLL_SECONDS = 0.002
+_STEP_SECONDS = 0.3
+_GONE_SECONDS = 20
+
+
+def up_killed_after(stack: Stack, checkpoints: int, jitter: random.Random) -> int | None:
+    """Start ``up`` and SIGKILL all its processes a moment after it has saved its state so often.
+
+    The engine saves before and after each operation, so between any two checkpoints there is an
+    operation in the air.
+
+    Returns:
+        the exit status of an ``up`` that ended before; None for one that was killed.
+    """
+    running = stack.start_up()
+    seen = _saved(stack.state_file)
+    left = checkpoints
+    while left and running.poll() is None:
+        time.sleep(_POLL_SECONDS)
+        if (now := _saved(stack.state_file)) != seen:
+            seen, left = now, left - 1
+    with contextlib.suppress(TimeoutError):
+        end = time.monotonic() + jitter.uniform(0, _STEP_SECONDS)
+        while running.poll() is None and time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+    killed = running.poll() is None
+    kill_session(running.pid)
+    running.wait()
+    return None if killed else running.returncode
+
+
+def _saved(state_file: Path) -> int:
+    try:
+        return state_file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def kill_session(leader: int) -> None:
+    """SIGKILL every process of the session of ``leader``, and wait until none is left.
+
+    The engine puts its plugins into process groups of their own; the session is what they share.
+    """
+    end = time.monotonic() + _GONE_SECONDS
+    while members := _session(leader):
+        assert time.monotonic() < end, f"still there: {members}"
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _session(leader: int) -> list[int]:
+    members = []
+    for directory in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(directory.name)
+            zombie = (directory / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if os.getsid(pid) == leader and not zombie:
+                members.append(pid)
+    return members
