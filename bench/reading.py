@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
 from bench.sampling import run
-from bench.scene import CHECKOUT, STACK, link_program
+from bench.scene import CHECKOUT, STACK, copy_program
 from lab.files import write_private
 from rotation.verdict import ExitCode
 
@@ -35,7 +35,7 @@ def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
     """
     progress(f"{size} leaves: making them")
     directory = root / f"reading-{size}"
-    link_program(directory)
+    copy_program(directory)
     with _served(size, directory / "url") as url:
         reach = directory / "kubeconfig"
         write_private(reach, yaml.safe_dump(kubeconfig(url)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -127,20 +128,23 @@ def scene(root: Path, name: str) -> Iterator[Scene]:
         BenchError: the stack cannot be made.
     """
     program, empty = root / f"{name}-program", root / f"{name}-empty"
-    link_program(program)
+    copy_program(program)
     _empty_program(empty)
     with ControlPlane(root, name) as plane:
         yield Scene(plane=plane, project=_opened(program), empty=_opened(empty))
 
 
-def link_program(directory: Path) -> None:
-    """Make a project of links to what the program consists of, so that the checkout stays as it is.
+def copy_program(directory: Path) -> None:
+    """Make a project of a copy of what the program consists of.
 
-    The engine keeps a stack's configuration beside ``Pulumi.yaml``.
+    A copy, because the engine writes a stack's configuration beside ``Pulumi.yaml``, and because
+    whoever edits the checkout during a long run must not change what is being measured.
     """
     directory.mkdir(parents=True)
     for entry in _PROGRAM:
-        (directory / entry).symlink_to(CHECKOUT / entry)
+        source = CHECKOUT / entry
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        copy(source, directory / entry)
     (directory / ".venv").symlink_to(sys.prefix)
 
 

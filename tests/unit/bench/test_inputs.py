@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench import beside, configuration, reading, synthetic
-from bench.scene import link_program
+from bench.scene import copy_program
 from clusters.evidence import collect_evidence
 from settings.load import load_settings
 from settings.model import Settings
@@ -79,9 +79,9 @@ def test_ready_counts_only_for_the_present_spec(observed: int, status: str, read
     assert beside.is_ready(certificate) is ready
 
 
-def test_the_program_is_linked_and_not_copied(tmp_path: Path) -> None:
-    link_program(tmp_path / "program")
-    assert (tmp_path / "program/Pulumi.yaml").is_symlink()
+def test_the_program_is_copied_whole(tmp_path: Path) -> None:
+    copy_program(tmp_path / "program")
+    assert (tmp_path / "program/Pulumi.yaml").exists()
     assert (tmp_path / "program/__main__.py").exists()
     assert (tmp_path / "program/.venv/bin/python").exists()
 
