@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 from _pytest.nodeid import NodeId
 
-
 # A shell that starts the tests in the background has SIGINT ignored, and so would every process
 # that a test starts in order to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
