@@ -25,7 +25,8 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:66rem;padding:0 1rem;
 color:#1b1f24}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #d0d7de;padding:.3rem .5rem;
-text-align:left}td:nth-child(3){overflow-wrap:anywhere}svg{width:100%;height:auto}svg text{font:13px system-ui,
+text-align:left}td:nth-child(3){overflow-wrap:anywhere}
+svg{width:100%;height:auto}svg text{font:13px system-ui,
 sans-serif}.box{fill:#f6f8fa;stroke:#57606a}.incoming{fill:#ddf4ff;stroke:#0969da}
 .issuing{fill:#dafbe1;stroke:#1a7f37}.outgoing{fill:#fff8c5;stroke:#9a6700}
 .compromised,.problem{fill:#ffebe9;stroke:#cf222e}.edge{stroke:#8c959f;fill:none}
