@@ -40,7 +40,8 @@ unit: $(STAMP) ## Tests that need no control plane
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain
-	@$(BIN)/python -m pytest tests/integration tests/rotation_lab -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest tests/rotation_lab -n 2 --dist loadgroup -q
 
 bench: $(STAMP) ## Measure; prints a table, writes bench/results/
 	@$(BIN)/python -m bench
