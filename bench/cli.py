@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
@@ -35,19 +37,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; the exit status says whether it could be, never how fast."""
     options = _parser().parse_args(arguments)
     record = Record()
-    machine = this_machine()
-    try:
-        programs = toolchain.ensure(*toolchain.FOUNDATION)
-        machine = this_machine([("pulumi", [str(programs["pulumi"]), "version"])])
-        _measure(options, record)
-    except (BenchError, LabError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted; everything it started has ended", file=sys.stderr)
-        return _INTERRUPTED
-    _report(options.output, machine, record)
+    with _terminable():
+        try:
+            programs = toolchain.ensure(*toolchain.FOUNDATION)
+            machine = this_machine([("pulumi", [str(programs["pulumi"]), "version"])])
+            try:
+                _measure(options, record)
+            finally:
+                # Also what an interrupted run has measured so far: a whole one is long.
+                if record.measurements:
+                    _report(options.output, machine, record)
+        except (BenchError, LabError) as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("bench: interrupted; everything it started has ended", file=sys.stderr)
+            return _INTERRUPTED
     return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, with everything that it started."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
