@@ -213,6 +213,11 @@ TOOLS: tuple[Tool, ...] = (
         seconds=90,
     ),
     Tool(
+        name="actionlint",
+        parts=(Part(binaries={"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}),),
+        seconds=20,
+    ),
+    Tool(
         name="zlint",
         parts=(Part(binaries={"zlint": "github.com/zmap/zlint/v3/cmd/zlint"}),),
         seconds=20,

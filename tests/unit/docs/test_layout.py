@@ -16,6 +16,8 @@ _ALLOWED = {
     "clusters": {"pki", "rotation", "settings"},
     "components": {"pki", "rotation", "settings"},
     "cli": {"pki", "rotation", "settings", "clusters"},
+    "ci": {"settings", "rotation", "cli"},
+    "backup": {"settings", "clusters", "cli"},
     "lab": set[str](),
 }
 # `python -m rotation` is the command line's name, not part of the pure package.

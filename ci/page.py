@@ -1,0 +1,79 @@
+"""The few pages that are written here: of a preview without a page, of findings, of drift.
+
+What they quote is other people's text (resource names, messages of clusters), so all of it is shown
+as it is and none of it as markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+COMMENT_LENGTH = 65_536
+"""GitHub's limit of a comment and an issue, in characters; GitLab's is 1,000,000."""
+
+# Three sections fit into a comment.
+_SECTION_LENGTH = 20_000
+_LINE_LENGTH = 600
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*", re.DOTALL)
+
+
+def review_marker(stack: str) -> str:
+    """Return how the comment of a stack begins; `python -m rotation review` begins its page so."""
+    return f"<!-- mtls-pki review: {stack} -->"
+
+
+def drift_marker(stack: str) -> str:
+    """Return how the issue of a stack begins."""
+    return f"<!-- mtls-pki drift: {stack} -->"
+
+
+def quoted(lines: Sequence[str]) -> str:
+    """Return lines as preformatted text, long ones and long lists cut, private keys left out."""
+    shown: list[str] = []
+    for line in map(_clean, lines):
+        if sum(map(len, shown)) + len(shown) + len(line) > _SECTION_LENGTH:
+            shown.append(f"and {len(lines) - len(shown)} more")
+            break
+        shown.append(line)
+    return "<pre>\n" + "\n".join(shown) + "\n</pre>\n"
+
+
+def no_page(stack: str, commit: str) -> str:
+    """Return the comment of a preview that failed before there was anything to review."""
+    return (
+        f"{review_marker(stack)}\n### Stack {escape(stack)}: the preview failed\n\n"
+        f"Commit {commit}. Nothing was changed, and there is nothing to review; the reason stands "
+        "in the log of this job.\n"
+    )
+
+
+def with_findings(page: str, stack: str, findings: Sequence[str]) -> str:
+    """Return a review page with the findings below it, or these alone where both do not fit."""
+    if not findings:
+        return page
+    section = f"\n### Findings of the policy pack\n\n{quoted(findings)}"
+    if len(page) + len(section) <= COMMENT_LENGTH:
+        return page + section
+    return (
+        f"{review_marker(stack)}\n### Stack {escape(stack)}\n\nThe review page is too long to "
+        f"stand beside these findings; the job's summary has it.\n{section}"
+    )
+
+
+def drift_page(stack: str, sections: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return the text of the issue: a heading and its lines for each section that has lines."""
+    parts = [
+        f"{drift_marker(stack)}\nWhat runs differs from what stack {escape(stack)} declares, or "
+        "needs somebody soon. This text is written anew by every run and closed by the first one "
+        "that finds nothing; docs/review-workflows.md tells what to do.\n"
+    ]
+    parts += [f"\n### {title}\n\n{quoted(lines)}" for title, lines in sections if lines]
+    return "".join(parts)
+
+
+def _clean(line: str) -> str:
+    line = _KEY.sub("[private key]", line)
+    line = "".join(char if char.isprintable() else " " for char in line)
+    return escape(line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}...")

@@ -1,0 +1,39 @@
+"""Which stacks a change touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+# What no stack runs. Whatever is not known to be harmless counts as code, which all stacks run: a
+# preview too many costs a minute, one too few lets a change of trust pass without a review.
+_HARMLESS_DIRECTORIES = frozenset({".github", "bench", "docs", "lab", "tests"})
+_HARMLESS_NAMES = frozenset({".gitignore", ".pre-commit-config.yaml", "LICENSE", "Makefile"})
+
+
+def known_stacks(directory: Path) -> tuple[str, ...]:
+    """Return the stacks of the project in ``directory``: one for each ``Pulumi.<stack>.yaml``."""
+    files = directory.glob("Pulumi.*.yaml")
+    return tuple(sorted(path.name.split(".", 1)[1].removesuffix(".yaml") for path in files))
+
+
+def touched_stacks(changed: Iterable[str], stacks: Iterable[str]) -> tuple[str, ...]:
+    """Return those of ``stacks`` that a change of the paths ``changed`` touches, in their order.
+
+    ``Pulumi.<stack>.yaml`` and ``trust/<stack>/`` touch that stack, documents and tests none, and
+    everything else all of them.
+    """
+    known = tuple(stacks)
+    touched: set[str] = set()
+    for name in changed:
+        touched |= _touched_by(PurePosixPath(name), known)
+    return tuple(stack for stack in known if stack in touched)
+
+
+def _touched_by(path: PurePosixPath, stacks: tuple[str, ...]) -> set[str]:
+    head = path.parts[0]
+    own = {stack for stack in stacks if path.name == f"Pulumi.{stack}.yaml" and path.name == head}
+    if len(path.parts) > 2 and head == "trust":
+        own |= {stack for stack in stacks if path.parts[1] == stack}
+    harmless = head in _HARMLESS_DIRECTORIES or path.name in _HARMLESS_NAMES or path.suffix == ".md"
+    return own or (set() if harmless else set(stacks))

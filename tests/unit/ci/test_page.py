@@ -1,0 +1,52 @@
+"""Pages that quote other people's text."""
+
+from __future__ import annotations
+
+from ci.page import COMMENT_LENGTH, drift_page, no_page, quoted, review_marker, with_findings
+
+HOSTILE = "</pre>\n@team <script> \x1b[31m `x`"
+
+
+def test_quoted_text_is_no_markup() -> None:
+    text = quoted([HOSTILE])
+    assert text.count("<") == 2
+    assert "\x1b" not in text
+    assert text.count("\n") == 3
+
+
+def test_a_private_key_is_left_out() -> None:
+    key = "-----BEGIN " + "EC PRIVATE KEY-----\nMHcCAQEE\n"
+    assert "MHcC" not in quoted([f"data: {key}"])
+    assert "[private key]" in quoted([f"data: {key}"])
+
+
+def test_long_lists_end_with_a_count() -> None:
+    lines = [f"line {n:04}" for n in range(10_000)]
+    *shown, last = quoted(lines).splitlines()[1:-1]
+    assert shown == lines[: len(shown)]
+    assert last == f"and {len(lines) - len(shown)} more"
+    assert len(quoted(["x" * 10_000])) < 1000
+
+
+def test_findings_stand_below_the_page_or_alone() -> None:
+    page = f"{review_marker('dev')}\npage\n"
+    assert with_findings(page, "dev", ()) == page
+    both = with_findings(page, "dev", ["mandatory keys: g1: P-224"])
+    assert both.startswith(page)
+    assert "P-224" in both
+    alone = with_findings(page + "x" * COMMENT_LENGTH, "dev", ["mandatory keys: g1: P-224"])
+    assert alone.startswith(review_marker("dev"))
+    assert "P-224" in alone
+    assert len(alone) <= COMMENT_LENGTH
+
+
+def test_the_worst_pages_fit_into_a_comment() -> None:
+    lines = ["<&>" * 1000] * 1000
+    assert len(drift_page("dev", [("one", lines)] * 3)) < COMMENT_LENGTH
+    assert no_page("dev", "a" * 40).startswith(review_marker("dev"))
+
+
+def test_sections_without_lines_are_left_out() -> None:
+    page = drift_page("dev", [("one", ["a"]), ("two", [])])
+    assert "### one" in page
+    assert "### two" not in page

@@ -1,0 +1,135 @@
+"""The workflow files: clean for two linters, pinned, least permissions, no logic of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ci.main import main
+from lab import toolchain
+
+ROOT = Path(__file__).parents[3]
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
+GITLAB = ROOT / "docs" / "ci" / "gitlab-ci.yml"
+ZIZMOR = Path(sys.executable).with_name("zizmor")
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
+    return document
+
+
+def run(*command: str | Path, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def actionlint() -> Path:
+    return toolchain.ensure("actionlint")["actionlint"]
+
+
+def test_actionlint_is_clean(actionlint: Path) -> None:
+    done = run(actionlint, *WORKFLOWS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_zizmor_is_clean() -> None:
+    done = run(ZIZMOR, "--offline", "--no-progress", GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_both_linters_find_what_is_wrong(actionlint: Path, tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    workflows = tmp_path / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    text = (GITHUB / "workflows" / "preview.yml").read_text()
+    worse = re.sub(r"(actions/checkout)@\S+ # \S+", r"\1@v6", text)
+    (workflows / "preview.yml").write_text(worse.replace("needs: static", "needs: nothing"))
+    assert run(actionlint, directory=tmp_path).returncode != 0
+    assert run(ZIZMOR, "--offline", "--no-progress", workflows).returncode != 0
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: str(path.name))
+def test_every_action_is_pinned_to_a_commit_with_its_version(path: Path) -> None:
+    for used in re.findall(r"^ +(?:- )?uses: (.*)", path.read_text(), flags=re.M):
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used) or used.startswith(
+            "./"
+        )
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.name))
+def test_no_job_has_a_permission_that_it_did_not_ask_for(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    assert all("permissions" in job for job in workflow["jobs"].values())
+
+
+def test_a_fork_gets_no_secret_and_no_more_than_the_static_check() -> None:
+    workflow = read(GITHUB / "workflows" / "preview.yml")
+    # `on` is what YAML 1.1 reads as true; pull_request_target would run with the secrets.
+    assert list(workflow[True]) == ["pull_request"]
+    assert workflow["jobs"]["static"]["permissions"] == {"contents": "read"}
+    assert "secrets." not in str(workflow["jobs"]["static"])
+    assert "head.repo.full_name == github.repository" in workflow["jobs"]["preview"]["if"]
+
+
+def test_prod_waits_for_dev_and_for_its_environment() -> None:
+    jobs = read(GITHUB / "workflows" / "deploy.yml")["jobs"]
+    assert "dev" in jobs["prod"]["needs"]
+    assert (jobs["dev"]["environment"], jobs["prod"]["environment"]) == ("dev", "prod")
+    groups = {jobs[name]["concurrency"]["group"] for name in ("dev", "prod")}
+    assert groups == {"deploy-dev", "deploy-prod"}
+    assert not any(jobs[name]["concurrency"]["cancel-in-progress"] for name in ("dev", "prod"))
+
+
+def commands(path: Path) -> list[str]:
+    """The ``python -m ci`` commands of a file, with their variables."""
+    joined = re.sub(r"\s*\n\s+(?=--)", " ", path.read_text())
+    return re.findall(r"python -m ci (.*)", joined)
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS, GITLAB], ids=lambda path: str(path.name))
+def test_every_command_of_a_workflow_is_one_of_ours(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = commands(path)
+    assert found
+    for command in found:
+        verb, *options = re.sub(r'"[^"]*"', "1", command).split()
+        with pytest.raises(SystemExit) as ended:
+            main([verb, "--help"])
+        assert ended.value.code == 0
+        known = capsys.readouterr().out
+        assert all(option in known for option in options if option.startswith("--"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: str(path.name))
+def test_a_run_line_holds_no_expression(path: Path) -> None:
+    """An expression would be pasted into the shell's text; values come as variables."""
+    for job in read(path)["jobs"].values():
+        assert not any("${{" in step.get("run", "") for step in job["steps"])
+
+
+def test_the_shown_pipeline_of_gitlab_holds_together() -> None:
+    pipeline = read(GITLAB)
+    jobs = {name: job for name, job in pipeline.items() if isinstance(job, dict)}
+    for name, job in jobs.items():
+        assert job.get("extends", ".stack") in jobs, name
+        assert set(job.get("needs", [])) <= set(jobs), name
+    visible = {name for name, job in jobs.items() if "script" in job or "extends" in job}
+    assert {"static", "preview dev", "preview prod", "deploy dev", "deploy prod"} <= visible
+    assert jobs["deploy prod"]["needs"] == ["deploy dev"]
+
+
+def test_the_pulumi_of_the_workflows_is_the_pinned_one() -> None:
+    (pinned,) = re.findall(r"^pulumi==(.*)$", (ROOT / "requirements.txt").read_text(), flags=re.M)
+    assert f"pulumi-version: {pinned}" in ACTIONS[0].read_text()
+    assert read(GITLAB)["variables"]["PULUMI_VERSION"] == pinned
