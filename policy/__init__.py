@@ -1,0 +1,1 @@
+"""The policy pack: rules of trust that hold whatever program declared the resources."""

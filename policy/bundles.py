@@ -1,0 +1,106 @@
+"""Rules on trust bundles: roots only, never empty, in every namespace that needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pki.bundle import bundle_members
+from pki.errors import PkiError
+from pki.profile import is_ca
+from pki.signatures import is_self_signed
+from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
+from policy.objects import (
+    BUNDLE,
+    CONFIG_MAP,
+    TRUST_BUNDLE,
+    bundle_namespaces,
+    is_installed_chart,
+    is_leaf,
+    is_stage_record,
+    pem_texts,
+)
+
+_BLOCK = "-----BEGIN CERTIFICATE-----"
+
+
+def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
+    """Find anything but roots in ConfigMaps and Bundles: somebody trusts what stands there."""
+    if resource.type not in (CONFIG_MAP, BUNDLE) or is_installed_chart(resource):
+        return
+    for place, text in pem_texts(resource):
+        if _BLOCK not in text:
+            continue
+        try:
+            members = bundle_members(text, origin=place)
+        except PkiError as error:
+            yield about(resource, str(error))
+            continue
+        for member in members:
+            if not is_ca(member) or not is_self_signed(member):
+                subject = member.subject.rfc4514_string() or "a certificate without a subject"
+                yield about(
+                    resource,
+                    f"{place} holds {subject}, issued by {member.issuer.rfc4514_string()}: it is "
+                    "no root, and would stay trusted after its root is removed",
+                )
+
+
+def empty_bundle(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
+    """Find trust bundles without a certificate."""
+    if resource.type == CONFIG_MAP and resource.is_below(TRUST_BUNDLE):
+        data = resource.at("data")
+        if data is UNKNOWN:
+            return
+        values = data if isinstance(data, Mapping) else {}
+        for key, value in values.items():
+            if isinstance(value, str) and _BLOCK not in value:
+                yield about(resource, f"data.{key} holds no certificate")
+        if not values and not resource.at("binaryData"):
+            yield about(resource, "it has no data")
+    elif resource.type == BUNDLE:
+        sources = resource.at("spec", "sources")
+        if sources is UNKNOWN or (sources and UNKNOWN in sources):
+            return
+        if not any(_may_hold_a_certificate(source) for source in sources or ()):
+            yield about(resource, "no source in spec.sources holds a certificate")
+
+
+def missing_bundles(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
+    """Find namespaces that have Certificates and no trust bundle, cluster by cluster."""
+    for cluster, objects in stack.clusters():
+        wanted = {r.namespace: r for r in objects.resources if is_leaf(r) and r.namespace}
+        covered: set[str] = set()
+        anywhere = False
+        for bundle in objects.resources:
+            if _is_bundle_of_a_namespace(bundle):
+                # A namespace that is not known yet may be any of them.
+                anywhere |= bundle.namespace is None
+                covered |= {bundle.namespace} if bundle.namespace else set()
+            elif bundle.type == BUNDLE:
+                named = bundle_namespaces(bundle)
+                anywhere |= named is None
+                covered |= named or set()
+        if anywhere:
+            continue
+        for namespace in sorted(set(wanted) - covered):
+            yield Finding(
+                place=f"namespace {namespace} in {cluster}",
+                problem=f"it has {wanted[namespace].label} and no trust bundle",
+                urn=wanted[namespace].urn,
+            )
+
+
+def _is_bundle_of_a_namespace(resource: Resource) -> bool:
+    if resource.type != CONFIG_MAP:
+        return False
+    if resource.is_below(TRUST_BUNDLE):
+        return True
+    return not is_stage_record(resource) and any(_BLOCK in pem for _, pem in pem_texts(resource))
+
+
+def _may_hold_a_certificate(source: object) -> bool:
+    """A source that reads another object is trust-manager's to judge."""
+    if not isinstance(source, Mapping):
+        return False
+    text = source.get("inLine")
+    return text is UNKNOWN or _BLOCK in text if text is not None else any(source.values())

@@ -1,0 +1,102 @@
+"""The rule on key algorithms and sizes: of CAs, of leaves, and of what Vault makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from policy import objects
+from policy.model import UNKNOWN, Finding, Parameters, Resource, about
+
+_CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_NAMES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
+
+PARAMETERS = {
+    "allowed": {
+        "type": "array",
+        "items": {"type": "string", "enum": _NAMES},
+        "minItems": 1,
+        "default": _NAMES,
+        "description": "Algorithms that may be used; RSA-N allows longer RSA keys too.",
+    }
+}
+
+
+def weak_keys(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
+    """Find keys of an algorithm or size that is not allowed."""
+    if objects.is_installed_chart(resource):
+        return
+    for what, algorithm in _keys(resource):
+        if not _is_allowed(algorithm, parameters["allowed"]):
+            allowed = ", ".join(parameters["allowed"])
+            yield about(resource, f"{what} is {algorithm}, allowed: {allowed}")
+
+
+def _is_allowed(algorithm: str, allowed: list[str]) -> bool:
+    if algorithm in allowed:
+        return True
+    smallest = min((int(n[4:]) for n in allowed if n.startswith("RSA-")), default=None)
+    kind, _, bits = algorithm.partition("-")
+    return kind == "RSA" and bits.isdecimal() and smallest is not None and int(bits) >= smallest
+
+
+def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Yield what is a key, and its algorithm, where both are known."""
+    algorithm = None
+    match resource.type:
+        case "tls:index/privateKey:PrivateKey":
+            # The provider's own default is P-224.
+            algorithm = _named(
+                resource.at("algorithm"),
+                curve=resource.at("ecdsaCurve") or "P224",
+                bits=resource.at("rsaBits") or 2048,
+            )
+        case objects.CERTIFICATE:
+            size = resource.at("spec", "privateKey", "size")
+            algorithm = _named(
+                resource.at("spec", "privateKey", "algorithm") or "RSA",
+                curve=_curve(size or 256),
+                bits=size or 2048,
+            )
+        case objects.VAULT_ROLE:
+            size = resource.at("keyBits")
+            algorithm = _named(
+                resource.at("keyType") or "rsa", curve=_curve(size or 256), bits=size or 2048
+            )
+    if algorithm is not None:
+        yield "its key", algorithm
+    for place, certificate in objects.certificates_in(resource):
+        yield f"the key of the certificate in {place}", _algorithm_of(certificate)
+
+
+def _named(algorithm: Any, *, curve: Any, bits: Any) -> str | None:
+    """Return ``P-256``, ``RSA-2048``, ...; None for what is not known yet."""
+    if algorithm is UNKNOWN:
+        return None
+    match str(algorithm).upper():
+        case "ECDSA" | "EC":
+            return None if curve is UNKNOWN else str(curve).replace("P", "P-")
+        case "RSA":
+            return None if bits is UNKNOWN else f"RSA-{int(bits)}"
+        case "ED25519":
+            return "Ed25519"
+    return f"of any kind ({algorithm})" if algorithm == "any" else str(algorithm)
+
+
+def _curve(size: Any) -> Any:
+    return size if size is UNKNOWN else f"P{int(size)}"
+
+
+def _algorithm_of(certificate: x509.Certificate) -> str:
+    match certificate.public_key():
+        case ec.EllipticCurvePublicKey() as key:
+            return _CURVES.get(key.curve.name, key.curve.name)
+        case rsa.RSAPublicKey() as key:
+            return f"RSA-{key.key_size}"
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519"
+        case key:
+            return type(key).__name__

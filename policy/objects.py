@@ -1,0 +1,137 @@
+"""What the rules know of Kubernetes and Vault objects, and the certificates that stand in them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cryptography import x509
+
+from pki.errors import PkiError
+from pki.parsing import parse_certificates
+from policy.model import Resource
+
+CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
+ISSUER = "kubernetes:cert-manager.io/v1:Issuer"
+CLUSTER_ISSUER = "kubernetes:cert-manager.io/v1:ClusterIssuer"
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type token
+BUNDLE = "kubernetes:trust.cert-manager.io/v1alpha1:Bundle"
+VAULT_ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
+
+TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
+STAGE_KEY = "stage.json"
+_CERT_MANAGER = "mtls-pki:index:CertManager"
+_BLOCK = "-----BEGIN CERTIFICATE-----"
+
+
+def is_installed_chart(resource: Resource) -> bool:
+    """Tell whether the resource comes from cert-manager's or trust-manager's chart.
+
+    Those secure their own webhooks, outside of any trust domain.
+    """
+    return resource.is_below(_CERT_MANAGER)
+
+
+def is_stage_record(resource: Resource) -> bool:
+    """Tell whether the ConfigMap records roles and every known root, trusted or not."""
+    return resource.at("data", STAGE_KEY) is not None
+
+
+def is_leaf(resource: Resource) -> bool:
+    """Tell whether the resource asks for a workload's certificate."""
+    return (
+        resource.type == CERTIFICATE
+        and not is_installed_chart(resource)
+        and resource.at("spec", "isCA") is not True
+    )
+
+
+def pem_texts(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of everything in the object that may be PEM certificates."""
+    match resource.type:
+        case "kubernetes:core/v1:ConfigMap":
+            yield from _texts("data", resource.at("data"))
+            yield from _decoded("binaryData", resource.at("binaryData"))
+        case "kubernetes:core/v1:Secret":
+            # The key beside it is no certificate, and no rule on certificates may touch it.
+            for key in ("tls.crt", "ca.crt"):
+                text = _secret_text(resource, key)
+                if text is not None:
+                    yield key, text
+        case "kubernetes:trust.cert-manager.io/v1alpha1:Bundle":
+            sources = resource.at("spec", "sources")
+            for index, source in enumerate(sources if isinstance(sources, list) else ()):
+                if isinstance(source, Mapping) and isinstance(source.get("inLine"), str):
+                    yield f"spec.sources[{index}].inLine", source["inLine"]
+
+
+def certificates_in(resource: Resource) -> Iterator[tuple[str, x509.Certificate]]:
+    """Yield the place and the certificate, for every one that can be read."""
+    for place, text in pem_texts(resource):
+        if _BLOCK in text:
+            try:
+                for certificate in parse_certificates(text, origin=place):
+                    yield place, certificate
+            except PkiError:
+                # bundle-roots-only reports it, and no other rule can judge what it cannot read.
+                continue
+
+
+def ca_chain(secret: Resource) -> tuple[x509.Certificate, ...]:
+    """Return the certificates below ``tls.crt`` of a Secret; none where they are not known."""
+    return tuple(c for place, c in certificates_in(secret) if place == "tls.crt")
+
+
+def bundle_namespaces(resource: Resource) -> frozenset[str] | None:
+    """Return the namespaces that a Bundle's selector names; None where it may select any."""
+    selector = resource.at("spec", "target", "namespaceSelector")
+    if not isinstance(selector, Mapping):
+        return None
+    named: set[str] = set()
+    labels, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
+    name = labels.get(_NAME_LABEL) if isinstance(labels, Mapping) else None
+    if isinstance(name, str):
+        named.add(name)
+    for expression in expressions if isinstance(expressions, list) else ():
+        if not isinstance(expression, Mapping) or expression.get("key") != _NAME_LABEL:
+            continue
+        values = expression.get("values")
+        if expression.get("operator") == "In" and isinstance(values, list):
+            named |= {v for v in values if isinstance(v, str)}
+    return frozenset(named) or None
+
+
+_NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def _secret_text(resource: Resource, key: str) -> str | None:
+    # Inputs have stringData, live objects data.
+    text = resource.text("stringData", key)
+    if text is not None:
+        return text
+    encoded = resource.text("data", key)
+    return None if encoded is None else _from_base64(encoded)
+
+
+def _texts(path: str, values: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            if isinstance(value, str):
+                yield f"{path}.{key}", value
+
+
+def _decoded(path: str, values: Any) -> Iterator[tuple[str, str]]:
+    for place, encoded in _texts(path, values):
+        text = _from_base64(encoded)
+        if text is not None:
+            yield place, text
+
+
+def _from_base64(encoded: str) -> str | None:
+    try:
+        return base64.b64decode(encoded).decode("ascii", errors="replace")
+    except binascii.Error:
+        return None
