@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean test lint unit integration bench
+.PHONY: help up down clean backup restore test lint unit integration bench
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,12 @@ down: $(STAMP) ## Stop what `make up` started, and only that
 
 clean: $(STAMP) ## Stop it and remove the environment's data
 	@$(BIN)/python -m lab.workflow clean
+
+backup: $(STAMP) ## Save the dev stack's keys, encrypted, to FILE (default: mtls-pki-dev.age)
+	@$(BIN)/python -m lab.workflow backup --file "$(or $(FILE),mtls-pki-dev.age)"
+
+restore: $(STAMP) ## Bring them back into an empty dev stack from FILE, and apply it
+	@$(BIN)/python -m lab.workflow restore --file "$(or $(FILE),mtls-pki-dev.age)"
 
 test: lint unit integration ## Everything that CI runs
 

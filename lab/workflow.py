@@ -1,4 +1,4 @@
-"""``make up``, ``make down`` and ``make clean``: the dev stack from nothing to certificates."""
+"""``make up``, ``down``, ``clean``, ``backup``, ``restore``: the dev stack and its keys."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ _PROJECT = Path(__file__).resolve().parent.parent
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one step; the exit status is 0 if it did what was asked."""
     parser = argparse.ArgumentParser(prog="python -m lab.workflow", description=__doc__)
-    steps: dict[str, tuple[Callable[[Path], None], str]] = {
+    steps: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
         "up": (_up, "start the lab (or use $KUBE_CONTEXT), apply the dev stack, show it"),
         "down": (_down, "stop what `up` started; data and state stay"),
         "clean": (_clean, "stop it and remove the environment's data and state"),
+        "backup": (_backup, "save the stack's keys into a new encrypted file"),
+        "restore": (_restore, "bring them back into an empty stack, and apply it"),
     }
     commands = parser.add_subparsers(required=True, metavar="STEP")
     for name, (run, help_text) in steps.items():
         step = commands.add_parser(name, help=help_text)
         step.add_argument("--directory", type=Path, default=_PROJECT / ".lab", help="default: .lab")
+        if run in (_backup, _restore):
+            step.add_argument("--file", type=Path, required=True, help="the archive")
         step.set_defaults(run=run)
     options = parser.parse_args(arguments)
     try:
-        options.run(options.directory)
+        options.run(options)
     except LabError as error:
         print(f"make: {error}", file=sys.stderr)
         return 1
@@ -49,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _up(directory: Path) -> None:
-    started = time.monotonic()
+def _start(directory: Path) -> Engine:
+    """Start the lab, or take the cluster of ``$KUBE_CONTEXT``, and select the stack."""
     context = os.environ.get("KUBE_CONTEXT")
     if context:
         kubeconfig = Layout(root=directory, name=STACK).kubeconfig
@@ -60,12 +64,19 @@ def _up(directory: Path) -> None:
         raise LabError("the lab did not start; what it said stands above")
     engine = open_engine(_PROJECT, directory)
     engine.select_stack(STACK)
+    return engine
+
+
+def _up(options: argparse.Namespace) -> None:
+    started = time.monotonic()
+    engine = _start(options.directory)
     engine.call("up", "--stack", STACK, "--yes", "--skip-preview", "--suppress-outputs")
     _show(engine)
     print(f"\nup in {time.monotonic() - started:.0f} s. Try next:")
     for command, what in (
         ("make test", "everything that CI runs"),
         ("$EDITOR Pulumi.dev.yaml && make up", "add a service, or a generation g2"),
+        ("make backup", "save its keys into an encrypted file"),
         ("make down", "stop the lab; `make up` brings it back as it was"),
     ):
         print(f"  {command:<36} {what}")
@@ -76,12 +87,37 @@ def _show(engine: Engine) -> None:
     subprocess.run(command, cwd=engine.project, check=False)
 
 
-def _down(directory: Path) -> None:
+def _down(options: argparse.Namespace) -> None:
     if not os.environ.get("KUBE_CONTEXT"):
-        lab_command(["down", "--directory", str(directory)])
+        lab_command(["down", "--directory", str(options.directory)])
 
 
-def _clean(directory: Path) -> None:
+def _backup(options: argparse.Namespace) -> None:
+    engine = open_engine(_PROJECT, options.directory)
+    engine.select_stack(STACK)
+    _run_backup(engine, "save", options.file)
+
+
+def _restore(options: argparse.Namespace) -> None:
+    engine = _start(options.directory)
+    _run_backup(engine, "restore", options.file)
+    # --run-program reads the clusters that the stack file names, not those that the state knew.
+    engine.call(
+        "up", "--stack", STACK, "--yes", "--refresh", "--run-program", "--skip-preview",
+        "--suppress-outputs",
+    )  # fmt: skip
+    _show(engine)
+
+
+def _run_backup(engine: Engine, verb: str, file: Path) -> None:
+    command = [sys.executable, "-m", "backup", verb, str(file.absolute()), "--stack", STACK]
+    done = subprocess.run(command, cwd=engine.project, env=engine.environment(), check=False)
+    if done.returncode != 0:
+        raise LabError(f"`python -m backup {verb}` failed; what it said stands above")
+
+
+def _clean(options: argparse.Namespace) -> None:
+    directory = options.directory
     lab_command(["down", "--purge", "--directory", str(directory)])
     shutil.rmtree(directory, ignore_errors=True)
     print(f"removed {directory}")

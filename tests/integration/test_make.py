@@ -87,3 +87,21 @@ def test_an_unknown_context_is_named(make: Make, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "KUBE_CONTEXT=kind-dev: no such context" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_backup_and_restore(make: Make, checkout: Path) -> None:
+    given = {"MTLS_PKI_BACKUP_PASSPHRASE": "correct horse battery"}
+    assert make("up").returncode == 0
+    saved = make("backup", **given)
+    assert saved.returncode == 0, saved.stdout + saved.stderr
+    archive = checkout / "mtls-pki-dev.age"
+    assert archive.exists()
+    assert "is not overwritten" in make("backup", **given).stderr
+    assert make("clean").returncode == 0
+    assert not (checkout / ".lab").exists()
+    restored = make("restore", **given)
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert "restored stack dev" in restored.stdout
+    again = make("up")
+    assert not re.search(r"\d+ (created|updated|deleted)", again.stdout)
+    assert "PRIVATE KEY" not in saved.stdout + saved.stderr + restored.stdout + restored.stderr
