@@ -16,6 +16,7 @@ from ci import engine, repository
 from ci import preview as previewing
 from ci.engine import Done
 from ci.errors import CiError
+from ci.findings import read_findings
 from ci.forge import Forge
 from ci.main import main
 from ci.page import review_marker
@@ -278,3 +279,11 @@ def test_what_cannot_be_read_is_no_drift(
     with pytest.raises(CiError, match=words):
         look(faked, forge, digest, **verdict)
     assert server.issues == []
+
+
+@pytest.mark.parametrize("text", ["{", '{"policyEvent": {}}\n', "[]\n{}x"])
+def test_an_event_log_of_another_shape_is_named(tmp_path: Path, text: str) -> None:
+    log = tmp_path / "events"
+    log.write_text(text)
+    with pytest.raises(CiError, match="is no event log of the engine"):
+        read_findings(log)

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ci.main import main
+from ci.stacks import known_stacks
 from lab import toolchain
 
 ROOT = Path(__file__).parents[3]
@@ -88,6 +89,17 @@ def test_prod_waits_for_dev_and_for_its_environment() -> None:
     groups = {jobs[name]["concurrency"]["group"] for name in ("dev", "prod")}
     assert groups == {"deploy-dev", "deploy-prod"}
     assert not any(jobs[name]["concurrency"]["cancel-in-progress"] for name in ("dev", "prod"))
+
+
+def test_every_stack_is_deployed_and_compared() -> None:
+    stacks = set(known_stacks(ROOT))
+    drift = read(GITHUB / "workflows" / "drift.yml")["jobs"]["drift"]
+    assert set(drift["strategy"]["matrix"]["stack"]) == stacks
+    assert set(read(GITHUB / "workflows" / "deploy.yml")["jobs"]) == {"stacks", *stacks}
+    jobs = set(read(GITLAB))
+    assert {
+        f"{what} {stack}" for what in ("preview", "deploy", "drift") for stack in stacks
+    } <= jobs
 
 
 def commands(path: Path) -> list[str]:
