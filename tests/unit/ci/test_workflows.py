@@ -113,7 +113,7 @@ def test_every_command_of_a_workflow_is_one_of_ours(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = commands(path)
-    assert found
+    assert found, path
     for command in found:
         verb, *options = re.sub(r'"[^"]*"', "1", command).split()
         with pytest.raises(SystemExit) as ended:
