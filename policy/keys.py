@@ -13,14 +13,17 @@ from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 
 _CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _NAMES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
+# Of a Vault role: whoever may use it chooses the key.
+_ANY = "any"
 
 PARAMETERS = {
     "allowed": {
         "type": "array",
-        "items": {"type": "string", "enum": _NAMES},
+        "items": {"type": "string", "enum": [*_NAMES, _ANY]},
         "minItems": 1,
         "default": _NAMES,
-        "description": "Algorithms that may be used; RSA-N allows longer RSA keys too.",
+        "description": "Algorithms that may be used. RSA-N allows longer RSA keys too; any lets "
+        "a Vault role leave the choice to the signer.",
     }
 }
 
@@ -61,7 +64,7 @@ def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
                 curve=_curve(size or 256),
                 bits=size or 2048,
             )
-        case objects.VAULT_ROLE:
+        case objects.VAULT_ROLE | objects.VAULT_ROOT | objects.VAULT_REQUEST:
             size = resource.at("keyBits")
             algorithm = _named(
                 resource.at("keyType") or "rsa", curve=_curve(size or 256), bits=size or 2048
@@ -83,7 +86,7 @@ def _named(algorithm: Any, *, curve: Any, bits: Any) -> str | None:
             return None if bits is UNKNOWN else f"RSA-{int(bits)}"
         case "ED25519":
             return "Ed25519"
-    return f"of any kind ({algorithm})" if algorithm == "any" else str(algorithm)
+    return str(algorithm)
 
 
 def _curve(size: Any) -> Any:

@@ -33,6 +33,7 @@ class Resource:
         protect: the option.
         secret_outputs: the option ``additional_secret_outputs``.
         provider: name of its provider, which is the cluster's; None for components and the stack.
+        parent: URN of its parent, if it has one.
     """
 
     urn: str
@@ -93,7 +94,7 @@ class Stack:
     """All resources of a stack, with their outputs.
 
     Attributes:
-        resources: in the engine's order.
+        resources: in the order of their URNs.
     """
 
     resources: tuple[Resource, ...]

@@ -19,6 +19,10 @@ CLUSTER_ISSUER = "kubernetes:cert-manager.io/v1:ClusterIssuer"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type token
 BUNDLE = "kubernetes:trust.cert-manager.io/v1alpha1:Bundle"
+VAULT_REQUEST = (
+    "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
+)
+VAULT_ROOT = "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert"
 VAULT_ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
 
 TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
