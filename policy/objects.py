@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -137,5 +136,5 @@ def _decoded(path: str, values: Any) -> Iterator[tuple[str, str]]:
 def _from_base64(encoded: str) -> str | None:
     try:
         return base64.b64decode(encoded).decode("ascii", errors="replace")
-    except binascii.Error:
+    except ValueError:
         return None

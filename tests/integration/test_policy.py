@@ -48,7 +48,7 @@ BREAKS = {
     "issuer-of-domain": "Certificate shop/web in dev: its issuer Issuer/shop/other-ca",
     "identity-of-domain": "spiffe://example.com/ns/shop/sa/web is of trust domain example.com",
     "generation-names": "TrustAnchor g1 and TrustAnchor g2: CN=root-g1.example.org is the subject",
-    "vault-over-tls": "vault vault: address is http://vault.example.org",
+    "vault-over-tls": "vault vault: address is no https URL",
 }
 
 

@@ -47,7 +47,12 @@ def judge_state(state: Path) -> subprocess.CompletedProcess[str]:
 def assert_no_finding(stack: Stack) -> None:
     """The applied stack keeps every rule in a preview, in an update and in its state."""
     state = export_state(stack)
-    for run in (stack.preview(*WITH_PACK), stack.try_up(*WITH_PACK), analyze(stack, state)):
+    for run in (
+        stack.preview(*WITH_PACK),
+        stack.try_up(*WITH_PACK),
+        stack.command("policy", "analyze", *WITH_PACK, "--stack", stack.name),
+        analyze(stack, state),
+    ):
         assert run.status == 0, run.output
         assert findings(run.output) == []
         assert "can't run policy" not in run.output

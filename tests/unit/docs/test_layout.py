@@ -16,6 +16,7 @@ _ALLOWED = {
     "clusters": {"pki", "rotation", "settings"},
     "components": {"pki", "rotation", "settings"},
     "cli": {"pki", "rotation", "settings", "clusters"},
+    "policy": {"pki", "rotation"},
     "lab": set[str](),
 }
 # `python -m rotation` is the command line's name, not part of the pure package.

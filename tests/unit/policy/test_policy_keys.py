@@ -9,8 +9,8 @@ import re
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from policy.key_text import holds_private_key
 from policy.model import UNKNOWN, Resource
-from policy.private_keys import holds_private_key
 from tests.unit.pki import material
 from tests.unit.policy.world import (
     KEY,

@@ -368,11 +368,11 @@ def test_renewed_certificates_and_copies_of_a_chain_are_no_second_key() -> None:
     [
         (
             resource("pulumi:providers:vault", "vault", {"address": "http://u:pw@v.example:8200"}),
-            "vault vault: address is http://v.example",
+            "vault vault: address is no https URL",
         ),
         (
             issuer(vault={"server": "http://v.example:8200"}),
-            "spec.vault.server is http://v.example",
+            "spec.vault.server is no https URL",
         ),
         (
             kubernetes(
