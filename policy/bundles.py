@@ -59,9 +59,10 @@ def empty_bundle(resource: Resource, _parameters: Parameters) -> Iterator[Findin
             yield about(resource, "it has no data")
     elif resource.type == BUNDLE:
         sources = resource.at("spec", "sources")
-        if sources is UNKNOWN or (sources and UNKNOWN in sources):
+        if sources is UNKNOWN:
             return
-        if not any(_may_hold_a_certificate(source) for source in sources or ()):
+        given = sources if isinstance(sources, list) else []
+        if not any(_may_hold_a_certificate(source) for source in given):
             yield about(resource, "no source in spec.sources holds a certificate")
 
 
@@ -101,6 +102,8 @@ def _is_bundle_of_a_namespace(resource: Resource) -> bool:
 def _may_hold_a_certificate(source: object) -> bool:
     """A source that reads another object is trust-manager's to judge."""
     if not isinstance(source, Mapping):
-        return False
+        return source is UNKNOWN
     text = source.get("inLine")
-    return text is UNKNOWN or _BLOCK in text if text is not None else any(source.values())
+    if text is None:
+        return any(source.values())
+    return text is UNKNOWN or (isinstance(text, str) and _BLOCK in text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -66,17 +65,23 @@ def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding
     domain = parameters["trustDomain"] or exported
     for certificate in stack.of(CERTIFICATE):
         for uri in certificate.texts("spec", "uris"):
-            parts = urlsplit(uri)
-            if parts.scheme != "spiffe" or parts.netloc == domain:
+            named = trust_domain_of(uri)
+            if named is None or named == domain:
                 continue
             if domain:
-                problem = f"{uri} is of trust domain {parts.netloc}, not {domain}"
+                problem = f"{uri} is of trust domain {named}, not {domain}"
             else:
                 problem = (
                     f"{uri} cannot be judged: the stack exports no trustDomain, and the rule's "
                     "parameter trustDomain is empty"
                 )
             yield about(certificate, problem)
+
+
+def trust_domain_of(uri: str) -> str | None:
+    """Return the trust domain of a SPIFFE ID, as it is written; None of any other URI."""
+    scheme, separator, rest = uri.partition("://")
+    return rest.partition("/")[0] if separator and scheme.lower() == "spiffe" else None
 
 
 def _foreign_authorities(resources: list[Resource]) -> Iterator[Finding]:

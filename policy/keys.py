@@ -13,14 +13,19 @@ from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 
 _CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _NAMES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
+_TLS_CURVES = {name.replace("-", ""): name for name in _CURVES.values()}
+_STRANGE = "of a kind that the rule does not know"
+# Of a Vault role: whoever may use it chooses the key.
+_ANY = "any"
 
 PARAMETERS = {
     "allowed": {
         "type": "array",
-        "items": {"type": "string", "enum": _NAMES},
+        "items": {"type": "string", "enum": [*_NAMES, _ANY]},
         "minItems": 1,
         "default": _NAMES,
-        "description": "Algorithms that may be used; RSA-N allows longer RSA keys too.",
+        "description": "Algorithms that may be used. RSA-N allows longer RSA keys too; any lets "
+        "a Vault role leave the choice to the signer.",
     }
 }
 
@@ -61,7 +66,7 @@ def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
                 curve=_curve(size or 256),
                 bits=size or 2048,
             )
-        case objects.VAULT_ROLE:
+        case objects.VAULT_ROLE | objects.VAULT_ROOT | objects.VAULT_REQUEST:
             size = resource.at("keyBits")
             algorithm = _named(
                 resource.at("keyType") or "rsa", curve=_curve(size or 256), bits=size or 2048
@@ -78,16 +83,21 @@ def _named(algorithm: Any, *, curve: Any, bits: Any) -> str | None:
         return None
     match str(algorithm).upper():
         case "ECDSA" | "EC":
-            return None if curve is UNKNOWN else str(curve).replace("P", "P-")
+            return None if curve is UNKNOWN else _TLS_CURVES.get(str(curve), _STRANGE)
         case "RSA":
-            return None if bits is UNKNOWN else f"RSA-{int(bits)}"
+            return None if bits is UNKNOWN else f"RSA-{_whole(bits)}"
         case "ED25519":
             return "Ed25519"
-    return f"of any kind ({algorithm})" if algorithm == "any" else str(algorithm)
+    return _ANY if algorithm == _ANY else _STRANGE
 
 
 def _curve(size: Any) -> Any:
-    return size if size is UNKNOWN else f"P{int(size)}"
+    return size if size is UNKNOWN else f"P{_whole(size)}"
+
+
+def _whole(number: Any) -> Any:
+    """Numbers come from the engine as floats."""
+    return int(number) if isinstance(number, float) else number
 
 
 def _algorithm_of(certificate: x509.Certificate) -> str:

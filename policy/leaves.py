@@ -102,7 +102,7 @@ def _usages_of_certificate(resource: Resource, allowed: list[str]) -> Iterator[F
     value = resource.at("spec", "usages")
     if value is UNKNOWN or (isinstance(value, list) and UNKNOWN in value):
         return
-    usages = value or _DEFAULT_USAGES
+    usages = [str(usage) for usage in value] if isinstance(value, list) else _DEFAULT_USAGES
     foreign = [usage for usage in usages if usage not in allowed]
     if foreign:
         yield about(

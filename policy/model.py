@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from policy.key_text import holds_private_key
+
 JsonSchema = Mapping[str, Any]
 Parameters = Mapping[str, Any]
 Level = Literal["mandatory", "advisory", "disabled"]
@@ -33,6 +35,7 @@ class Resource:
         protect: the option.
         secret_outputs: the option ``additional_secret_outputs``.
         provider: name of its provider, which is the cluster's; None for components and the stack.
+        parent: URN of its parent, if it has one.
     """
 
     urn: str
@@ -93,7 +96,7 @@ class Stack:
     """All resources of a stack, with their outputs.
 
     Attributes:
-        resources: in the engine's order.
+        resources: in the order of their URNs.
     """
 
     resources: tuple[Resource, ...]
@@ -162,7 +165,10 @@ class Rule:
 
     def message(self, finding: Finding) -> str:
         """Return what is said of a finding: object, problem and remedy; the SDK adds the rule."""
-        return f"{finding.place}: {finding.problem}. What to do: {self.remedy}."
+        said = f"{finding.place}: {finding.problem}"
+        # Rules quote names, durations and the like; somebody may have put a key in such a place.
+        shown = "a value that it names is a private key" if holds_private_key(said) else said
+        return f"{shown}. What to do: {self.remedy}."
 
 
 @dataclass(frozen=True, kw_only=True)

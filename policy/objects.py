@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,10 @@ CLUSTER_ISSUER = "kubernetes:cert-manager.io/v1:ClusterIssuer"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type token
 BUNDLE = "kubernetes:trust.cert-manager.io/v1alpha1:Bundle"
+VAULT_REQUEST = (
+    "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
+)
+VAULT_ROOT = "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert"
 VAULT_ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
 
 TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
@@ -133,5 +136,5 @@ def _decoded(path: str, values: Any) -> Iterator[tuple[str, str]]:
 def _from_base64(encoded: str) -> str | None:
     try:
         return base64.b64decode(encoded).decode("ascii", errors="replace")
-    except binascii.Error:
+    except ValueError:
         return None

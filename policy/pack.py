@@ -55,7 +55,7 @@ def _item(container: Any, key: Any) -> Any:
 
 def _resource_policy(rule: ResourceRule) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        findings = rule.find(_resource(args, args.opts.parent), _parameters(rule, args))
+        findings = rule.find(_resource(args), _parameters(rule, args))
         _report(rule, findings, report)
 
     return ResourceValidationPolicy(**_common(rule), validate=validate)
@@ -63,8 +63,10 @@ def _resource_policy(rule: ResourceRule) -> ResourceValidationPolicy:
 
 def _stack_policy(rule: StackRule) -> StackValidationPolicy:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        resources = tuple(_resource(r, r.opts.parent) for r in args.resources)
-        _report(rule, rule.find(Stack(resources=resources), _parameters(rule, args)), report)
+        # The engine hands them over in any order; the same stack is to give the same messages.
+        ordered = sorted(args.resources, key=lambda resource: resource.urn)
+        stack = Stack(resources=tuple(_resource(r) for r in ordered))
+        _report(rule, rule.find(stack, _parameters(rule, args)), report)
 
     return StackValidationPolicy(**_common(rule), validate=validate)
 
@@ -93,7 +95,7 @@ def _parameters(
     return {**rule.defaults, **args.get_config()}
 
 
-def _resource(given: ResourceValidationArgs | PolicyResource, parent: str | None) -> Resource:
+def _resource(given: ResourceValidationArgs | PolicyResource) -> Resource:
     return Resource(
         urn=given.urn,
         type=given.resource_type,
@@ -102,5 +104,5 @@ def _resource(given: ResourceValidationArgs | PolicyResource, parent: str | None
         protect=given.opts.protect,
         secret_outputs=frozenset(given.opts.additional_secret_outputs),
         provider=given.provider.name if given.provider else None,
-        parent=parent or None,
+        parent=given.opts.parent,
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from policy.anchors import PRIVATE_KEY, TRUST_ANCHOR, is_pki_mount
+from policy.key_text import key_places
 from policy.model import Finding, Parameters, Resource, ResourceRule, about
-from policy.private_keys import key_places
 
 # How the engine marks a secret in a state (sdk/go/common/resource, SigKey and SecretSig).
 _MARK, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"

@@ -16,6 +16,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster, mtls
 from tests.integration.support.chains import assert_chain_holds
+from tests.integration.support.policy import assert_no_finding
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack, merged_kubeconfig
 from tests.unit.pki import material
@@ -142,6 +143,10 @@ def test_a_second_up_writes_nothing_in_any_cluster(prod: Stack, apis: Mapping[st
     assert prod.up().changes == {}
     for name, api in apis.items():
         assert cluster.changed_objects(before[name], cluster.snapshot(api)) == set()
+
+
+def test_the_policy_pack_finds_nothing(prod: Stack) -> None:
+    assert_no_finding(prod)
 
 
 def test_the_key_that_was_brought_is_nowhere_in_clear_text(prod: Stack) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[3]
-_PAGES = sorted([_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")])
+_PAGES = sorted([_ROOT / "README.md", _ROOT / "policy/README.md", *(_ROOT / "docs").glob("*.md")])
 
 
 def _ids(path: Path) -> str:
-    return path.name
+    return str(path.relative_to(_ROOT))
 
 
 def _targets() -> set[str]:
@@ -37,7 +37,8 @@ def test_every_module_on_the_page_can_be_run(page: Path) -> None:
 def test_every_file_on_the_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(
-        r"(?<![.\w/])((?:docs|deploy|lab|settings|clusters|rotation|pki|components|ci|backup)/[\w./-]+\w)",
+        r"(?<![.\w/])((?:docs|deploy|lab|settings|clusters|rotation|pki|components|policy|ci|backup)"
+        r"/[\w./-]+\w)",
         text,
     ):
         assert (_ROOT / name).exists(), name

@@ -18,6 +18,7 @@ _ALLOWED = {
     "cli": {"pki", "rotation", "settings", "clusters"},
     "ci": {"settings", "rotation", "cli"},
     "backup": {"settings", "clusters", "cli"},
+    "policy": {"pki", "rotation"},
     "lab": set[str](),
 }
 # `python -m rotation` is the command line's name, not part of the pure package.
