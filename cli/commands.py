@@ -12,6 +12,7 @@ from rich.text import Text
 from cli import edits, reissue_command
 from cli.errors import CliError
 from cli.output import console, print_diff, print_json, say
+from cli.review import ReviewOptions, write_review
 from cli.stack_file import StackFile
 from cli.standing import Standing, read_standing
 from cli.status_view import status_view
@@ -148,3 +149,18 @@ def reissue(stack: StackFile, options: argparse.Namespace) -> int:
             as_json=options.json,
         ),
     )
+
+
+def review(stack: StackFile, options: argparse.Namespace) -> int:
+    """Write what a preview means as one page."""
+    found = write_review(
+        stack,
+        ReviewOptions(
+            stack=options.stack,
+            preview=options.preview,
+            markdown=options.markdown,
+            html=options.html,
+            commit=options.commit,
+        ),
+    )
+    return int(found.outcome)

@@ -23,8 +23,9 @@ exit status:
   0    done; for check: the change is safe
   1    an error, said in one message on standard error; for reissue also: some did not come back
   2    the command line is wrong
-  3    check: the change is blocked
-  4    check, status, plan: evidence is missing, for a cluster could not be read
+  3    check, review: the change is blocked
+  4    check, review, status, plan: evidence is missing, for a cluster could not be read
+  5    review: the preview failed, and not because the change is blocked; the page says why
   130  interrupted; nothing is half done, and the same command again goes on
 """
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         summary: str,
         description: str,
         *examples: str,
+        as_json: bool = True,
     ) -> argparse.ArgumentParser:
         shown = "".join(f"  python -m rotation {example}\n" for example in examples)
         added = subparsers.add_parser(
@@ -78,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME",
             help="default: $PULUMI_STACK, else the only Pulumi.NAME.yaml, else dev",
         )
-        added.add_argument("--json", action="store_true", help="print one JSON document")
+        if as_json:
+            added.add_argument("--json", action="store_true", help="print one JSON document")
         added.set_defaults(run=run)
         return added
 
@@ -110,9 +113,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     added.add_argument("--format", choices=sorted(commands.FORMATS), help="default: text")
     added.add_argument("--output", type=Path, metavar="FILE", help="write it there")
+    _review_command(command)
     _edit_commands(command)
     _reissue_command(command)
     return parser
+
+
+def _review_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+    added = command(
+        "review",
+        commands.review,
+        "what `pulumi preview` means, as one page to decide on",
+        "Turn a preview into one Markdown page: what changes in trust, the guard's verdict, what\n"
+        "comes next, what can be undone. Runs `pulumi preview`, or reads what it printed. It\n"
+        "shows no secret and is never longer than a comment may be.",
+        "review",
+        "review --stack prod --markdown review.md --html review.html",
+        "review --preview preview.json --commit 0f3c2a1",
+        as_json=False,
+    )
+    added.add_argument(
+        "--preview",
+        type=Path,
+        metavar="FILE",
+        help="what `pulumi preview --json --show-sames` printed, - for standard input; "
+        "default: run it",
+    )
+    added.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the page there; default: print it"
+    )
+    added.add_argument("--html", type=Path, metavar="FILE", help="write it there as HTML too")
+    added.add_argument("--commit", metavar="SHA", help="that was previewed; shown on the page")
 
 
 def _edit_commands(command: Callable[..., argparse.ArgumentParser]) -> None:

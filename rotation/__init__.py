@@ -6,6 +6,12 @@ Arrows inside the package point one way, from the right to the left::
     roles <- stage <- rules <- transitions <- evidence <- request <- guards <- notices <- verdict
           <- position <- plan <- report <- page, terminal
 
+The review of a preview stands beside that, and reads what the guard said in ``report``'s words::
+
+    review_text <- review_digest <- review_trust, review_verdict <- review
+    review_document <- review_places, review_scene, review_advice, review_diff <- review_page
+    review_document <- review_markdown; review_document <- review_picture <- review_html
+
 Ask ``verdict.judge`` whether a change may be applied, ``position.locate`` where the domain stands,
 ``plan.plan`` what remains; ``report``, ``page`` and ``terminal`` tell the answers.
 
