@@ -21,6 +21,7 @@ WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 GITLAB = ROOT / "docs" / "ci" / "gitlab-ci.yml"
 ZIZMOR = Path(sys.executable).with_name("zizmor")
+CHECK = Path(sys.executable).with_name("check-jsonschema")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -128,6 +129,30 @@ def test_a_run_line_holds_no_expression(path: Path) -> None:
     """An expression would be pasted into the shell's text; values come as variables."""
     for job in read(path)["jobs"].values():
         assert not any("${{" in step.get("run", "") for step in job["steps"])
+
+
+def expanded(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline with `extends` carried out: the schema does not look at hidden jobs."""
+
+    def whole(job: dict[str, Any]) -> dict[str, Any]:
+        own = {key: value for key, value in job.items() if key != "extends"}
+        return {**whole(pipeline[job["extends"]]), **own} if "extends" in job else own
+
+    return {
+        name: whole(job) if isinstance(job, dict) else job
+        for name, job in pipeline.items()
+        if not name.startswith(".")
+    }
+
+
+def test_the_shown_pipeline_is_one_for_gitlab(tmp_path: Path) -> None:
+    """By GitLab's own schema, which check-jsonschema carries with it."""
+    text = yaml.safe_dump(expanded(read(GITLAB)))
+    written = tmp_path / "gitlab-ci.yml"
+    for content, valid in ((text, True), (text.replace("action: access", "action: look"), False)):
+        written.write_text(content)
+        done = run(CHECK, "--builtin-schema", "vendor.gitlab-ci", written)
+        assert (done.returncode == 0) is valid, done.stdout + done.stderr
 
 
 def test_the_shown_pipeline_of_gitlab_holds_together() -> None:
