@@ -53,7 +53,7 @@ def kubernetes(
     properties = {"apiVersion": version, "kind": short, "metadata": metadata, **body}
     return resource(
         f"kubernetes:{token}:{short}",
-        f"{cluster}-{name}",
+        "-".join(part for part in (cluster, name, namespace) if part),
         properties,
         below=below,
         provider=cluster,
