@@ -14,6 +14,7 @@ from policy.objects import (
     CONFIG_MAP,
     TRUST_BUNDLE,
     bundle_namespaces,
+    certificates_in,
     is_installed_chart,
     is_leaf,
     is_stage_record,
@@ -89,6 +90,23 @@ def missing_bundles(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
                 problem=f"it has {wanted[namespace].label} and no trust bundle",
                 urn=wanted[namespace].urn,
             )
+    yield from _partial_bundles(stack)
+
+
+def _partial_bundles(stack: Stack) -> Iterator[Finding]:
+    """Find bundles of the domain that lack a root which another of them holds."""
+    known = {
+        bundle.urn: (bundle, {certificate for _, certificate in certificates_in(bundle)})
+        for bundle in stack.resources
+        if bundle.is_below(TRUST_BUNDLE)
+    }
+    # What is not known yet, or cannot be read, lacks nothing that can be named.
+    known = {urn: (bundle, roots) for urn, (bundle, roots) in known.items() if roots}
+    every = set().union(*(roots for _, roots in known.values()))
+    for bundle, roots in known.values():
+        lacking = sorted(root.subject.rfc4514_string() for root in every - roots)
+        if lacking:
+            yield about(bundle, f"it lacks {', '.join(lacking)}, which other bundles hold")
 
 
 def _is_bundle_of_a_namespace(resource: Resource) -> bool:

@@ -94,7 +94,7 @@ def _foreign_authorities(resources: list[Resource]) -> Iterator[Finding]:
     }
     for issuer in (r for r in resources if r.type in (ISSUER, CLUSTER_ISSUER)):
         for kind in _FOREIGN_KINDS:
-            if issuer.at("spec", kind) is not None:
+            if issuer.at("spec", kind) not in (None, UNKNOWN):
                 yield about(issuer, f"it is a {kind} issuer, whose leaves no trust bundle verifies")
         for chain in _chains(issuer, resources):
             # Without a known root nothing can be said, as in the preview of a new stack.

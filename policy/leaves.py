@@ -13,6 +13,13 @@ from rotation.durations import DurationError, parse_duration
 _DEFAULT_DURATION = "2160h"
 _DEFAULT_USAGES = ["digital signature", "key encipherment"]
 _PURPOSES = {"server auth", "client auth"}
+# Of a Vault role: the flag, and what it lets leaves be used for.
+_ROLE_FLAGS = {"codeSigningFlag": "code signing", "emailProtectionFlag": "email protection"}
+# Of a Vault role: the flag, and what it then signs.
+_ROLE_NAME_FLAGS = {
+    "allowAnyName": "any name for anybody who may use it",
+    "allowGlobDomains": "every name that fits a pattern",
+}
 
 LIFETIME_PARAMETERS = {
     "maxDuration": {
@@ -92,12 +99,6 @@ def foreign_usages(resource: Resource, parameters: Parameters) -> Iterator[Findi
             yield about(resource, "serverFlag and clientFlag are false: its leaves have no purpose")
 
 
-_ROLE_FLAGS = {
-    "codeSigningFlag": "code signing",
-    "emailProtectionFlag": "email protection",
-}
-
-
 def _usages_of_certificate(resource: Resource, allowed: list[str]) -> Iterator[Finding]:
     value = resource.at("spec", "usages")
     if value is UNKNOWN or (isinstance(value, list) and UNKNOWN in value):
@@ -126,19 +127,13 @@ def loose_names(resource: Resource, parameters: Parameters) -> Iterator[Finding]
         for name in dict.fromkeys(names):
             if name.startswith("*"):
                 yield about(resource, f"the name {name} is a wildcard")
-    elif resource.type == VAULT_ROLE and resource.name not in parameters["roles"]:
+    elif resource.type == VAULT_ROLE and resource.at("name") not in parameters["roles"]:
         for flag, meaning in _ROLE_NAME_FLAGS.items():
             if resource.at(flag) is True:
                 yield about(resource, f"{flag} is true, so it signs {meaning}")
         # The provider's default is true.
         if resource.at("allowWildcardCertificates") in (None, True):
             yield about(resource, "allowWildcardCertificates is not false, so it signs wildcards")
-
-
-_ROLE_NAME_FLAGS = {
-    "allowAnyName": "any name for anybody who may use it",
-    "allowGlobDomains": "every name that fits a pattern",
-}
 
 
 def ca_leaves(resource: Resource, parameters: Parameters) -> Iterator[Finding]:

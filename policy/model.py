@@ -33,7 +33,6 @@ class Resource:
         properties: inputs for a rule on one resource, outputs for a rule on the stack; mappings,
             lists, texts, numbers, booleans and :data:`UNKNOWN`. Secrets stand in it in clear text.
         protect: the option.
-        secret_outputs: the option ``additional_secret_outputs``.
         provider: name of its provider, which is the cluster's; None for components and the stack.
         parent: URN of its parent, if it has one.
     """
@@ -43,7 +42,6 @@ class Resource:
     name: str
     properties: Mapping[str, Any] = field(repr=False)
     protect: bool = False
-    secret_outputs: frozenset[str] = frozenset()
     provider: str | None = None
     parent: str | None = None
 

@@ -28,6 +28,7 @@ TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
 STAGE_KEY = "stage.json"
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"
+_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def is_installed_chart(resource: Resource) -> bool:
@@ -54,21 +55,20 @@ def is_leaf(resource: Resource) -> bool:
 
 def pem_texts(resource: Resource) -> Iterator[tuple[str, str]]:
     """Yield the place and the text of everything in the object that may be PEM certificates."""
-    match resource.type:
-        case "kubernetes:core/v1:ConfigMap":
-            yield from _texts("data", resource.at("data"))
-            yield from _decoded("binaryData", resource.at("binaryData"))
-        case "kubernetes:core/v1:Secret":
-            # The key beside it is no certificate, and no rule on certificates may touch it.
-            for key in ("tls.crt", "ca.crt"):
-                text = _secret_text(resource, key)
-                if text is not None:
-                    yield key, text
-        case "kubernetes:trust.cert-manager.io/v1alpha1:Bundle":
-            sources = resource.at("spec", "sources")
-            for index, source in enumerate(sources if isinstance(sources, list) else ()):
-                if isinstance(source, Mapping) and isinstance(source.get("inLine"), str):
-                    yield f"spec.sources[{index}].inLine", source["inLine"]
+    if resource.type == CONFIG_MAP:
+        yield from _texts("data", resource.at("data"))
+        yield from _decoded("binaryData", resource.at("binaryData"))
+    elif resource.type == SECRET:
+        # The key beside it is no certificate, and no rule on certificates may touch it.
+        for key in ("tls.crt", "ca.crt"):
+            text = _secret_text(resource, key)
+            if text is not None:
+                yield key, text
+    elif resource.type == BUNDLE:
+        sources = resource.at("spec", "sources")
+        for index, source in enumerate(sources if isinstance(sources, list) else ()):
+            if isinstance(source, Mapping) and isinstance(source.get("inLine"), str):
+                yield f"spec.sources[{index}].inLine", source["inLine"]
 
 
 def certificates_in(resource: Resource) -> Iterator[tuple[str, x509.Certificate]]:
@@ -105,9 +105,6 @@ def bundle_namespaces(resource: Resource) -> frozenset[str] | None:
         if expression.get("operator") == "In" and isinstance(values, list):
             named |= {v for v in values if isinstance(v, str)}
     return frozenset(named) or None
-
-
-_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def _secret_text(resource: Resource, key: str) -> str | None:

@@ -102,7 +102,6 @@ def _resource(given: ResourceValidationArgs | PolicyResource) -> Resource:
         name=given.name,
         properties=plain(given.props),
         protect=given.opts.protect,
-        secret_outputs=frozenset(given.opts.additional_secret_outputs),
         provider=given.provider.name if given.provider else None,
         parent=given.opts.parent,
     )

@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from policy.key_text import key_places
 from policy.model import Finding, Parameters, Resource, Stack, about
 
-KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type token
-
-# Properties that their provider's schema makes a secret, whatever the program says.
+# Properties that hold keys by their nature; SDK or provider makes them secrets, whatever else the
+# program says of them.
 _SECRET_PROPERTIES = {
-    "tls:index/privateKey:PrivateKey": {
-        "privateKeyPem",
-        "privateKeyPemPkcs8",
-        "privateKeyOpenssh",
-    },
+    "kubernetes:core/v1:Secret": {"data", "stringData"},
+    "kubernetes:core/v1:SecretPatch": {"data", "stringData"},
+    "tls:index/certRequest:CertRequest": {"privateKeyPem"},
+    "tls:index/locallySignedCert:LocallySignedCert": {"caPrivateKeyPem"},
+    "tls:index/selfSignedCert:SelfSignedCert": {"privateKeyPem"},
     "vault:pkiSecret/secretBackendConfigCa:SecretBackendConfigCa": {"pemBundle"},
 }
 
@@ -35,13 +34,9 @@ PARAMETERS = {
 
 def keys_in_clear(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find private keys in the inputs of anything but a Kubernetes Secret or a secret property."""
-    allowed = (
-        {"data", "stringData"}
-        if resource.type == KUBERNETES_SECRET
-        else _SECRET_PROPERTIES.get(resource.type, set())
-        | set(parameters["secretProperties"].get(resource.type, ()))
-    )
-    checked = {name: v for name, v in resource.properties.items() if name not in allowed}
+    allowed = _SECRET_PROPERTIES.get(resource.type, set())
+    named = set(parameters["secretProperties"].get(resource.type, ()))
+    checked = {name: v for name, v in resource.properties.items() if name not in allowed | named}
     for place in key_places(checked):
         yield about(resource, f"a private key stands in {place}")
 

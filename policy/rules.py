@@ -81,8 +81,8 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     StackRule(
         name="bundle-everywhere",
-        description="Every namespace with Certificates has the trust bundle.",
-        remedy="add the namespace to those of the bundle (trust.namespaces)",
+        description="Every namespace with Certificates has the trust bundle, the same in all.",
+        remedy="give the same bundle to every namespace (trust.namespaces)",
         find=bundles.missing_bundles,
     ),
     StackRule(

@@ -54,13 +54,13 @@ RULES = (
 )
 
 
-def findings(state: Mapping[str, Any]) -> Iterator[str]:
+def findings(state: object) -> Iterator[str]:
     """Yield a message for each finding in a state, as ``pulumi stack export`` prints it.
 
     Raises:
         StateFileError: it is not what that command prints.
     """
-    deployment = state.get("deployment")
+    deployment = state.get("deployment") if isinstance(state, Mapping) else None
     if not isinstance(deployment, Mapping):
         raise StateFileError("it has no `deployment`; write the file with `pulumi stack export`")
     for entry in deployment.get("resources") or ():
@@ -103,13 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {options.file}: {error.strerror}", file=sys.stderr)
         return 2
-    except (StateFileError, json.JSONDecodeError) as error:
-        reason = error if isinstance(error, StateFileError) else "it is not JSON"
-        print(f"error: {options.file}: {reason}", file=sys.stderr)
+    except StateFileError as error:
+        print(f"error: {options.file}: {error}", file=sys.stderr)
+        return 2
+    except ValueError:
+        print(f"error: {options.file}: it is not JSON", file=sys.stderr)
         return 2
     for message in messages:
         print(message)
-    print(f"{options.file}: {len(messages)} findings")
+    noun = "finding" if len(messages) == 1 else "findings"
+    print(f"{options.file}: {len(messages)} {noun}")
     return 1 if messages else 0
 
 

@@ -45,7 +45,7 @@ _OPTIONS = PolicyResourceOptions(
     delete_before_replace=None,
     aliases=[],
     custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
-    additional_secret_outputs=["key"],
+    additional_secret_outputs=[],
     parent="urn:pulumi:dev::p::a:b:C::parent",
 )
 _PROVIDER = PolicyProviderResource("pulumi:providers:kubernetes", {}, "urn", "dev")
@@ -95,7 +95,6 @@ def _seen() -> Resource:
             "data": {"a": "x", "b": UNKNOWN, "c": ["y", UNKNOWN], "d": UNKNOWN},
         },
         protect=True,
-        secret_outputs=frozenset({"key"}),
         provider="dev",
         parent="urn:pulumi:dev::p::a:b:C::parent",
     )

@@ -81,6 +81,7 @@ def test_a_key_that_is_no_pulumi_secret_is_found_and_not_shown(judged: Any, side
     [
         (None, "No such file or directory"),
         ("no JSON", "it is not JSON"),
+        ("[]", "write the file with `pulumi stack export`"),
         ('{"version": 3, "checkpoint": {}}', "write the file with `pulumi stack export`"),
     ],
 )

@@ -161,6 +161,17 @@ def test_a_namespace_with_a_bundle_is_left_alone(given: Resource) -> None:
     assert found("bundle-everywhere", given, certificate()) == []
 
 
+def test_a_root_that_only_one_bundle_of_many_holds_is_missing_in_the_others() -> None:
+    message = said("bundle-everywhere", bundle(ROOT + OTHER, "shop"), bundle(ROOT, "payments"))
+    assert "ConfigMap payments/mesh-trust in dev: it lacks CN=root-g2.example.org" in message
+    across = said("bundle-everywhere", bundle(OTHER + ROOT), bundle(OTHER, cluster="prod-us"))
+    assert "in prod-us: it lacks CN=root-g1.example.org" in across
+    unknown = (bundle(ROOT, "shop"), bundle(UNKNOWN, "payments"))
+    assert found("bundle-everywhere", *unknown) == []
+    other_stack = config_map("own-trust", "payments", data={"ca.crt": OTHER})
+    assert found("bundle-everywhere", bundle(ROOT, "shop"), other_stack) == []
+
+
 def test_a_bundle_for_other_namespaces_does_not_count() -> None:
     assert said("bundle-everywhere", trust_manager("payments"), certificate())
 

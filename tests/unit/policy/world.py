@@ -53,7 +53,7 @@ def kubernetes(
     properties = {"apiVersion": version, "kind": short, "metadata": metadata, **body}
     return resource(
         f"kubernetes:{token}:{short}",
-        f"{cluster}-{name}",
+        "-".join(part for part in (cluster, name, namespace) if part),
         properties,
         below=below,
         provider=cluster,
@@ -94,6 +94,7 @@ def bundle(pem: Any, namespace: str = "shop", cluster: str = "dev") -> Resource:
 def role(**settings: Any) -> Resource:
     """A Vault role that no rule finds fault with, with ``settings`` laid over it."""
     good = {
+        "name": "mesh",
         "allowWildcardCertificates": False,
         "keyType": "ec",
         "keyBits": 256.0,
@@ -101,7 +102,7 @@ def role(**settings: Any) -> Resource:
         "serverFlag": True,
         "clientFlag": True,
     }
-    return resource(ROLE, "mesh", good | settings, provider="vault")
+    return resource(ROLE, "role", good | settings, provider="vault")
 
 
 def exports(**values: Any) -> Resource:
