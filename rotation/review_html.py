@@ -33,7 +33,7 @@ color:#1b1f24;background:#fff}
 h1{font-size:1.6rem;margin:.2rem 0 1rem}h2{font-size:1.2rem;margin:1.8rem 0 .6rem;
 border-bottom:1px solid #d0d7de;padding-bottom:.2rem}h3,h4{font-size:1rem;margin:1.2rem 0 .4rem}
 code{font:13px ui-monospace,monospace;background:#f0f2f4;border-radius:4px;padding:.1rem .3rem;
-overflow-wrap:anywhere}
+overflow-wrap:break-word}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #d0d7de;padding:.35rem .6rem;
 text-align:left;vertical-align:top}th{background:#f6f8fa}
 li{margin:.25rem 0}.callout{border-left:4px solid;border-radius:4px;padding:.5rem 1rem;

@@ -101,9 +101,11 @@ def _folded(block: Folded, room: int) -> str:
 
 
 def _picture(block: Picture) -> list[str]:
-    lines = ["```mermaid", "flowchart LR"]
+    lines = ["```mermaid", "flowchart TB"]
     for name, scene in (("before", block.before), ("after", block.after)):
         lines += [f'  subgraph {name}["{name}"]', "    direction LR", *_scene(name, scene), "  end"]
+    # Without an arrow between them Mermaid puts what comes last first.
+    lines.append("  before ==> after")
     lines += [
         f"  classDef {role} fill:{fill},stroke:{stroke},color:#1b1f24"
         for role, (fill, stroke) in _COLOURS.items()

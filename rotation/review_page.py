@@ -118,7 +118,9 @@ def _answer(review: Review) -> Callout:
             lines=(
                 (Strong(text="Not known to be safe:"), f" {named} could not be read."),
                 ("Until every cluster can be read, the update refuses any change of trust.",),
-                (f"Asked for: {_sentence(changed) or 'no change of trust.'}",),
+                (Strong(text="Connections break."), f" {_sentence(changed)}")
+                if _distrusts(trust)
+                else (f"Asked for: {_sentence(changed) or 'no change of trust.'}",),
             ),
         )
     return _agreed(review, changed)
@@ -131,7 +133,7 @@ def _agreed(review: Review, changed: str) -> Callout:
     if review.said.will_refuse:
         tone = Tone.WARNING
         lines.append((Strong(text="The update will refuse"), " as long as the warnings hold."))
-    if any(change.step is TrustStep.DISTRUST for change in _changes(trust)):
+    if _distrusts(trust):
         tone, rests = Tone.WARNING, "Nothing is waited for; the warnings name who is hit."
         lines.append((Strong(text="Connections break."), f" {_sentence(changed)}"))
     elif changed:
@@ -285,6 +287,10 @@ def _undone(review: Review) -> tuple[Line, ...]:
     """Nothing is applied of what was refused or failed, so nothing is to be undone."""
     stopped = review.outcome in (Outcome.REFUSED, Outcome.FAILED)
     return () if stopped else undo(review.trust)
+
+
+def _distrusts(trust: TrustChange) -> bool:
+    return any(change.step is TrustStep.DISTRUST for change in _changes(trust))
 
 
 def _changes(trust: TrustChange) -> Iterator[Change]:

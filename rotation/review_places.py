@@ -28,6 +28,8 @@ def leaf_lines(trust: TrustChange) -> Iterator[Line]:
             Code(text=one_line(service)),
             one_line(f": issued from {after or issuing} instead of {before or issuing}"),
         )
+    if any(bundle.renewed for bundle in trust.bundles):
+        yield ("Roots are renewed: same keys, new dates; verifiers get them with the bundles",)
     reissued = [leaf for leaf in trust.leaves if leaf.reissued]
     moved = Counter((leaf.former, leaf.issuer) for leaf in reissued if leaf.former != leaf.issuer)
     for (former, signer), count in sorted(moved.items()):
@@ -92,6 +94,7 @@ def place_rows(trust: TrustChange) -> tuple[tuple[Line, ...], ...]:
 def _bundle(bundle: BundleChange) -> str:
     parts = [f"gains {', '.join(bundle.gained)}"] if bundle.gained else []
     parts += [f"loses {', '.join(bundle.lost)}"] if bundle.lost else []
+    parts += ["roots renewed"] if bundle.renewed else []
     if bundle.fate is not Fate.UPDATED:
         parts.insert(0, bundle.fate.value)
     return f"{bundle.name}: {', '.join(parts) or 'written anew'}"

@@ -82,7 +82,10 @@ class StageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleChange:
-    """One trust bundle, or the source of many: which generations it gains and loses."""
+    """One trust bundle, or the source of many: which generations it gains and loses.
+
+    ``renewed`` says that it holds the same keys as before, in other certificates.
+    """
 
     cluster: str
     namespace: str
@@ -90,6 +93,7 @@ class BundleChange:
     fate: Fate
     gained: tuple[str, ...]
     lost: tuple[str, ...]
+    renewed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,18 +286,16 @@ def _grouped(stages: Iterable[StageChange]) -> tuple[StageChange, ...]:
 def _bundle(step: Step, stages: Mapping[str, StageChange]) -> BundleChange:
     stage = stages.get(step.provider)
     before, after = _anchors_in(step.old), _anchors_in(step.new)
-    if stage is None:
-        gained, lost = after or set(), before or set()
-    elif before is None or after is None:
-        # What is not known before the update follows from the roles.
-        trusted = set(stage.new.trusted) if step.new else set()
-        former = set(stage.old.trusted) if stage.old and step.old else set()
-        gained, lost = trusted - former, former - trusted
-    else:
+    if before is not None and after is not None:
         gained, lost = (
             {_generation(stage, fingerprint) for fingerprint in found}
             for found in (after - before, before - after)
         )
+    else:
+        # What is not known before the update follows from the roles.
+        trusted = set(stage.new.trusted) if stage and step.new else set()
+        former = set(stage.old.trusted) if stage and stage.old and step.old else set()
+        gained, lost = trusted - former, former - trusted
     namespace, name = _place(step)
     return BundleChange(
         cluster=step.provider,
@@ -302,17 +304,14 @@ def _bundle(step: Step, stages: Mapping[str, StageChange]) -> BundleChange:
         fate=fate(step),
         gained=tuple(sorted(gained)),
         lost=tuple(sorted(lost)),
+        renewed=bool(after) and before == after and _texts(step.old) != _texts(step.new),
     )
 
 
 def _anchors_in(inputs: Mapping[str, Any]) -> set[str] | None:
     """Return the fingerprints in a bundle; None where they are not known or cannot be read."""
-    spec = inputs.get("spec")
-    sources = spec.get("sources") if isinstance(spec, dict) else None
-    texts: list[Any] = [*inputs["data"].values()] if isinstance(inputs.get("data"), dict) else []
-    texts += [each.get("inLine") for each in sources or () if isinstance(each, dict)]
     found: set[str] = set()
-    for text in texts:
+    for text in _texts(inputs):
         if not isinstance(text, str) or text in (UNKNOWN, SECRET):
             return None
         try:
@@ -322,11 +321,20 @@ def _anchors_in(inputs: Mapping[str, Any]) -> set[str] | None:
     return found
 
 
-def _generation(stage: StageChange, fingerprint: str) -> str:
-    named = stage.new.generation_of(fingerprint)
-    if named is None and stage.old is not None:
-        named = stage.old.generation_of(fingerprint)
-    return named or f"sha256:{fingerprint[:16]}"
+def _texts(inputs: Mapping[str, Any]) -> list[Any]:
+    """Return what a bundle's ConfigMap holds, or what trust-manager's Bundle is made of."""
+    sources = _mapping(inputs.get("spec")).get("sources")
+    listed = sources if isinstance(sources, list) else []
+    inline = [each.get("inLine") for each in listed if isinstance(each, dict)]
+    return [*_mapping(inputs.get("data")).values(), *inline]
+
+
+def _generation(stage: StageChange | None, fingerprint: str) -> str:
+    """Return the name of an anchor, or the beginning of its fingerprint for a stranger."""
+    for known in (stage.new, stage.old) if stage else ():
+        if known is not None and (named := known.generation_of(fingerprint)):
+            return named
+    return f"sha256:{fingerprint[:16]}"
 
 
 def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerChange, ...]:

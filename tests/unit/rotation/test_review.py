@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from pki.certificates import Validity
+from pki.fingerprints import spki_sha256
+from pki.parsing import parse_certificate
 from rotation.report import notice_message, refusal_message
 from rotation.request import Mode
 from rotation.review import review
-from rotation.review_digest import Diagnostic, DigestError, Preview, read_preview
+from rotation.review_digest import (
+    KUBERNETES_SECRET,
+    SECRET,
+    Diagnostic,
+    DigestError,
+    Preview,
+    read_preview,
+)
 from rotation.review_markdown import LONGEST_PAGE
 from rotation.review_text import REMOVED
 from rotation.review_verdict import Outcome, spoken
@@ -319,6 +330,49 @@ def test_a_protected_deletion_that_the_engine_refuses_has_failed() -> None:
     assert error.head == 'unable to delete resource "g1-key" as it is protected'
 
 
+def test_distrust_beside_a_cluster_that_cannot_be_read_says_both() -> None:
+    both = recorded("compromise")
+    both["diagnostics"] += recorded("unreachable")["diagnostics"]
+    page = markdown(both)
+    assert reviewed(both).outcome is Outcome.UNSEEN
+    assert "**Not known to be safe:** west could not be read." in page
+    assert "> **Connections break.** g1: issuing -> compromised" in page
+
+
+BUNDLE = "mtls-pki:index:TrustBundle$kubernetes:"
+
+
+def pem(generation: str, validity: Validity = material.TEN_YEARS) -> str:
+    return material.root(generation, validity=validity)
+
+
+def test_a_renewed_root_is_no_other_anchor() -> None:
+    longer = replace(material.TEN_YEARS, not_after=material.TEN_YEARS.not_after + timedelta(days=1))
+    old, new = ({"data": {"ca.crt": each}} for each in (pem("g1"), pem("g1", longer)))
+    page = markdown(digest(step("update", f"{BUNDLE}core/v1:ConfigMap", "b", old=old, new=new)))
+    assert "Roots are renewed: same keys, new dates; verifiers get them with the bundles" in page
+    assert "| `east` | b: roots renewed |" in page
+
+
+def test_a_bundle_that_is_only_annotated_is_not_renewed() -> None:
+    old = {"data": {"ca.crt": pem("g1")}}
+    new = {**old, "metadata": {"annotations": {"a": "b"}}}
+    page = markdown(digest(step("update", f"{BUNDLE}core/v1:ConfigMap", "b", old=old, new=new)))
+    assert "renewed" not in page
+    assert "| `east` | b: written anew |" in page
+
+
+def test_a_bundle_of_trust_manager_names_strangers_by_their_key() -> None:
+    old, new = (
+        {"metadata": {"name": "mesh-trust"}, "spec": {"sources": [{"inLine": each}]}}
+        for each in (pem("g1"), pem("g1") + pem("g2"))
+    )
+    kind = f"{BUNDLE}trust.cert-manager.io/v1alpha1:Bundle"
+    page = markdown(digest(step("update", kind, "b", old=old, new=new)))
+    stranger = spki_sha256(parse_certificate(pem("g2"), origin="g2"))
+    assert f"| `east` | mesh-trust: gains sha256:{stranger[:16]} |" in page
+
+
 def test_clusters_in_different_stages_are_told_apart() -> None:
     apart = recorded("promote")
     for each in apart["steps"]:
@@ -400,6 +454,19 @@ def test_of_a_resource_with_a_secret_only_names_are_shown() -> None:
     # Without a secret in it the same resource is shown.
     del old["data"]["password"], new["data"]["password"]
     assert "visible-after" in markdown(digest(step("update", kind, "plain", old=old, new=new)))
+
+
+def test_values_of_secrets_are_gone_before_anything_sees_them() -> None:
+    inputs = {"data": {"a": "unmarked"}, "stringData": {"b": "unmarked"}, "type": "Opaque"}
+    text = json.dumps(digest(step("update", KUBERNETES_SECRET, "s", old=inputs, new=inputs)))
+    (read,) = read_preview(text).steps
+    for found in (read.old, read.new):
+        assert found == {"data": SECRET, "stringData": SECRET, "type": "Opaque"}
+
+
+def test_of_a_secret_without_a_value_nothing_is_shown_either() -> None:
+    new = {"type": "Opaque", "metadata": {"annotations": {"hint": "visible"}}}
+    assert "visible" not in markdown(digest(step("create", KUBERNETES_SECRET, "s", new=new)))
 
 
 def test_a_provider_shows_no_value() -> None:

@@ -1,0 +1,199 @@
+"""``review``: where the preview comes from, where the page goes, and the exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rotation.review_verdict import Outcome
+from tests.unit.cli.conftest import Project, Say
+from tests.unit.pki import material
+from tests.unit.rotation.previews import DIGESTS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text()
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
+
+# A pulumi that records what it was asked, and answers from files.
+PULUMI = """#!/bin/sh
+printf '%s\\n' "$@" > asked
+cat answer
+cat complaint >&2
+exit $(cat status)
+"""
+
+
+@pytest.fixture
+def review(project: Project) -> Project:
+    """A project whose only stack is the one that was recorded."""
+    project.file.rename(project.directory / "Pulumi.review.yaml")
+    return project
+
+
+def recorded(name: str) -> str:
+    return str(DIGESTS / f"{name}.json")
+
+
+def pulumi(
+    project: Project, monkeypatch: pytest.MonkeyPatch, answer: str, *, status: int, said: str = ""
+) -> None:
+    """Put a pulumi on PATH that prints ``answer`` and, on standard error, ``said``."""
+    directory = project.directory / "bin"
+    directory.mkdir()
+    script = directory / "pulumi"
+    script.write_text(PULUMI)
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    for name, text in (("answer", answer), ("complaint", said), ("status", str(status))):
+        (project.directory / name).write_text(text)
+    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("promote", 0),
+        ("no-change", 0),
+        ("promote-too-early", 3),
+        ("unreachable", 4),
+        ("mistake", 5),
+    ],
+)
+def test_the_status_tells_the_verdict(review: Project, said: Say, name: str, status: int) -> None:
+    assert review.run("review", "--preview", recorded(name)) == status
+    out, err = said()
+    assert out.startswith("<!-- mtls-pki review: review -->\n")
+    assert err == ""
+
+
+def test_the_page_goes_where_it_is_asked_for(review: Project, said: Say) -> None:
+    arguments = ("--preview", recorded("promote"), "--commit", "0f3c2a1")
+    assert review.run("review", *arguments, "--markdown", "page.md", "--html", "page.html") == 0
+    assert said() == ("", "")
+    assert "Commit `0f3c2a1`." in (review.directory / "page.md").read_text()
+    assert "<code>0f3c2a1</code>" in (review.directory / "page.html").read_text()
+    assert review.run("review", *arguments) == 0
+    assert said()[0] == (review.directory / "page.md").read_text()
+
+
+def test_a_preview_comes_through_a_pipe(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path(recorded("add")).read_text()))
+    assert review.run("review", "--preview", "-") == 0
+    assert "g2: absent -> incoming" in said()[0]
+
+
+def test_without_a_file_the_preview_is_made(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(review, monkeypatch, Path(recorded("promote")).read_text(), status=0)
+    assert review.run("review") == 0
+    assert "g1: issuing -> outgoing" in said()[0]
+    asked = (review.directory / "asked").read_text().split()
+    assert asked == [
+        *("preview", "--json", "--show-sames", "--non-interactive", "--stack", "review")
+    ]
+    assert review.run("review", "--stack", "acme/mtls-pki/review") == 0
+    assert (review.directory / "asked").read_text().split()[-1] == "acme/mtls-pki/review"
+
+
+def test_an_engine_that_did_not_begin_gives_a_page_without_secrets(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = material.key_pem("stolen")
+    pulumi(review, monkeypatch, "", status=255, said=f"error: no stack named 'review'\n{pem}\n")
+    assert review.run("review") == 5
+    out, err = said()
+    assert "- no stack named 'review'\n" in out
+    assert not [line for line in pem.splitlines()[1:-1] if line in out + err]
+
+
+def test_a_preview_that_ended_badly_without_a_word_has_failed(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a policy does: its findings are not in the digest.
+    pulumi(review, monkeypatch, Path(recorded("no-change")).read_text(), status=255)
+    assert review.run("review") == 5
+    assert "- `pulumi preview` ended with 255\n".replace("`", "\\`") in said()[0]
+
+
+def test_there_may_be_no_pulumi(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert review.run("review") == 1
+    assert "there is no `pulumi` on PATH; install it, or give --preview FILE" in said()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--preview", "none.json"), "--preview none.json: No such file or directory"),
+        (("--preview", "Pulumi.yaml"), "--preview Pulumi.yaml: not JSON"),
+        (("--preview", "latin"), "--preview latin: it is not UTF-8 text"),
+        (
+            ("--preview", "other.json"),
+            "--preview other.json: it is of stack 'prod', not of 'review'; name its stack",
+        ),
+        (
+            ("--preview", recorded("add"), "--html", "none/page.html"),
+            "--html none/page.html: No such file or directory",
+        ),
+        (("--preview", recorded("add"), "--markdown", "."), "--markdown .: Is a directory"),
+    ],
+)
+def test_mistakes_are_told(
+    review: Project, said: Say, arguments: tuple[str, ...], words: str
+) -> None:
+    (review.directory / "latin").write_bytes(b"\xff")
+    other: dict[str, Any] = json.loads(Path(recorded("add")).read_text())
+    text = json.dumps(other).replace("urn:pulumi:review::", "urn:pulumi:prod::")
+    (review.directory / "other.json").write_text(text)
+    assert review.run("review", *arguments) == 1
+    out, err = said()
+    assert (out, err.startswith(f"rotation: {words}")) == ("", True), err
+
+
+def test_the_help_tells_every_status(review: Project, said: Say) -> None:
+    assert review.run("review", "--help") == 0
+    out = said()[0]
+    for line in (
+        "3    check, review: the change is blocked",
+        "4    check, review, status, plan: evidence is missing",
+        "5    review: the preview failed, and not because the change is blocked",
+    ):
+        assert line in out
+    assert "print one JSON document" not in out
+
+
+def test_the_commands_of_the_docs_run(
+    review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(recorded("promote")).read_text()
+    pulumi(review, monkeypatch, text, status=0)
+    assert len(COMMANDS) == 4
+    for command in COMMANDS:
+        if command[0] == "pulumi":
+            # The same preview as the command makes by itself.
+            assert command == shlex.split("pulumi preview --json --show-sames > preview.json")
+            (review.directory / command[-1]).write_text(text)
+            continue
+        assert command[:4] == ["python", "-m", "rotation", "review"]
+        assert review.run(*command[3:]) == 0, said()[1]
+
+
+def test_the_docs_tell_every_outcome() -> None:
+    told = {int(status) for status in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)}
+    assert told == {*Outcome, 1}
