@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyrage
@@ -26,8 +27,15 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def sealed(document: object) -> bytes:
-    return bytes(pyrage.passphrase.encrypt(json.dumps(document).encode(), PASSPHRASE))
+@pytest.fixture
+def opens_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], bytes]:
+    """An archive that opens to this document; scrypt takes a second, and is not what is tested."""
+
+    def archive(document: object) -> bytes:
+        monkeypatch.setattr(pyrage.passphrase, "decrypt", lambda *_: json.dumps(document).encode())
+        return b"age-encryption.org/v1\n"
+
+    return archive
 
 
 def test_what_was_saved_is_loaded(saved: bytes, tmp_path: Path) -> None:
@@ -99,6 +107,12 @@ def test_an_altered_archive_is_damaged(saved: bytes, tmp_path: Path, place: int)
     assert "is damaged" in refusal(tmp_path, bytes(altered))
 
 
+def test_a_cost_far_above_this_machines_is_no_damage(saved: bytes, tmp_path: Path) -> None:
+    first, second, *rest = saved.split(b"\n")
+    costly = b"\n".join([first, second.rpartition(b" ")[0] + b" 40", *rest])
+    assert "too slow or too busy" in refusal(tmp_path, costly)
+
+
 def test_more_than_was_written_is_damaged(saved: bytes, tmp_path: Path) -> None:
     assert "is damaged" in refusal(tmp_path, saved + b"x")
 
@@ -114,13 +128,15 @@ def test_a_foreign_file_is_no_backup(tmp_path: Path, content: bytes) -> None:
     "document",
     [[], {"schema": 1}, {"schema": SCHEMA, "more": 1}, {"a": "b"}],
 )
-def test_somebody_elses_encrypted_file_is_foreign(tmp_path: Path, document: object) -> None:
-    message = refusal(tmp_path, sealed(document))
+def test_somebody_elses_encrypted_file_is_foreign(
+    tmp_path: Path, opens_to: Callable[[object], bytes], document: object
+) -> None:
+    message = refusal(tmp_path, opens_to(document))
     assert "something else than a backup" in message or "format" in message
 
 
-def test_a_later_format_is_named(tmp_path: Path) -> None:
-    assert "mtls-pki/backup/v2" in refusal(tmp_path, sealed({"schema": "mtls-pki/backup/v2"}))
+def test_a_later_format_is_named(tmp_path: Path, opens_to: Callable[[object], bytes]) -> None:
+    assert "mtls-pki/backup/v2" in refusal(tmp_path, opens_to({"schema": "mtls-pki/backup/v2"}))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
