@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rotation.review_document import Code, Line
+from rotation.review_kinds import Fate
 from rotation.review_text import one_line
 from rotation.review_trust import (
     BundleChange,
-    Fate,
     IssuerChange,
     LeafChange,
     Resigned,
