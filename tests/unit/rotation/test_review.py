@@ -256,6 +256,11 @@ def test_what_was_refused_or_failed_says_nothing_of_undoing() -> None:
         assert ("What can be undone" in markdown(name)) is not (stopped or name == "no-change")
 
 
+def test_beside_a_distrusted_anchor_there_is_no_former_one_to_go_back_to() -> None:
+    assert "the former anchor issues again" in markdown("promote")
+    assert "the former anchor issues again" not in markdown("compromise")
+
+
 def test_thousands_of_certificates_are_counted_and_the_diff_is_cut() -> None:
     many = recorded("promote")
     (one,) = (each for each in many["steps"] if each["urn"].endswith("Certificate::east-ledger"))
