@@ -31,6 +31,7 @@ _PROGRAM = (
     "rotation",
     "settings",
     "trust",
+    "vaults",
 )
 _EMPTY_PROJECT = """
 name: empty
