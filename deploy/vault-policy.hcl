@@ -35,10 +35,6 @@ path "pki-mesh/issuer/+" {
 path "pki-mesh/config/issuers" {
   capabilities = ["read", "update"]
 }
-# Where leaves say that issuer and CRL are.
-path "pki-mesh/config/urls" {
-  capabilities = ["read", "update"]
-}
 # One sign role a generation. There is no rule for pki-mesh/sign: this token gets no leaf signed.
 path "pki-mesh/roles/*" {
   capabilities = ["read", "update", "delete"]

@@ -175,7 +175,7 @@ class Vault:
         Raises:
             VaultError: unreachable, or the token may not know.
         """
-        return self._mounted(f"sys/auth/{path}")
+        return self._mounted(f"sys/mounts/auth/{path}")
 
     def issuers(self, mount: str) -> tuple[HeldIssuer, ...]:
         """Return the issuers of a PKI mount.

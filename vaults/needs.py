@@ -14,8 +14,8 @@ from settings.names import (
     vault_settings,
 )
 
-_WRITES = ("create", "read", "update")
-_OWNS = (*_WRITES, "delete")
+_CHANGES = ("read", "update")
+_OWNS = (*_CHANGES, "delete")
 _READING = frozenset({"read", "list"})
 
 
@@ -31,24 +31,28 @@ def needed_capabilities(settings: Settings, *, only_reading: bool) -> Mapping[st
     """
     vault = vault_settings(settings)
     needs: dict[str, tuple[str, ...]] = {
-        f"sys/mounts/{vault.mount}": ("read",) if vault.adopt else _WRITES,
-        f"{vault.mount}/issuers": ("list",),
-        f"{vault.mount}/intermediate/generate/internal": ("update",),
+        f"{vault.mount}/issuers/generate/intermediate/internal": ("update",),
         f"{vault.mount}/intermediate/set-signed": ("update",),
+        f"sys/mounts/{vault.mount}": ("read",) if vault.adopt else _CHANGES,
     }
     if not vault.adopt:
-        needs[f"{vault.mount}/config/issuers"] = _WRITES
+        needs[f"sys/mounts/{vault.mount}/tune"] = ("update",)
+        needs[f"{vault.mount}/config/issuers"] = _CHANGES
     for generation in vault_generations(settings):
         role = sign_role_name(settings, generation)
-        needs[f"{vault.mount}/issuer/{held_issuer_name(settings, generation)}"] = _OWNS
+        issuer = held_issuer_name(settings, generation)
+        needs[f"{vault.mount}/issuer/{issuer}"] = (*_OWNS, "patch")
         needs[f"{vault.mount}/roles/{role}"] = _OWNS
         needs[f"sys/policies/acl/{role}"] = _OWNS
     for cluster in settings.clusters:
         path = vault_auth_path(settings, cluster)
-        needs[f"sys/auth/{path}"] = (*_WRITES, "sudo")
-        needs[f"auth/{path}/config"] = _WRITES
+        needs[f"sys/auth/{path}"] = ("update", "delete", "sudo")
+        # The same method without sudo.
+        needs[f"sys/mounts/auth/{path}"] = ("read",)
+        needs[f"sys/mounts/auth/{path}/tune"] = ("update",)
+        needs[f"auth/{path}/config"] = _CHANGES
         for generation in vault_generations(settings):
-            needs[f"auth/{path}/role/{issuer_name(settings, generation)}"] = _OWNS
+            needs[f"auth/{path}/role/{issuer_name(settings, generation)}"] = ("create", *_OWNS)
     if not only_reading:
         return needs
     reading = {

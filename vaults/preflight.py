@@ -88,6 +88,7 @@ def _read(
 ) -> VaultReading:
     missing = vault.missing_capabilities(needed_capabilities(settings, only_reading=only_reading))
     if missing:
+        policy = "vault-policy-evidence.hcl" if only_reading else "vault-policy.hcl"
         lines = [
             f'path "{path}" {{ capabilities = [{", ".join(f"{each!r}" for each in lacking)}] }}'
             for path, lacking in missing.items()
@@ -95,7 +96,7 @@ def _read(
         return VaultReading(
             server=server,
             problems=(
-                "the token's policy lacks these lines (deploy/vault-policy.hcl has them all):\n    "
+                f"the token's policy lacks these lines (deploy/{policy} has them all):\n    "
                 + "\n    ".join(lines).replace("'", '"'),
             ),
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.support.cluster import secret
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.stack import Stack
+from tests.integration.support.vault import Vault
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -128,3 +131,23 @@ def test_with_openssl_for_a_key_in_this_stack(
     stack = make_stack("openssl")
     stack.init()
     _ceremony(stack, plane, api, "openssl", {}, tmp_path)
+
+
+@pytest.mark.xdist_group("vault")
+def test_with_step_for_a_key_in_a_vault(
+    vault_plane: ControlPlane, make_stack: MakeStack, tmp_path: Path
+) -> None:
+    vault = Vault(vault_plane)
+    stack = make_stack("step", {"VAULT_TOKEN": vault.root_token})
+    stack.init()
+    section = {"server": vault.address, "caBundle": "trust/vault-ca.pem", "mount": "pki-ceremony"}
+    shutil.copy(vault.ca_file, stack.project / "trust/vault-ca.pem")
+    with contextlib.closing(vault_plane.api()) as api:
+        _ceremony(
+            stack,
+            vault_plane,
+            api,
+            "step",
+            {"backend": "vault", "vault": {**section, "authPath": "ceremony"}},
+            tmp_path,
+        )
