@@ -15,6 +15,7 @@ from cli.output import console, print_diff, print_json, say
 from cli.stack_file import StackFile
 from cli.standing import Standing, read_standing
 from cli.status_view import status_view
+from cli.vault_view import vault_view
 from rotation.guards import instant
 from rotation.page import plan_page
 from rotation.plan import Plan
@@ -28,6 +29,7 @@ from rotation.report import (
     verdict_text,
 )
 from rotation.terminal import plan_view
+from vaults.health import read_health
 
 FORMATS: dict[str, Callable[[Plan], str]] = {
     "text": plan_text,
@@ -45,11 +47,16 @@ def status(stack: StackFile, options: argparse.Namespace) -> int:
     """Show where the rotation stands."""
     standing = _standing(stack)
     plan = standing.plan()
+    settings = standing.settings
+    vault = read_health(settings, stack.path.parent) if settings.issuing.vault else None
     if options.json:
-        print_json(position_json(plan.position))
+        held = {"vault": vault.to_json()} if vault else {}
+        print_json({**position_json(plan.position), **held})
     else:
         terminal = console()
         terminal.print(status_view(standing, plan, file=stack.path.name, width=terminal.width))
+        if vault is not None:
+            terminal.print(vault_view(vault))
     return standing.exit_code
 
 

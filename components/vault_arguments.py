@@ -61,6 +61,8 @@ def _authority(settings: Settings, generation: str, anchor: TrustAnchor) -> Vaul
     issuing_ca = issuing_ca_generation(settings, generation)
     return VaultCaArgs(
         issuer_name=f"{generation}-{issuing_ca}",
+        root_name=f"{generation}-root",
+        root_pem=anchor.certificate_pem,
         request=request_profile(settings, generation),
         certify=anchor.certify if reviewed.can_issue else None,
         role_name=sign_role_name(settings, generation) if reviewed.role.trusted else None,

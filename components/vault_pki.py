@@ -45,6 +45,8 @@ class VaultCaArgs:
 
     Attributes:
         issuer_name: its name in the mount, such as ``g1-i1``; also of its Pulumi resources.
+        root_name: of its anchor's certificate in the mount, such as ``g1-root``.
+        root_pem: the anchor's certificate; its key is not here.
         request: what its signing request asks for.
         certify: request PEM -> certificate PEM and root; None while nobody has signed.
         role_name: of its sign role and policy; None for a CA that must not sign any more.
@@ -52,6 +54,8 @@ class VaultCaArgs:
     """
 
     issuer_name: str
+    root_name: str
+    root_pem: Output[str]
     request: RequestProfile
     certify: Callable[[Output[str]], Output[str]] | None
     role_name: str | None
@@ -179,24 +183,53 @@ class VaultPki(pulumi.ComponentResource):
             certificate=chain_pem,
             opts=self._options(),
         )
+        root = self._held(
+            authority.root_name,
+            authority,
+            imported,
+            authority.root_pem,
+            usage="read-only",
+            above=[],
+        )
+        return self._held(
+            authority.issuer_name,
+            authority,
+            imported,
+            chain_pem,
+            usage=_SIGNS if authority.role_name else _RETIRED,
+            above=[root.issuer_id],
+        )
+
+    def _held(
+        self,
+        issuer_name: str,
+        authority: VaultCaArgs,
+        imported: pkisecret.SecretBackendIntermediateSetSigned,
+        certificate_pem: Output[str],
+        *,
+        usage: str,
+        above: list[Output[str]],
+    ) -> pkisecret.SecretBackendIssuer:
+        """Declare what the mount says of a certificate that was imported."""
+        mount = self._args.mount
         # The answer to an import that is repeated (a run was broken off after it) names no issuer.
-        issuer_id = Output.all(chain_pem, imported.id).apply(
+        issuer_id = Output.all(certificate_pem, imported.id).apply(
             lambda known: self._args.find_issuer(known[0])
         )
-        public = f"{mount.server}/v1/{mount.path}/issuer/{authority.issuer_name}"
+        public = f"{mount.server}/v1/{mount.path}/issuer/{issuer_name}"
         return pkisecret.SecretBackendIssuer(
-            f"{self._name}-{authority.issuer_name}",
+            f"{self._name}-{issuer_name}",
             backend=mount.path,
             issuer_ref=issuer_id,
-            issuer_name=authority.issuer_name,
+            issuer_name=issuer_name,
             # What outlives its issuer is refused by verifiers; cert-manager would not notice.
             leaf_not_after_behavior="err",
-            usage=_SIGNS if authority.role_name else _RETIRED,
-            # cert-manager takes one linear chain only; found by the server itself, a CA that is
-            # cross-signed in this mount would put two into it.
-            manual_chains=[issuer_id],
-            issuing_certificates=[f"{public}/der"],
-            crl_distribution_points=[f"{public}/crl/der"],
+            usage=usage,
+            # cert-manager takes one linear chain only, and names its top `ca.crt`. Found by the
+            # server itself, a CA that is cross-signed in this mount would put two chains into it.
+            manual_chains=[issuer_id, *above],
+            issuing_certificates=[f"{public}/der"] if above else None,
+            crl_distribution_points=[f"{public}/crl/der"] if above else None,
             opts=self._options(
                 protect=authority.protect, retain_on_delete=authority.protect, compare=True
             ),
