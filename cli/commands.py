@@ -16,6 +16,7 @@ from cli.stack_file import StackFile
 from cli.standing import Standing, read_standing
 from cli.status_view import status_view
 from cli.vault_view import vault_view
+from clusters.as_asked import leaves_unlike_asked
 from rotation.guards import instant
 from rotation.page import plan_page
 from rotation.plan import Plan
@@ -49,14 +50,15 @@ def status(stack: StackFile, options: argparse.Namespace) -> int:
     plan = standing.plan()
     settings = standing.settings
     vault = read_health(settings, stack.path.parent) if settings.issuing.vault else None
+    unlike = () if standing.evidence.unreachable else leaves_unlike_asked(settings)
     if options.json:
-        held = {"vault": vault.to_json()} if vault else {}
+        held = {"vault": {**vault.to_json(), "leavesUnlikeAsked": list(unlike)}} if vault else {}
         print_json({**position_json(plan.position), **held})
     else:
         terminal = console()
         terminal.print(status_view(standing, plan, file=stack.path.name, width=terminal.width))
         if vault is not None:
-            terminal.print(vault_view(vault))
+            terminal.print(vault_view(vault, unlike))
     return standing.exit_code
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -9,6 +11,7 @@ from rotation.report import printable
 from vaults.health import Finding, IssuingCa, Severity, VaultHealth
 
 _NOT_WELL = "red"
+_SHOWN = 20
 _STYLES = {
     Severity.WARNING: "yellow",
     Severity.CRITICAL: "red",
@@ -17,14 +20,21 @@ _STYLES = {
 }
 
 
-def vault_view(health: VaultHealth) -> RenderableType:
-    """Return what a person asks of the Vault; less grave findings are only counted."""
+def vault_view(health: VaultHealth, unlike: Sequence[str]) -> RenderableType:
+    """Return what a person asks of the Vault; less grave findings are only counted.
+
+    Args:
+        health: of the Vault and the mount.
+        unlike: the leaves that are not what was asked for.
+    """
     head = f"vault {health.url}: {health.server or 'not read'}, mount {health.mount}"
     return Group(
         "",
         Text(head),
         *(Text(f"  {printable(problem)}", style=_NOT_WELL) for problem in health.problems),
         *map(_issuer, health.issuers),
+        *(Text(f"  {printable(line)}", style="yellow") for line in unlike[:_SHOWN]),
+        *([Text(f"  and {len(unlike) - _SHOWN} more")] if len(unlike) > _SHOWN else ()),
         *_findings(health),
     )
 
