@@ -80,15 +80,24 @@ def vault_auth_args(
     api_server_ca_pem: str | None,
     on_failure: pulumi.ErrorHook,
 ) -> VaultAuthArgs:
-    """Return the arguments of one cluster's auth method."""
+    """Return the arguments of one cluster's auth method.
+
+    Raises:
+        pulumi.RunError: neither the kubeconfig nor the settings say which CA the API server has.
+    """
     reach = settings.clusters[cluster]
-    own_ca = reach.api_server_ca.pem if reach.api_server_ca else api_server_ca_pem
+    ca_pem = reach.api_server_ca.pem if reach.api_server_ca else api_server_ca_pem
+    if ca_pem is None:
+        raise pulumi.RunError(
+            f"clusters.{cluster}.apiServerCa: missing, and the kubeconfig names no CA either; a "
+            "Vault needs the CA of the API server's certificate: write the path of its PEM file"
+        )
     return VaultAuthArgs(
         path=vault_auth_path(settings, cluster),
         description=description,
         exists=exists,
         api_server=reach.api_server or api_server,
-        api_server_ca_pem=own_ca,
+        api_server_ca_pem=ca_pem,
         on_failure=on_failure,
     )
 

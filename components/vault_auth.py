@@ -20,7 +20,7 @@ class VaultAuthArgs:
         description: tells whose it is.
         exists: it stands there already, made by a run of this stack that was broken off.
         api_server: ``https://host:port`` of the cluster, as the Vault reaches it.
-        api_server_ca_pem: of the CA that signed its certificate; None trusts what the Vault does.
+        api_server_ca_pem: of the CA that signed its certificate.
         on_failure: says why an operation failed.
     """
 
@@ -28,7 +28,7 @@ class VaultAuthArgs:
     description: str
     exists: bool
     api_server: str
-    api_server_ca_pem: str | None
+    api_server_ca_pem: str
     on_failure: pulumi.ErrorHook
 
 
@@ -76,7 +76,7 @@ class VaultAuth(pulumi.ComponentResource):
             opts=self._options(import_=args.path if args.exists else None),
         )
         self._config = kubernetes.AuthBackendConfig(
-            name,
+            f"{name}-config",
             backend=args.path,
             kubernetes_host=args.api_server,
             kubernetes_ca_cert=args.api_server_ca_pem,
@@ -88,7 +88,7 @@ class VaultAuth(pulumi.ComponentResource):
     def login(self, name: str, args: LoginArgs, signer: VaultSigner) -> kubernetes.AuthBackendRole:
         """Declare who may log in for one issuer, and gets nothing but its sign path."""
         return kubernetes.AuthBackendRole(
-            name,
+            f"{name}-login",
             backend=self.path,
             role_name=args.role_name,
             bound_service_account_names=[args.service_account],

@@ -145,7 +145,7 @@ class VaultIssuer(pulumi.ComponentResource):
         )
         namespace, controller = args.cert_manager
         asks = RoleBinding(
-            f"{name}-tokens",
+            f"{name}-tokens-binding",
             metadata=_metadata(f"{args.issuer_name}-tokens", args.namespace),
             role_ref=RoleRefArgs(api_group=_RBAC, kind="Role", name=f"{args.issuer_name}-tokens"),
             subjects=[SubjectArgs(kind="ServiceAccount", name=controller, namespace=namespace)],
@@ -165,7 +165,7 @@ class VaultIssuer(pulumi.ComponentResource):
             opts=options,
         )
         reviewed = ClusterRoleBinding(
-            f"{name}-review",
+            f"{name}-review-binding",
             metadata=_metadata(review, None),
             role_ref=RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=review),
             subjects=[

@@ -16,6 +16,16 @@ from settings.sign_role import VAULT_KEYS, SignRole
 # Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
 _SIGNS = "crl-signing,issuing-certificates,ocsp-signing,read-only"
 _RETIRED = "crl-signing,ocsp-signing,read-only"
+# A request may set `not_after`, which a role's max_ttl does not bind (OpenBao 2.7 gave 38 days
+# through a role of one hour); cert-manager asks by `ttl`.
+_SIGN_POLICY = """path "{path}" {{
+  capabilities = ["create", "update"]
+  denied_parameters = {{
+    "not_after"  = []
+    "not_before" = []
+  }}
+}}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +249,7 @@ class VaultPki(pulumi.ComponentResource):
         mount, role = self._args.mount.path, self._args.role
         ttl = str(int(role.max_ttl.total_seconds()))
         declared = pkisecret.SecretBackendRole(
-            role_name,
+            f"{role_name}-role",
             backend=mount,
             name=role_name,
             issuer_ref=issuer.issuer_id,
@@ -273,9 +283,9 @@ class VaultPki(pulumi.ComponentResource):
         )
         path = f"{mount}/sign/{role_name}"
         policy = vault.Policy(
-            role_name,
+            f"{role_name}-policy",
             name=role_name,
-            policy=f'path "{path}" {{\n  capabilities = ["create", "update"]\n}}\n',
+            policy=_SIGN_POLICY.format(path=path),
             opts=self._options(),
         )
         return VaultSigner(path=path, policy=policy, role=declared)
