@@ -81,7 +81,8 @@ def vault_failure_hook() -> pulumi.ErrorHook:
             pulumi.log.error(f"{args.name}: {meaning}")
         return False
 
-    return pulumi.ErrorHook("explain-vault", on_error)
+    # No name of a cluster has a colon, and the hook of a cluster is called after it.
+    return pulumi.ErrorHook("explain:vault", on_error)
 
 
 def comparison_hook(settings: Settings, directory: Path) -> pulumi.ResourceHook:
