@@ -284,6 +284,7 @@ def _cause(error: BaseException) -> str:
     inner = error
     while isinstance(reason := getattr(inner, "reason", None), BaseException):
         inner = reason
-    if inner is error and error.args and isinstance(error.args[0], BaseException):
-        return _cause(error.args[0])
+    wrapped = [each for each in error.args if isinstance(each, BaseException)]
+    if inner is error and wrapped:
+        return _cause(wrapped[-1])
     return str(inner).splitlines()[0].partition("object at")[0][-160:] or type(inner).__name__

@@ -129,7 +129,8 @@ class Vault:
 
         Its clock is this machine's, so ``dt.datetime.now(dt.UTC)`` before the first is exact.
         """
-        lines = self._files.audit_log.read_text(encoding="utf-8").splitlines()
+        # A line that is being written has no end yet.
+        lines = self._files.audit_log.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
         return [
             AuditEntry(
                 operation=entry["request"]["operation"],
