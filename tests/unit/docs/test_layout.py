@@ -15,7 +15,8 @@ _ALLOWED = {
     "settings": {"pki", "rotation"},
     "clusters": {"pki", "rotation", "settings"},
     "components": {"pki", "rotation", "settings"},
-    "cli": {"pki", "rotation", "settings", "clusters"},
+    "vaults": {"pki", "settings"},
+    "cli": {"pki", "rotation", "settings", "clusters", "vaults"},
     "lab": set[str](),
 }
 # `python -m rotation` is the command line's name, not part of the pure package.
