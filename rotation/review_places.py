@@ -101,7 +101,7 @@ def _bundle(bundle: BundleChange) -> str:
 
 
 def _issuer(issuer: IssuerChange) -> str:
-    if issuer.fate is not Fate.SAME:
+    if issuer.resigned is Resigned.NO or issuer.fate not in (Fate.SAME, Fate.UPDATED):
         return f"{issuer.name}: {issuer.fate}"
     renewed = issuer.resigned is Resigned.RENEWED
     return f"{issuer.name}: {'CA renewed' if renewed else 'signs with another CA'}"

@@ -28,7 +28,7 @@ _QUIET = frozenset(
 
 
 class Resigned(enum.StrEnum):
-    """How the CA Secret of an issuer changes in place."""
+    """How what an issuer signs with changes under the same name."""
 
     NO = "no"
     RENEWED = "renewed"
@@ -58,7 +58,7 @@ class IssuerChange:
     Attributes:
         namespace: empty for a ClusterIssuer.
         fate: of the issuer itself.
-        resigned: whether its CA Secret changes in place, so that it signs with another CA.
+        resigned: whether it signs with another CA under the same name.
         stable: it is the issuer that other teams' Certificates name.
     """
 
@@ -213,7 +213,9 @@ def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerCh
                 namespace=namespace,
                 name=name,
                 fate=fate(step),
-                resigned=resigned.get((step.provider, step.name), Resigned.NO),
+                resigned=Resigned.OTHER_KEY
+                if fate(step) is Fate.UPDATED and step.old.get("spec") != step.new.get("spec")
+                else resigned.get((step.provider, step.name), Resigned.NO),
                 stable=stable and name == stable_name,
             )
         )

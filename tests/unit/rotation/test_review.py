@@ -312,6 +312,24 @@ def test_other_resources_are_listed_by_kind() -> None:
     assert "| `east` | \\- | mesh-g1-i1-vault: created | \\- |" in page
 
 
+def test_a_stable_issuer_that_asks_a_vault_follows_by_its_spec() -> None:
+    old, new = (
+        {"metadata": {"name": "mesh", "namespace": "shop"}, "spec": {"vault": {"path": path}}}
+        for path in ("pki/sign/g1", "pki/sign/g2")
+    )
+    kind = "mtls-pki:index:VaultIssuer$kubernetes:cert-manager.io/v1:Issuer"
+    whole = digest(step("update", kind, "east-mesh-shop", old=old, new=new))
+    whole["config"] = {"mtls-pki:issuing": '{"name": "mesh", "stable": true}'}
+    page = markdown(whole)
+    assert "The stable issuer `mesh` signs with another CA" in page
+    assert "| `east/shop` | \\- | mesh: signs with another CA | \\- |" in page
+    assert "`python -m rotation reissue`" in page
+    # Only its annotations: it signs as before.
+    whole["steps"][0]["newState"]["inputs"] = {**old, "metadata": {**old["metadata"], "labels": {}}}
+    assert "signs with another CA" not in markdown(whole)
+    assert "mesh: updated" in markdown(whole)
+
+
 def test_a_lost_bundle_gate_or_namespace_deserves_a_second_look() -> None:
     page = markdown(
         digest(
