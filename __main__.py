@@ -8,12 +8,18 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_tls as tls
+import pulumi_vault as vault
 from pulumi import ResourceOptions
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from clusters.connection import cluster_address
-from clusters.engine import failure_hook, require_clusters
+from clusters.connection import Cluster, cluster_address
+from clusters.engine import (
+    failure_hook,
+    generations_in_use,
+    require_clusters,
+    require_no_loss,
+)
 from clusters.guard import TrustGuard
 from components.arguments import (
     ca_issuer_args,
@@ -29,9 +35,34 @@ from components.service_certificate import ServiceCertificate
 from components.trust_anchor import TrustAnchor
 from components.trust_bundle import TrustBundle
 from components.trust_gate import TrustGate
+from components.vault_arguments import (
+    login_args,
+    vault_auth_args,
+    vault_issuer_args,
+    vault_pki_args,
+)
+from components.vault_auth import VaultAuth
+from components.vault_issuer import VaultIssuer
+from components.vault_pki import VaultPki
 from settings.engine import read_settings
 from settings.model import Settings
-from settings.names import issuer_name, issuing_generations, secret_name
+from settings.names import (
+    issuer_name,
+    issuing_generations,
+    secret_name,
+    vault_auth_path,
+    vault_settings,
+)
+from vaults.engine import (
+    comparison_hook,
+    find_issuer,
+    require_vault,
+    vault_failure_hook,
+    version_override,
+)
+from vaults.preflight import VaultReading, description
+
+Issuers = dict[tuple[str, str | None], CaIssuer | VaultIssuer]
 
 
 def declare_anchors(settings: Settings) -> dict[str, TrustAnchor]:
@@ -66,32 +97,103 @@ def declare_prerequisites(
     return declared
 
 
-def declare_issuers(
+def declare_vault(
     settings: Settings,
-    cluster: str,
     anchors: dict[str, TrustAnchor],
-    hook: pulumi.ErrorHook,
-    options: ResourceOptions,
-) -> dict[tuple[str, str | None], CaIssuer]:
-    """Declare the issuers of one cluster, by generation and (for kind Issuer) namespace."""
-    issuing = settings.issuing
-    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
-
-    def declare(generation: str, name: str, secret: str, namespace: str | None) -> CaIssuer:
-        return CaIssuer(
-            "-".join(part for part in (cluster, name, namespace) if part),
-            ca_issuer_args(
+    reading: VaultReading,
+    gates: list[TrustGate],
+) -> tuple[VaultPki, dict[str, VaultAuth]]:
+    """Declare what the Vault holds of this stack: one mount, and an auth method per cluster."""
+    section = vault_settings(settings)
+    provider = vault.Provider(
+        "vault",
+        address=section.reached_at,
+        ca_cert_file=section.ca_bundle.path if section.ca_bundle else None,
+        namespace=section.namespace,
+        # The token is what the user logged in with; a child of it would need rights to make one.
+        skip_child_token=True,
+        skip_tls_verify=False,
+        vault_version_override=version_override(reading),
+    )
+    # A change of trust that a guard refuses stops before anything of it reaches the Vault.
+    options = ResourceOptions(provider=provider, depends_on=[gate.record for gate in gates])
+    hook = vault_failure_hook()
+    pki = VaultPki(
+        section.mount.replace("/", "-"),
+        vault_pki_args(
+            settings,
+            anchors,
+            description=description(settings),
+            mount_exists=reading.mount_exists,
+            find_issuer=find_issuer(settings, Path.cwd()),
+            on_failure=hook,
+            compare=comparison_hook(settings, Path.cwd()),
+        ),
+        options,
+    )
+    logins = {}
+    for cluster in settings.clusters:
+        connection = Cluster(cluster_address(settings, cluster))
+        path = vault_auth_path(settings, cluster)
+        logins[cluster] = VaultAuth(
+            path,
+            vault_auth_args(
                 settings,
-                anchors[generation],
-                issuer_name=name,
-                secret_name=secret,
-                namespace=namespace,
+                cluster,
+                description=description(settings),
+                exists=path in reading.auth_paths,
+                api_server=connection.server,
+                api_server_ca_pem=connection.server_ca_pem,
                 on_failure=hook,
             ),
             options,
         )
+    return pki, logins
 
-    if issuing.stable:
+
+def declare_issuers(
+    settings: Settings,
+    cluster: str,
+    anchors: dict[str, TrustAnchor],
+    held: tuple[VaultPki, dict[str, VaultAuth]] | None,
+    hook: pulumi.ErrorHook,
+    options: ResourceOptions,
+) -> Issuers:
+    """Declare the issuers of one cluster, by generation and (for kind Issuer) namespace."""
+    issuing = settings.issuing
+    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
+
+    def declare(
+        generation: str, name: str, secret: str, namespace: str | None
+    ) -> CaIssuer | VaultIssuer:
+        full_name = "-".join(part for part in (cluster, name, namespace) if part)
+        if held is None or settings.backend_of(generation) == "ca":
+            return CaIssuer(
+                full_name,
+                ca_issuer_args(
+                    settings,
+                    anchors[generation],
+                    issuer_name=name,
+                    secret_name=secret,
+                    namespace=namespace,
+                    on_failure=hook,
+                ),
+                options,
+            )
+        pki, logins = held
+        signer = pki.signers[generation]
+        args = vault_issuer_args(
+            settings,
+            cluster,
+            signer,
+            issuer_name=name,
+            namespace=namespace,
+            on_failure=hook,
+        )
+        login = logins[cluster].login(full_name, login_args(args), signer)
+        return VaultIssuer(full_name, args, [login], options)
+
+    if issuing.stable and settings.issuing_generation in issuing_generations(settings):
         # What teams' own Certificates refer to; it follows the issuing generation.
         for namespace in namespaces:
             declare(settings.issuing_generation, issuing.name, issuing.secret_base_name, namespace)
@@ -107,10 +209,13 @@ def declare_issuers(
     }
 
 
-def declare_cluster(
-    settings: Settings, cluster: str, anchors: dict[str, TrustAnchor], guard: TrustGuard
-) -> None:
-    """Declare everything of one cluster, below its own explicit provider."""
+def declare_gate(
+    settings: Settings,
+    cluster: str,
+    anchors: dict[str, TrustAnchor],
+    guard_hook: pulumi.ResourceHook,
+) -> tuple[TrustGate, ResourceOptions]:
+    """Declare a cluster's provider and gate; return the options of all that waits for the gate."""
     reach = settings.clusters[cluster]
     provider = kubernetes.Provider(
         cluster,
@@ -123,31 +228,65 @@ def declare_cluster(
         enable_secret_mutable=True,
         enable_config_map_mutable=True,
     )
-    hook = failure_hook(cluster_address(settings, cluster))
-    guard_hook = guard.hook(cluster)
     prerequisites = declare_prerequisites(settings, cluster, ResourceOptions(provider=provider))
     gate = TrustGate(
         f"{cluster}-gate",
         trust_gate_args(settings, anchors, guard_hook),
         ResourceOptions(provider=provider, depends_on=prerequisites),
     )
-    options = ResourceOptions(provider=provider, depends_on=[gate])
+    return gate, ResourceOptions(provider=provider, depends_on=[gate])
+
+
+def declare_cluster(
+    settings: Settings,
+    cluster: str,
+    anchors: dict[str, TrustAnchor],
+    guard_hook: pulumi.ResourceHook,
+    held: tuple[VaultPki, dict[str, VaultAuth]] | None,
+    options: ResourceOptions,
+) -> None:
+    """Declare bundle, issuers and Certificates of one cluster, behind its gate."""
+    hook = failure_hook(cluster_address(settings, cluster))
     TrustBundle(
         f"{cluster}-{settings.trust.name}",
         trust_bundle_args(settings, anchors, hook, guard_hook),
         options,
     )
-    issuers = declare_issuers(settings, cluster, anchors, hook, options)
+    issuers = declare_issuers(settings, cluster, anchors, held, hook, options)
     for name, service in settings.services.items():
         if cluster not in settings.clusters_of(service):
             continue
         namespace = service.namespace if settings.issuing.kind == "Issuer" else None
-        issuer = issuers[settings.generation_of(service), namespace]
+        issuer = issuers.get((settings.generation_of(service), namespace))
+        if issuer is None:
+            continue
         ServiceCertificate(
             f"{cluster}-{name}",
-            service_certificate_args(settings, reach, name, issuer, hook),
-            ResourceOptions(provider=provider, depends_on=[issuer.issuer]),
+            service_certificate_args(settings, settings.clusters[cluster], name, issuer, hook),
+            ResourceOptions(provider=options.provider, depends_on=[issuer.issuer]),
         )
+
+
+def export_requests(
+    settings: Settings, anchors: dict[str, TrustAnchor], held: VaultPki | None
+) -> None:
+    """Export the signing requests of issuing CAs that are signed offline, and say which wait."""
+    requests = {
+        generation: held.requests[generation]
+        if held is not None and generation in held.requests
+        else anchors[generation].request_pem
+        for generation, anchor in settings.anchors.items()
+        if anchor.issuing_ca is not None and anchor.issuing_ca.private_key is None
+    }
+    for generation in requests:
+        if settings.anchors[generation].awaits_signature:
+            pulumi.log.warn(
+                f"anchor {generation} does not issue yet: have its issuing CA signed (`pulumi "
+                "stack output certificateSigningRequests` has the request, docs/ceremony.md the "
+                "steps) "
+                f"and put the certificate into anchors.{generation}.issuingCa.certificate"
+            )
+    pulumi.export("certificateSigningRequests", requests)
 
 
 def main() -> None:
@@ -157,12 +296,28 @@ def main() -> None:
     gc.set_threshold(100_000)
     settings = read_settings(Path.cwd())
     require_clusters(settings)
+    require_no_loss(settings)
+    reading = (
+        require_vault(settings, Path.cwd(), generations_in_use(settings))
+        if settings.issuing.vault is not None
+        else None
+    )
     anchors = declare_anchors(settings)
     fingerprints = {generation: anchor.fingerprint for generation, anchor in anchors.items()}
     guard = TrustGuard(settings, fingerprints)
-    for cluster in settings.clusters:
-        declare_cluster(settings, cluster, anchors, guard)
+    hooks = {cluster: guard.hook(cluster) for cluster in settings.clusters}
+    gates = {
+        cluster: declare_gate(settings, cluster, anchors, hook) for cluster, hook in hooks.items()
+    }
+    held = (
+        declare_vault(settings, anchors, reading, [gate for gate, _ in gates.values()])
+        if reading is not None
+        else None
+    )
+    for cluster, (_, options) in gates.items():
+        declare_cluster(settings, cluster, anchors, hooks[cluster], held, options)
     guard.announce()
+    export_requests(settings, anchors, held[0] if held else None)
     pulumi.export("trustDomain", settings.trust_domain)
     pulumi.export(
         "anchors",

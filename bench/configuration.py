@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,60 @@ def settings(
             "holdDown": format_duration(hold_down),
         },
         "services": services(count),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the stack of one backend is called beside that of another on the same control plane."""
+
+    backend: str
+
+    @property
+    def namespace(self) -> str:
+        """Where the stack declares its Certificates."""
+        return f"{NAMESPACE}-{self.backend}"
+
+    @property
+    def beside(self) -> str:
+        """Where the same Certificates are applied by other means."""
+        return f"{BESIDE}-{self.backend}"
+
+
+def settings_of(
+    backend: str,
+    *,
+    cluster: str,
+    kubeconfig: str,
+    count: int,
+    hold_down: timedelta,
+    vault: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return settings with ``count`` services whose issuing CA ``backend`` holds.
+
+    Args:
+        backend: ``ca`` or ``vault``.
+        hold_down: whole seconds.
+        vault: ``issuing.vault``.
+    """
+    values = settings(
+        cluster=cluster,
+        kubeconfig=kubeconfig,
+        anchors={"g1": "issuing"},
+        count=count,
+        hold_down=hold_down,
+    )
+    names = Names(backend=backend)
+    issuing = {"backend": backend, "name": f"mtls-{backend}"}
+    return {
+        **values,
+        "issuing": {**values["issuing"], **issuing, **({"vault": dict(vault)} if vault else {})},
+        "trust": {
+            **values["trust"],
+            "name": f"{BUNDLE}-{backend}",
+            "namespaces": [names.namespace, names.beside],
+        },
+        "services": {each: {"namespace": names.namespace} for each in values["services"]},
     }
 
 

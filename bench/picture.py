@@ -13,6 +13,7 @@ from bench.machine import Machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
 from bench.stack import APPLY, EMPTY_PREVIEW, PREVIEW, ROTATION, ROTATION_BOUND, UP
+from bench.vault import CA_APPLY, CA_UP, VAULT_APPLY, VAULT_UP
 
 _INCHES_A_PANEL = 4.2
 
@@ -41,6 +42,16 @@ PANELS = (
         title="Rotation",
         unit="certificates",
         lines=((ROTATION, "rotation"), (ROTATION_BOUND, "hold-down + fresh leaves")),
+    ),
+    Panel(
+        title="Leaves through a Vault",
+        unit="certificates",
+        lines=(
+            (VAULT_UP, "Vault, pulumi up"),
+            (VAULT_APPLY, "Vault, apply"),
+            (CA_UP, "CA, pulumi up"),
+            (CA_APPLY, "CA, apply"),
+        ),
     ),
     Panel(
         title="Reading the evidence",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ _PROGRAM = (
     "rotation",
     "settings",
     "trust",
+    "vaults",
 )
 _EMPTY_PROJECT = """
 name: empty
@@ -42,9 +43,14 @@ runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A stack of one Pulumi project, with the engine that runs it."""
+    """A stack of one Pulumi project, with the engine that runs it.
+
+    Attributes:
+        environment: of each of its commands, beside the engine's own.
+    """
 
     engine: Engine
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> Run:
         """Run ``pulumi ARGUMENTS`` on the stack.
@@ -59,7 +65,11 @@ class Project:
             STACK,
             "--non-interactive",
         ]
-        return run(command, directory=self.engine.project, environment=self.engine.environment())
+        return run(
+            command,
+            directory=self.engine.project,
+            environment=self.engine.environment(self.environment),
+        )
 
     def up(self) -> Run:
         """Apply the configuration.
@@ -82,6 +92,14 @@ class Project:
         """Return the stack as `pulumi stack export` gives it; secrets stay encrypted."""
         exported: Mapping[str, Any] = json.loads(self.run("stack", "export").output)
         return exported
+
+    def configure(self, values: Mapping[str, Any]) -> None:
+        """Write the stack's configuration: the program's settings."""
+        file = self.engine.project / f"Pulumi.{STACK}.yaml"
+        # What the engine wrote there itself: the salt of the stack's encryption.
+        own = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        content = {**own, **configuration.stack_file(values)}
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,26 +130,30 @@ class Scene:
 
     def configure(self, anchors: Mapping[str, str], count: int, hold_down: timedelta) -> None:
         """Write the stack's configuration; the arguments are those of `configuration.settings`."""
-        file = self.project.engine.project / f"Pulumi.{STACK}.yaml"
-        # What the engine wrote there itself: the salt of the stack's encryption.
-        own = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-        values = configuration.stack_file(self.settings(anchors, count, hold_down))
-        file.write_text(yaml.safe_dump({**own, **values}), encoding="utf-8")
+        self.project.configure(self.settings(anchors, count, hold_down))
 
 
 @contextmanager
-def scene(root: Path, name: str) -> Iterator[Scene]:
+def scene(root: Path, name: str, with_: Iterable[str] = ()) -> Iterator[Scene]:
     """Make the scene ``name`` in ``root``, and remove the control plane when the block ends.
+
+    ``with_`` are the add-ons of the control plane.
 
     Raises:
         LabError: a tool or the control plane cannot be had.
         BenchError: the stack cannot be made.
     """
-    program, empty = root / f"{name}-program", root / f"{name}-empty"
-    copy_program(program)
+    empty = root / f"{name}-empty"
     _empty_program(empty)
-    with ControlPlane(root, name) as plane:
-        yield Scene(plane=plane, project=_opened(program), empty=_opened(empty))
+    with ControlPlane(root, name, with_=with_) as plane:
+        project = make_project(root / f"{name}-program")
+        yield Scene(plane=plane, project=project, empty=_opened(empty))
+
+
+def make_project(directory: Path) -> Project:
+    """Make a stack of a copy of this checkout's program in ``directory``, which is made too."""
+    copy_program(directory)
+    return _opened(directory)
 
 
 def copy_program(directory: Path) -> None:

@@ -23,6 +23,7 @@ from bench.stack import (
     ROTATION_WAIT,
     UP,
 )
+from bench.vault import CA_APPLY, CA_UP, VAULT_APPLY, VAULT_UP
 
 Figure = Callable[[Record, int], float | None]
 
@@ -67,6 +68,14 @@ def _megabytes(subject: str, quantity: str = "peak_bytes") -> Figure:
     return figure
 
 
+def _per_second(subject: str) -> Figure:
+    def figure(record: Record, size: int) -> float | None:
+        seconds = record.typical(subject, size)
+        return size / seconds if seconds else None
+
+    return figure
+
+
 def _growth(subject: str) -> Figure:
     """How many times as long as at the size before; None for the first."""
 
@@ -84,6 +93,7 @@ def _cpu_seconds(subject: str) -> Figure:
 
 
 _TIMES = "{:.2f} x"
+_RATE = "{:.1f}/s"
 _MEGABYTES = "{:.1f} MB"
 _WHOLE_MEGABYTES = "{:.0f} MB"
 
@@ -127,6 +137,21 @@ SHEETS: tuple[Sheet, ...] = (
             Column(heading="up: add", figure=_seconds(ROTATION_ADD)),
             Column(heading="wait", figure=_seconds(ROTATION_WAIT)),
             Column(heading="up: promote", figure=_seconds(ROTATION_PROMOTE)),
+        ),
+    ),
+    Sheet(
+        title="Leaves through a Vault's issuer and through a CA issuer, until all are Ready",
+        unit="certificates",
+        subjects=(CA_APPLY, VAULT_APPLY),
+        columns=(
+            Column(heading="CA: apply", figure=_seconds(CA_APPLY)),
+            Column(heading="leaves", figure=_per_second(CA_APPLY), form=_RATE),
+            Column(heading="Vault: apply", figure=_seconds(VAULT_APPLY)),
+            Column(heading="leaves", figure=_per_second(VAULT_APPLY), form=_RATE),
+            Column(heading="ratio", figure=_ratio(VAULT_APPLY, CA_APPLY), form=_TIMES),
+            Column(heading="CA: up", figure=_seconds(CA_UP)),
+            Column(heading="Vault: up", figure=_seconds(VAULT_UP)),
+            Column(heading="ratio", figure=_ratio(VAULT_UP, CA_UP), form=_TIMES),
         ),
     ),
     Sheet(

@@ -186,7 +186,7 @@ def read_stale(
 
 def _authority(settings: Settings, generation: str) -> x509.Name | None:
     issuing_ca = settings.anchors[generation].issuing_ca
-    if issuing_ca is not None:
+    if issuing_ca is not None and issuing_ca.certificate is not None:
         origin = f"anchors.{generation}.issuingCa.certificate"
         return parse_certificate(issuing_ca.certificate.pem, origin=origin).subject
     intermediate = settings.issuing.issuing_ca

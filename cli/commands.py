@@ -16,6 +16,8 @@ from cli.review import ReviewOptions, write_review
 from cli.stack_file import StackFile
 from cli.standing import Standing, read_standing
 from cli.status_view import status_view
+from cli.vault_view import vault_view
+from clusters.as_asked import leaves_unlike_asked
 from rotation.guards import instant
 from rotation.page import plan_page
 from rotation.plan import Plan
@@ -29,6 +31,7 @@ from rotation.report import (
     verdict_text,
 )
 from rotation.terminal import plan_view
+from vaults.health import read_health
 
 FORMATS: dict[str, Callable[[Plan], str]] = {
     "text": plan_text,
@@ -46,11 +49,17 @@ def status(stack: StackFile, options: argparse.Namespace) -> int:
     """Show where the rotation stands."""
     standing = _standing(stack)
     plan = standing.plan()
+    settings = standing.settings
+    vault = read_health(settings, stack.path.parent) if settings.issuing.vault else None
+    unlike = () if standing.evidence.unreachable else leaves_unlike_asked(settings)
     if options.json:
-        print_json(position_json(plan.position))
+        held = {"vault": {**vault.to_json(), "leavesUnlikeAsked": list(unlike)}} if vault else {}
+        print_json({**position_json(plan.position), **held})
     else:
         terminal = console()
         terminal.print(status_view(standing, plan, file=stack.path.name, width=terminal.width))
+        if vault is not None:
+            terminal.print(vault_view(vault, unlike))
     return standing.exit_code
 
 

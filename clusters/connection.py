@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient, Configuration
@@ -104,6 +105,21 @@ class Cluster:
     def server(self) -> str:
         """The API server's address, for messages."""
         return str(self._client.configuration.host)
+
+    @property
+    def server_ca_pem(self) -> str | None:
+        """The CA that the kubeconfig trusts for the API server; None for the system's.
+
+        Raises:
+            ClusterError: the file that it names cannot be read.
+        """
+        file = self._client.configuration.ssl_ca_cert
+        try:
+            return Path(file).read_text(encoding="ascii") if file else None
+        except (OSError, UnicodeDecodeError):
+            raise ClusterError(
+                self.name, f"{file} cannot be read; correct clusters.{self.name}.kubeconfig"
+            ) from None
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Return the decoded object at ``path`` (such as ``/version``), or None if there is none.

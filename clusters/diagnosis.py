@@ -22,6 +22,13 @@ _REMEDIES = {
     "resource namespace, issuing.clusterResourceNamespace) and run `pulumi up` again",
     "Bundle": "correct what it says and run `pulumi up` again",
 }
+# cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while the
+# Certificate stays as it is, it is not tried again for an hour, then for twice as long each time.
+_TRY_AGAIN = (
+    "correct what it says, have it tried again with `cmctl renew --namespace {namespace} {name}` "
+    "(by itself cert-manager waits for an hour after a failure, and longer after the next), and "
+    "run `pulumi up` again"
+)
 _CONDITION_OF_KIND = {"Bundle": "Synced"}
 
 
@@ -55,7 +62,14 @@ def explain_not_ready(
         return f"{place}: {error.reason}"
     if said == []:
         return None
-    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {_REMEDIES[kind]}"
+    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {_remedy(live, kind)}"
+
+
+def _remedy(live: dict[str, Any], kind: str) -> str:
+    if kind == "Certificate" and live.get("status", {}).get("lastFailureTime"):
+        metadata = live["metadata"]
+        return _TRY_AGAIN.format(namespace=metadata["namespace"], name=metadata["name"])
+    return _REMEDIES[kind]
 
 
 def _wanted(kind: str) -> str:

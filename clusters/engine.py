@@ -8,9 +8,10 @@ from typing import Any
 import pulumi
 
 from clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
-from clusters.diagnosis import explain_not_ready
+from clusters.diagnosis import explain_not_ready, object_path
 from clusters.preflight import Needs, missing_prerequisites
 from settings.model import Settings
+from settings.names import issuer_name, vault_generations
 
 # A webhook that has just started answers within seconds; one that is away does not.
 _WEBHOOK_TRIES = 10
@@ -53,6 +54,57 @@ def require_clusters(settings: Settings) -> None:
         raise pulumi.RunError(text)
     for problem in problems:
         pulumi.log.warn(f"{problem} (`pulumi up` will refuse)")
+
+
+def require_no_loss(settings: Settings) -> None:
+    """Stop where Certificates would leave the program because their issuing CA is not signed.
+
+    Without its issuing CA an anchor has no issuers, and so no Certificates: right for a stack that
+    begins, and never meant for one that runs.
+
+    Raises:
+        pulumi.RunError: there are such Certificates.
+    """
+    if not settings.anchors[settings.issuing_generation].awaits_signature:
+        return
+    for name, service in settings.services.items():
+        for cluster in settings.clusters_of(service):
+            path = object_path(
+                "cert-manager.io/v1", "Certificate", service.namespace, service.name or name
+            )
+            if _exists(settings, cluster, path):
+                raise pulumi.RunError(
+                    f"anchors.{settings.issuing_generation}.issuingCa.certificate is missing, but "
+                    f"cluster {cluster} has the Certificate {service.namespace}/"
+                    f"{service.name or name} already; without it every Certificate of the stack "
+                    "would be deleted. Put the certificate back; nothing was touched"
+                )
+
+
+def generations_in_use(settings: Settings) -> frozenset[str]:
+    """Return the generations that a Vault holds and from which a cluster has an issuer already."""
+    kind = settings.issuing.kind
+    namespaces = settings.trust.namespaces if kind == "Issuer" else (None,)
+    return frozenset(
+        generation
+        for generation in vault_generations(settings)
+        for cluster in settings.clusters
+        for namespace in namespaces
+        if _exists(
+            settings,
+            cluster,
+            object_path("cert-manager.io/v1", kind, namespace, issuer_name(settings, generation)),
+        )
+    )
+
+
+def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
+    """Whether an object is there; a cluster that cannot be read has its own messages."""
+    try:
+        address = cluster_address(settings, cluster)
+        return path is not None and Cluster(address).get(path) is not None
+    except ClusterError:
+        return False
 
 
 def failure_hook(address: ClusterAddress) -> pulumi.ErrorHook:

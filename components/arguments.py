@@ -13,11 +13,13 @@ from components.trust_anchor import (
     BroughtAnchor,
     CaProfile,
     GeneratedAnchor,
+    RequestProfile,
     TrustAnchor,
     TrustAnchorArgs,
 )
 from components.trust_bundle import TrustBundleArgs
 from components.trust_gate import TrustGateArgs
+from components.vault_issuer import VaultIssuer
 from settings.model import (
     AnchorSettings,
     ChartSettings,
@@ -41,17 +43,43 @@ def trust_anchor_args(settings: Settings, generation: str) -> TrustAnchorArgs:
     """Return the arguments of the anchor ``generation``."""
     anchor = settings.anchors[generation]
     if anchor.certificate is not None:
-        return TrustAnchorArgs(source=_brought(anchor.certificate.pem, anchor))
+        return TrustAnchorArgs(
+            source=_brought(settings, generation, anchor, anchor.certificate.pem)
+        )
     return TrustAnchorArgs(source=_generated(settings, generation, anchor))
 
 
-def _brought(certificate_pem: str, anchor: AnchorSettings) -> BroughtAnchor:
-    if anchor.issuing_ca is None:
+def _brought(
+    settings: Settings, generation: str, anchor: AnchorSettings, certificate_pem: str
+) -> BroughtAnchor:
+    issuing_ca = anchor.issuing_ca
+    if issuing_ca is None:
         return BroughtAnchor(certificate_pem=certificate_pem)
+    answer = issuing_ca.certificate.pem if issuing_ca.certificate else None
+    if issuing_ca.private_key is not None:
+        return BroughtAnchor(
+            certificate_pem=certificate_pem,
+            issuing_ca_certificate_pem=answer,
+            issuing_ca_key_pem=pulumi.Output.secret(issuing_ca.private_key.get_secret_value()),
+        )
     return BroughtAnchor(
         certificate_pem=certificate_pem,
-        issuing_ca_certificate_pem=anchor.issuing_ca.certificate.pem,
-        issuing_ca_key_pem=pulumi.Output.secret(anchor.issuing_ca.private_key.get_secret_value()),
+        issuing_ca_certificate_pem=answer,
+        issuing_ca_generation=issuing_ca.generation,
+        request=request_profile(settings, generation)
+        if settings.backend_of(generation) == "ca"
+        else None,
+    )
+
+
+def request_profile(settings: Settings, generation: str) -> RequestProfile:
+    """Return what the signing request of the issuing CA below an anchor asks for."""
+    intermediate = settings.issuing.issuing_ca or IntermediateSettings()
+    return RequestProfile(
+        common_name=issuing_ca_common_name(settings, generation, intermediate),
+        path_length=intermediate.path_length,
+        key_algorithm=intermediate.key_algorithm,
+        permitted_dns_domains=intermediate.permitted_dns_domains,
     )
 
 
@@ -72,6 +100,7 @@ def _generated(settings: Settings, generation: str, anchor: AnchorSettings) -> G
         root=root,
         issuing_ca=_issuing_ca(settings, generation, anchor, intermediate),
         issuing_ca_generation=intermediate.generation,
+        issuing_key_elsewhere=settings.backend_of(generation) == "vault",
     )
 
 
@@ -160,7 +189,7 @@ def service_certificate_args(
     settings: Settings,
     cluster: ClusterSettings,
     name: str,
-    issuer: CaIssuer,
+    issuer: CaIssuer | VaultIssuer,
     on_failure: pulumi.ErrorHook,
 ) -> ServiceCertificateArgs:
     """Return the arguments of one service's Certificate in one cluster."""

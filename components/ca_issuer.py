@@ -11,7 +11,13 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import await_at_most, awaited, explained_by, owned
+from components.kubernetes_options import (
+    await_at_most,
+    awaited,
+    explained_by,
+    formerly,
+    owned,
+)
 from components.trust_anchor import SigningPair
 
 IssuerKind = Literal["ClusterIssuer", "Issuer"]
@@ -59,7 +65,7 @@ class CaIssuer(pulumi.ComponentResource):
         self, name: str, args: CaIssuerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare the Secret and the issuer; constructing raises nothing."""
-        super().__init__("mtls-pki:index:CaIssuer", name, None, opts)
+        super().__init__("mtls-pki:index:CaIssuer", name, None, formerly("VaultIssuer", opts))
         secret = Secret(
             f"{name}-ca",
             type="kubernetes.io/tls",

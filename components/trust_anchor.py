@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import pulumi
 import pulumi_tls as tls
-from pulumi import Input, Output
+from pulumi import Output
 
-from pki.certificates import Validity, issuing_certificate, root_certificate
+from pki.certificates import (
+    Validity,
+    certificate_for_request,
+    issuing_certificate,
+    root_certificate,
+)
 from pki.fingerprints import spki_sha256
 from pki.parsing import parse_certificates
+from pki.requests import certificate_signing_request, check_answer
 from settings.types import KeyAlgorithm
 
 _KEY_ARGUMENTS: dict[KeyAlgorithm, tuple[str, str | None, int | None]] = {
@@ -54,11 +61,31 @@ class GeneratedAnchor:
         issuing_ca: the intermediate that signs leaves; None where the root signs them itself.
         issuing_ca_generation: names the intermediate's key: a new name is a new key (rotate), new
             dates under the same name are the same key (renew).
+        issuing_key_elsewhere: the intermediate's key is made and kept by a Vault, whose request
+            :meth:`TrustAnchor.certify` answers.
     """
 
     root: CaProfile
     issuing_ca: CaProfile | None
     issuing_ca_generation: str = "i1"
+    issuing_key_elsewhere: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestProfile:
+    """What the signing request of an issuing CA asks for; its dates are the signer's to choose.
+
+    Attributes:
+        common_name: the whole subject (CN only).
+        path_length: how many CAs may stand below.
+        key_algorithm: of the key that is generated for it.
+        permitted_dns_domains: critical name constraints; none if empty.
+    """
+
+    common_name: str
+    path_length: int
+    key_algorithm: KeyAlgorithm = "P-256"
+    permitted_dns_domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +95,17 @@ class BroughtAnchor:
     Attributes:
         certificate_pem: the self-signed root.
         issuing_ca_certificate_pem: the issuing CA's certificate, None for an anchor that is
-            trusted but does not issue here.
-        issuing_ca_key_pem: its key, as a secret Output.
+            trusted but does not issue here (yet).
+        issuing_ca_key_pem: its key, as a secret Output, if that was brought too.
+        request: makes the issuing CA's key here, and a request for the anchor's holder to sign.
+        issuing_ca_generation: names that key.
     """
 
     certificate_pem: str
     issuing_ca_certificate_pem: str | None = None
     issuing_ca_key_pem: Output[str] | None = None
+    request: RequestProfile | None = None
+    issuing_ca_generation: str = "i1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +144,15 @@ class TrustAnchor(pulumi.ComponentResource):
     Attributes:
         certificate_pem: the root certificate.
         fingerprint: SHA-256 of its SubjectPublicKeyInfo, hex; the anchor's identity.
-        signing: what an issuer signs leaves with; None for an anchor that cannot issue here.
+        signing: what an issuer signs leaves with; None for an anchor that cannot issue here, or
+            whose issuing CA's key is kept by a Vault.
+        request_pem: the issuing CA's signing request, for an anchor whose holder signs offline.
     """
 
     certificate_pem: Output[str]
     fingerprint: Output[str]
     signing: SigningPair | None
+    request_pem: Output[str] | None = None
 
     def __init__(
         self, name: str, args: TrustAnchorArgs, opts: pulumi.ResourceOptions | None = None
@@ -129,10 +163,16 @@ class TrustAnchor(pulumi.ComponentResource):
             pki.errors.PkiError: (while the program runs) a brought certificate cannot be parsed.
         """
         super().__init__("mtls-pki:index:TrustAnchor", name, None, opts)
+        self._source = args.source
         if isinstance(args.source, GeneratedAnchor):
-            self.certificate_pem, self.signing = self._generate(name, args.source)
+            self._root_key = self._private_key(name, args.source.root.key_algorithm)
+            self.certificate_pem = _public(
+                self._root_key.private_key_pem_pkcs8.apply(partial(_root, args.source.root))
+            )
+            self.signing = self._generate(name, args.source)
         else:
-            self.certificate_pem, self.signing = _bring(args.source)
+            self.certificate_pem = Output.from_input(args.source.certificate_pem)
+            self.signing = self._bring(name, args.source)
         self.fingerprint = self.certificate_pem.apply(
             lambda pem: spki_sha256(parse_certificates(pem, origin=f"anchor {name}")[0])
         )
@@ -140,23 +180,69 @@ class TrustAnchor(pulumi.ComponentResource):
             {"certificatePem": self.certificate_pem, "fingerprint": self.fingerprint}
         )
 
-    def _generate(self, name: str, source: GeneratedAnchor) -> tuple[Output[str], SigningPair]:
-        root_key = self._private_key(name, source.root.key_algorithm)
-        root_pem = _public(
-            root_key.private_key_pem_pkcs8.apply(lambda key_pem: _root(source.root, key_pem))
-        )
-        if source.issuing_ca is None:
-            return root_pem, SigningPair(chain_pem=root_pem, key_pem=root_key.private_key_pem_pkcs8)
-        profile = source.issuing_ca
-        issuing_key = self._private_key(
-            f"{name}-{source.issuing_ca_generation}", profile.key_algorithm, protect=False
-        )
-        chain_pem = _public(
+    def certify(self, request_pem: Output[str]) -> Output[str]:
+        """Return the issuing CA's certificate for a request made elsewhere, then the root.
+
+        A generated anchor signs it; of a brought one the certificate that its holder signed is
+        taken, if it certifies the key that made the request.
+
+        Raises:
+            ValueError: the anchor has no issuing CA, or the holder has not signed yet.
+            pki.errors.PkiError: (while the program runs) request and certificate do not belong
+                together.
+        """
+        if isinstance(self._source, BroughtAnchor):
+            answer = self._source.issuing_ca_certificate_pem
+            if answer is None:
+                raise ValueError("nobody has signed its issuing CA yet")
+            return Output.all(request_pem, self.certificate_pem).apply(
+                lambda pems: _joined(check_answer(answer, request_pem=pems[0]), pems[1])
+            )
+        profile = self._source.issuing_ca
+        if profile is None:
+            raise ValueError("it signs leaves itself")
+        return _public(
             Output.all(
-                issuing_key.private_key_pem_pkcs8, root_pem, root_key.private_key_pem_pkcs8
-            ).apply(lambda pems: _issuing_ca(profile, *pems) + pems[1])
+                request_pem, self.certificate_pem, self._root_key.private_key_pem_pkcs8
+            ).apply(lambda pems: _certified(profile, *pems) + pems[1])
         )
-        return root_pem, SigningPair(chain_pem=chain_pem, key_pem=issuing_key.private_key_pem_pkcs8)
+
+    def _generate(self, name: str, source: GeneratedAnchor) -> SigningPair | None:
+        root_pem, root_key_pem = self.certificate_pem, self._root_key.private_key_pem_pkcs8
+        if source.issuing_key_elsewhere:
+            return None
+        if source.issuing_ca is None:
+            return SigningPair(chain_pem=root_pem, key_pem=root_key_pem)
+        profile = source.issuing_ca
+        issuing_key = self._issuing_key(
+            name, source.issuing_ca_generation, profile.key_algorithm
+        ).private_key_pem_pkcs8
+        chain_pem = _public(
+            Output.all(issuing_key, root_pem, root_key_pem).apply(
+                lambda pems: _issuing_ca(profile, *pems) + pems[1]
+            )
+        )
+        return SigningPair(chain_pem=chain_pem, key_pem=issuing_key)
+
+    def _bring(self, name: str, source: BroughtAnchor) -> SigningPair | None:
+        answer = source.issuing_ca_certificate_pem
+        if source.issuing_ca_key_pem is not None and answer is not None:
+            chain_pem = _joined(answer, source.certificate_pem)
+            return SigningPair(
+                chain_pem=Output.from_input(chain_pem), key_pem=source.issuing_ca_key_pem
+            )
+        if source.request is None:
+            return None
+        key_pem = self._issuing_key(
+            name, source.issuing_ca_generation, source.request.key_algorithm
+        ).private_key_pem_pkcs8
+        self.request_pem = _public(key_pem.apply(partial(_request, source.request)))
+        if answer is None:
+            return None
+        return SigningPair(chain_pem=self.certify(self.request_pem), key_pem=key_pem)
+
+    def _issuing_key(self, name: str, generation: str, algorithm: KeyAlgorithm) -> tls.PrivateKey:
+        return self._private_key(f"{name}-{generation}", algorithm, protect=False)
 
     def _private_key(
         self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
@@ -172,25 +258,13 @@ class TrustAnchor(pulumi.ComponentResource):
         )
 
 
-def _bring(source: BroughtAnchor) -> tuple[Output[str], SigningPair | None]:
-    certificate_pem = Output.from_input(source.certificate_pem)
-    if source.issuing_ca_certificate_pem is None or source.issuing_ca_key_pem is None:
-        return certificate_pem, None
-    return certificate_pem, SigningPair(
-        chain_pem=Output.from_input(
-            _joined(source.issuing_ca_certificate_pem, source.certificate_pem)
-        ),
-        key_pem=source.issuing_ca_key_pem,
-    )
-
-
 def _joined(*pems: str) -> str:
     return "".join(pem if pem.endswith("\n") else pem + "\n" for pem in pems)
 
 
-def _public(certificate_pem: Input[str]) -> Output[str]:
+def _public(pem: Output[str]) -> Output[str]:
     """Let a certificate made from a secret key show in diffs: it is public by its nature."""
-    return Output.unsecret(Output.from_input(certificate_pem))
+    return Output.unsecret(pem)
 
 
 def _root(profile: CaProfile, key_pem: str) -> str:
@@ -199,6 +273,27 @@ def _root(profile: CaProfile, key_pem: str) -> str:
         common_name=profile.common_name,
         validity=Validity(not_before=profile.not_before, not_after=profile.not_after),
         path_length=profile.path_length,
+    )
+
+
+def _request(profile: RequestProfile, key_pem: str) -> str:
+    return certificate_signing_request(
+        key_pem=key_pem,
+        common_name=profile.common_name,
+        path_length=profile.path_length,
+        permitted_dns_domains=profile.permitted_dns_domains,
+    )
+
+
+def _certified(profile: CaProfile, request_pem: str, root_pem: str, root_key_pem: str) -> str:
+    return certificate_for_request(
+        request_pem=request_pem,
+        common_name=profile.common_name,
+        validity=Validity(not_before=profile.not_before, not_after=profile.not_after),
+        path_length=profile.path_length,
+        permitted_dns_domains=profile.permitted_dns_domains,
+        root_pem=root_pem,
+        root_key_pem=root_key_pem,
     )
 
 

@@ -1,4 +1,4 @@
-"""What runs on top of Kubernetes in the lab: cert-manager always, the others by ``--with``.
+"""What runs on top of Kubernetes in the lab: cert-manager and trust-manager.
 
 Each runs as one process under a client certificate that carries the user name and the groups of its
 service account, so that RBAC decides exactly as it would in a pod, with the roles of the program's
@@ -9,7 +9,7 @@ own Helm chart. Admission is real too: the API server calls the webhooks by URL,
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 from lab.api import Manifest
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.chart import Chart
-from lab.errors import LabError
 from lab.layout import Layout
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
@@ -282,20 +281,3 @@ TRUST_MANAGER = Addon(
     },
     probe_path="/apis/trust.cert-manager.io/v1alpha1/bundles",
 )
-
-# Choices of `--with`; cert-manager needs no asking.
-OPTIONAL: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER,)}
-
-
-def selected(names: Iterable[str]) -> tuple[Addon, ...]:
-    """cert-manager and the optional add-ons ``names``, in order of starting, each once.
-
-    Raises:
-        LabError: there is no such add-on.
-    """
-    wanted = tuple(dict.fromkeys(names))
-    for name in wanted:
-        if name not in OPTIONAL:
-            known = ", ".join(OPTIONAL)
-            raise LabError(f"there is no add-on {name!r} in the lab: there is {known}")
-    return (CERT_MANAGER, *(OPTIONAL[name] for name in wanted))

@@ -10,9 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import addons, layout, programs, report, toolchain
+from lab import layout, programs, report, toolchain
 from lab.control_plane import ControlPlane, up_all
 from lab.errors import LabError
+from lab.selection import OPTIONAL
 
 _INTERRUPTED = 130  # as shells report a command that SIGINT ended
 
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="addons",
         action="append",
         default=[],
-        choices=sorted(addons.OPTIONAL),
+        choices=sorted(OPTIONAL),
         help="run this add-on too, from now on",
     )
     up.set_defaults(run=_up)

@@ -21,13 +21,15 @@ from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 
-from lab import addons, kubeconfig, ports, state, toolchain
+from lab import kubeconfig, ports, state
 from lab.api import Api
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.errors import LabError
 from lab.layout import DEFAULT_NAME, Layout
 from lab.processes import is_alive, read_record, stop
 from lab.programs import API_SERVER, PROGRAMS, Pki
+from lab.selection import selected
+from lab.servers import Server
 from lab.startup import Progress, Startup
 
 
@@ -36,6 +38,7 @@ class Health(StrEnum):
 
     READY = "ready"
     UNREADY = "not answering"
+    SEALED = "sealed"
     DEAD = "dead"
     STOPPED = "stopped"
 
@@ -47,6 +50,8 @@ class ProcessStatus:
     Attributes:
         pid: of the running process, or of the one that died; None if it is stopped.
         since: when that process was started, in seconds since the epoch.
+        usage: shell lines for the clients of a server beside the control plane.
+        usage: shell lines for the clients of a server that the control plane itself does not use.
     """
 
     cluster: str
@@ -56,6 +61,7 @@ class ProcessStatus:
     port: int | None
     since: float | None
     log: Path
+    usage: tuple[str, ...] = ()
 
 
 def _silent(_: str) -> None:
@@ -81,7 +87,7 @@ class ControlPlane:
         """
         self.layout = Layout(root=root, name=name)
         self.with_ = tuple(with_)
-        addons.selected(self.with_)
+        selected(self.with_)
 
     def __enter__(self) -> ControlPlane:
         try:
@@ -167,9 +173,9 @@ class ControlPlane:
 
     def status(self) -> tuple[ProcessStatus, ...]:
         """The state of each process that the control plane should have, in order of starting."""
-        wanted = addons.selected(state.load(self.layout.state).addons)
-        names = (*(program.name for program in PROGRAMS), *(addon.name for addon in wanted))
-        return tuple(self._process_status(name) for name in names)
+        wanted = selected(state.load(self.layout.state).addons)
+        servers = {server.program.name: server for server in wanted.servers}
+        return tuple(self._process_status(p.name, servers.get(p.name)) for p in wanted.programs)
 
     def kubeconfig_for(self, user: str, groups: Iterable[str], path: Path) -> Path:
         """Write a kubeconfig (0600) for ``user`` in ``groups``, who may do what RBAC grants them.
@@ -200,7 +206,8 @@ class ControlPlane:
         kubeconfig.write(path, content)
         return path
 
-    def _process_status(self, process: str) -> ProcessStatus:
+    def _process_status(self, process: str, server: Server | None) -> ProcessStatus:
+        chosen = state.load(self.layout.state).ports
         record = read_record(self.layout.pid_file(process))
         if record is None:
             health = Health.STOPPED
@@ -208,6 +215,8 @@ class ControlPlane:
             health = Health.DEAD
         elif record.port is not None and not ports.accepts(record.port):
             health = Health.UNREADY
+        elif server is not None and server.sealed(self.layout, chosen):
+            health = Health.SEALED
         else:
             health = Health.READY
         return ProcessStatus(
@@ -218,6 +227,7 @@ class ControlPlane:
             port=record.port if record else None,
             since=record.since if record else None,
             log=self.layout.log(process),
+            usage=server.usage(self.layout, chosen) if server is not None and record else (),
         )
 
     @contextlib.contextmanager
@@ -255,7 +265,7 @@ def up_all(
     """
     # The tools first and once: building them is not something to do side by side.
     optional = [name for plane in planes for name in plane.with_]
-    toolchain.ensure(*(p.name for p in PROGRAMS), *(a.name for a in addons.selected(optional)))
+    selected(optional).binaries()
     cancelled = threading.Event()
 
     def start(plane: ControlPlane) -> tuple[str, ...] | LabError:

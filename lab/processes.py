@@ -35,19 +35,23 @@ class ProcessSpec:
         name: of the process within its control plane; names its log and pid file.
         argv: the command; never a secret, since every user of the machine can read it.
         reads: files whose content decides what the process does; a change makes ``up`` restart it.
+        writes: its configuration: files (0600) and their content, written before it starts.
         port: where it can be asked whether it lives, if anywhere.
     """
 
     name: str
     argv: tuple[str, ...]
     reads: tuple[Path, ...] = ()
+    writes: tuple[tuple[Path, str], ...] = ()
     port: int | None = None
 
     def fingerprint(self) -> str:
-        """Hex SHA-256 of command and read files: equal fingerprints need no restart."""
+        """Hex SHA-256 of command, read and written files: equal fingerprints need no restart."""
         digest = hashlib.sha256(json.dumps(self.argv).encode())
         for path in self.reads:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
+        for _, content in self.writes:
+            digest.update(hashlib.sha256(content.encode()).digest())
         return digest.hexdigest()
 
 
@@ -119,6 +123,8 @@ def start(
     if log.exists():
         log.replace(log.with_name(f"{log.name}.previous"))
     fingerprint = spec.fingerprint()
+    for path, content in spec.writes:
+        write_private(path, content)
     with log.open("wb") as output:
         try:
             # Its own session: neither Ctrl-C nor the end of the terminal reaches it.

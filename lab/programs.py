@@ -41,7 +41,7 @@ class Program:
     """One program of a control plane.
 
     Attributes:
-        name: of its process and of its tool in ``lab.toolchain``.
+        name: of its process, and of its tool where ``lab.toolchain`` builds it.
         ports: the purposes of the TCP ports that it listens on.
         spec: what to run, given the chosen ports by purpose and the binary.
     """

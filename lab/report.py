@@ -18,6 +18,7 @@ _COLUMNS = ("cluster", "process", "pid", "state", "port", "since", "log")
 _COLOURS = {
     Health.READY: "green",
     Health.UNREADY: "yellow",
+    Health.SEALED: "yellow",
     Health.DEAD: "red",
     Health.STOPPED: "dim",
 }
@@ -39,6 +40,7 @@ def to_json(statuses: Sequence[ProcessStatus]) -> str:
             "port": status.port,
             "since": status.since,
             "log": str(status.log),
+            "usage": list(status.usage),
         }
         for status in statuses
     ]
@@ -46,7 +48,18 @@ def to_json(statuses: Sequence[ProcessStatus]) -> str:
 
 
 def print_table(statuses: Sequence[ProcessStatus]) -> None:
-    """A table on a terminal; elsewhere one line of tab-separated cells for each process."""
+    """A table on a terminal; elsewhere one line of tab-separated cells for each process.
+
+    How a client finds a server beside the control plane stands below it, as lines for the shell.
+    """
+    _print_processes(statuses)
+    for status in statuses:
+        if status.usage:
+            print(f"\n# {status.process} of {status.cluster}")
+            print("\n".join(status.usage))
+
+
+def _print_processes(statuses: Sequence[ProcessStatus]) -> None:
     if not sys.stdout.isatty():
         for row in (_COLUMNS, *map(_cells, statuses)):
             print("\t".join(row))

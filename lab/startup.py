@@ -25,7 +25,8 @@ from lab.certificates import Pair
 from lab.errors import LabError
 from lab.layout import Layout
 from lab.processes import is_alive, read_record, start, stop
-from lab.programs import API_SERVER, CONTROLLER_MANAGER, ETCD, PROGRAMS, Pki, Program
+from lab.programs import API_SERVER, CONTROLLER_MANAGER, ETCD, Pki, Program
+from lab.selection import selected
 
 Progress = Callable[[str], None]
 
@@ -56,7 +57,8 @@ class Startup:
         self._cancelled = cancelled
         remembered = state.load(layout.state)
         names = tuple(sorted({*remembered.addons, *with_}))
-        self._addons = addons.selected(names)
+        self._selection = selected(names)
+        self._addons, self._servers = self._selection.addons, self._selection.servers
         self._state = state.State(ports=remembered.ports, addons=names)
         self._binaries: Mapping[str, Path] = {}
         self._started: list[str] = []
@@ -67,14 +69,15 @@ class Startup:
         Raises:
             LabError: a process ended or did not become ready, with the end of its log.
         """
-        self._binaries = toolchain.ensure(
-            *(program.name for program in PROGRAMS), *(addon.name for addon in self._addons)
-        )
+        self._binaries = self._selection.binaries()
         self._pki.ensure()
         for addon in self._addons:
             addon.ensure_certificates(self._layout)
         state.save(self._layout.state, self._state)
 
+        for server in self._servers:
+            server.prepare(self._layout, partial(self._stop, server.program))
+            self._ensure(server.program)
         self._ensure(ETCD)
         self._ensure(API_SERVER)
         self._write_kubeconfigs()
@@ -91,6 +94,9 @@ class Startup:
             for addon in self._addons:
                 url = addon.readiness_url(self._state.ports)
                 self._await(addon.name, partial(_fault, api, addon, url), addon.program)
+        for server in self._servers:
+            step = partial(server.advance, self._layout, self._state.ports)
+            self._await(server.program.name, step, server.program)
         return tuple(self._started)
 
     # Processes

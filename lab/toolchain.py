@@ -67,8 +67,8 @@ def share(name: str) -> Path:
 def install_plugins(pulumi_home: Path) -> None:
     """Make the resource plugins built here those of ``pulumi_home`` (``PULUMI_HOME``).
 
-    Those of ``FOUNDATION`` are built if they are missing; any other only counts if it is there.
-    A plugin on ``PATH`` would do, but the engine warns of it on every run. The layout is that of
+    What is missing is built: the engine asks for the plugin of every SDK that is installed. A
+    plugin on ``PATH`` would do, but the engine warns of it on every run. The layout is that of
     ``pulumi plugin install``: ``plugins/resource-NAME-vVERSION/pulumi-resource-NAME``. The file is
     a link into the cache, so that a rebuilt plugin takes the place of the old one.
 
@@ -76,11 +76,8 @@ def install_plugins(pulumi_home: Path) -> None:
         ToolchainError: as ``ensure``.
         OSError: ``pulumi_home`` cannot be written.
     """
-    plugins = [
-        plugin for plugin in PLUGINS if plugin.binary in FOUNDATION or _slot(plugin.binary).built
-    ]
-    binaries = ensure(*(plugin.binary for plugin in plugins))
-    for plugin in plugins:
+    binaries = ensure(*(plugin.binary for plugin in PLUGINS))
+    for plugin in PLUGINS:
         link = pulumi_home / "plugins" / f"resource-{plugin.name}-v{plugin.version}" / plugin.binary
         target = binaries[plugin.binary]
         if link.is_symlink() and link.readlink() == target:

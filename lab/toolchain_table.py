@@ -235,6 +235,7 @@ FOUNDATION: tuple[str, ...] = (
     "pulumi-resource-tls",
     "trust-manager",
     "pulumi-resource-kubernetes",
+    "pulumi-resource-vault",
 )
 
 PLUGINS: tuple[Plugin, ...] = (

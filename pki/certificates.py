@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from pki import names
 from pki.errors import PkiError
 from pki.keys import SigningKey, belongs_to, load_private_key, signing_arguments
 from pki.parsing import parse_certificate
 from pki.profile import ca_key_usage, path_length_of, subject_key_id
+from pki.requests import parse_request
 
 _EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)  # UTCTime begins here (RFC 5280, 4.1.2.5.1)
 
@@ -73,7 +75,7 @@ def root_certificate(
     key = load_private_key(key_pem, origin="the root's key")
     name = names.subject(common_name)
     builder = _ca_builder(
-        subject=name, issuer=name, key=key, validity=validity, path_length=path_length
+        subject=name, issuer=name, key=key.public_key(), validity=validity, path_length=path_length
     )
     return _sign(builder, key)
 
@@ -109,6 +111,61 @@ def issuing_certificate(
         PkiError: an argument cannot be used, or the certificate would not verify under the root.
     """
     key = load_private_key(key_pem, origin="the issuing CA's key")
+    return _below_root(
+        key=key.public_key(),
+        common_name=common_name,
+        validity=validity,
+        path_length=path_length,
+        permitted_dns_domains=permitted_dns_domains,
+        root_pem=root_pem,
+        root_key_pem=root_key_pem,
+    )
+
+
+def certificate_for_request(
+    *,
+    request_pem: str,
+    common_name: str,
+    validity: Validity,
+    path_length: int = 0,
+    permitted_dns_domains: tuple[str, ...] = (),
+    root_pem: str,
+    root_key_pem: str,
+) -> str:
+    """Return the PEM of an issuing CA whose key was made elsewhere, such as in a Vault.
+
+    Nothing but the key is taken from the request; what the certificate says is the arguments', as
+    in :func:`issuing_certificate`.
+
+    Args:
+        request_pem: one PKCS#10 request, whose signature proves that its maker holds the key.
+        common_name: as for :func:`issuing_certificate`, and so are the others.
+
+    Raises:
+        PkiError: an argument cannot be used, or the certificate would not verify under the root.
+    """
+    request = parse_request(request_pem, origin="the issuing CA's request")
+    return _below_root(
+        key=request.public_key(),
+        common_name=common_name,
+        validity=validity,
+        path_length=path_length,
+        permitted_dns_domains=permitted_dns_domains,
+        root_pem=root_pem,
+        root_key_pem=root_key_pem,
+    )
+
+
+def _below_root(
+    *,
+    key: CertificatePublicKeyTypes,
+    common_name: str,
+    validity: Validity,
+    path_length: int,
+    permitted_dns_domains: tuple[str, ...],
+    root_pem: str,
+    root_key_pem: str,
+) -> str:
     root_key = load_private_key(root_key_pem, origin="the root's key")
     root = parse_certificate(root_pem, origin="the root")
     name = names.subject(common_name)
@@ -145,14 +202,14 @@ def _root_mistakes(root: x509.Certificate, root_key: SigningKey) -> list[str]:
 def _place_mistakes(
     root: x509.Certificate,
     *,
-    key: SigningKey,
+    key: CertificatePublicKeyTypes,
     name: x509.Name,
     validity: Validity,
     path_length: int,
 ) -> list[str]:
     """Return why an issuing CA with these properties would not verify under ``root``."""
     mistakes = []
-    if belongs_to(key, root):
+    if key == root.public_key():
         mistakes.append("the issuing CA has the root's key; give it a key of its own")
     if name == root.subject:
         mistakes.append("the issuing CA has the root's common name; give it one of its own")
@@ -179,7 +236,7 @@ def _ca_builder(
     *,
     subject: x509.Name,
     issuer: x509.Name,
-    key: SigningKey,
+    key: CertificatePublicKeyTypes,
     validity: Validity,
     path_length: int | None,
 ) -> x509.CertificateBuilder:
@@ -190,12 +247,12 @@ def _ca_builder(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .not_valid_before(validity.not_before)
         .not_valid_after(validity.not_after)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(ca_key_usage(), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

@@ -46,6 +46,13 @@ def path_length_of(certificate: x509.Certificate) -> int | None:
     return constraints.value.path_length if constraints else None
 
 
+def permitted_dns_domains(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the DNS domains that a CA may issue for (RFC 5280 4.2.1.10), sorted; empty is all."""
+    constraints = extension(certificate, x509.NameConstraints)
+    permitted = (constraints.value.permitted_subtrees or ()) if constraints else ()
+    return tuple(sorted(str(n.value) for n in permitted if isinstance(n, x509.DNSName)))
+
+
 def subject_key_id(certificate: x509.Certificate) -> bytes | None:
     """Return the subject key id, or None."""
     identifier = extension(certificate, x509.SubjectKeyIdentifier)

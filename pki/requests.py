@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from pki import names
 from pki.errors import PkiError
 from pki.keys import load_private_key, public_key_mistake, signing_arguments
+from pki.parsing import parse_certificate
 from pki.profile import ca_key_usage
 
 
@@ -48,6 +49,27 @@ def certificate_signing_request(
         builder = builder.add_extension(constraints, critical=True)
     request = builder.sign(key, **signing_arguments(key))
     return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def check_answer(certificate_pem: str, *, request_pem: str) -> str:
+    """Return the certificate that answers a request, if it certifies the key that made it.
+
+    Args:
+        certificate_pem: what the signer gave back, exactly one certificate.
+        request_pem: what was given to the signer.
+
+    Raises:
+        PkiError: one of them cannot be read, or they are not of the same key.
+    """
+    request = parse_request(request_pem, origin="the issuing CA's signing request")
+    certificate = parse_certificate(certificate_pem, origin="the signed issuing CA")
+    if certificate.public_key() != request.public_key():
+        raise PkiError(
+            f"the signed issuing CA ({certificate.subject.rfc4514_string()}) does not certify the "
+            "key of this stack's signing request; have the request that the stack exports "
+            "(`pulumi stack output certificateSigningRequests`) signed, and give what comes back"
+        )
+    return certificate_pem
 
 
 def parse_request(pem: str, *, origin: str) -> x509.CertificateSigningRequest:

@@ -8,9 +8,11 @@ Arrows inside the package point one way, from the right to the left::
 
 The review of a preview stands beside that, and reads what the guard said in ``report``'s words::
 
-    review_text <- review_digest <- review_trust, review_verdict <- review
-    review_document <- review_places, review_scene, review_advice, review_diff <- review_page
-    review_document <- review_markdown; review_document <- review_picture <- review_html
+    review_text <- review_digest <- review_kinds <- review_stages <- review_trust, review_verdict
+          <- review <- review_answer
+    review_document <- review_advice, review_places, review_scene, review_resources, review_diff
+          <- review_page
+    review_document <- review_picture <- review_html; review_document <- review_markdown
 
 Ask ``verdict.judge`` whether a change may be applied, ``position.locate`` where the domain stands,
 ``plan.plan`` what remains; ``report``, ``page`` and ``terminal`` tell the answers.

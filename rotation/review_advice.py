@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rotation.review_document import Code, Line
+from rotation.review_kinds import Fate
 from rotation.review_text import one_line
-from rotation.review_trust import Fate, Resigned, TrustChange
+from rotation.review_trust import Resigned, TrustChange
 from rotation.roles import Role
 from rotation.stage import TrustStage
 from rotation.transitions import Step, next_stages
@@ -92,11 +93,9 @@ def undo(trust: TrustChange) -> tuple[Line, ...]:
     """Return for each change how it is taken back, and what cannot be."""
     gone = {key.name.removesuffix("-key") for key in trust.keys if key.fate is Fate.DELETED}
     lines: list[Line] = []
-    changes = dict.fromkeys(change for stage in trust.stages for change in stage.changes)
     # Where an anchor is distrusted there is no former one to go back to.
-    final = any(change.step is Step.DISTRUST for change in changes)
-    for change in changes:
-        if final and change.step not in (Step.DISTRUST, Step.FORGET):
+    for change in trust.changes:
+        if trust.distrusts and change.step not in (Step.DISTRUST, Step.FORGET):
             continue
         name = change.generation
         if change.step in (Step.RETIRE, Step.ABANDON):

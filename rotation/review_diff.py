@@ -10,8 +10,8 @@ from pki.errors import PkiError
 from pki.parsing import describe, parse_certificates
 from rotation.guards import instant
 from rotation.review_digest import UNKNOWN, Preview, Step
+from rotation.review_kinds import Fate, fate, once
 from rotation.review_text import one_line
-from rotation.review_trust import Fate, fate, once
 from rotation.stage import RECORD_SCHEMA, StageError, TrustStage
 
 _ORDER = (Fate.REPLACED, Fate.DELETED, Fate.UPDATED, Fate.CREATED)

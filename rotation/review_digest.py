@@ -124,7 +124,7 @@ def read_preview(text: str) -> Preview:
         diagnostics=tuple(map(_diagnostic, _mappings(digest.get("diagnostics")))),
         config={
             str(key).partition(":")[2]: _decoded(value)
-            for key, value in _mapping(digest.get("config")).items()
+            for key, value in mapping(digest.get("config")).items()
         },
     )
 
@@ -153,7 +153,7 @@ def _located(step: Mapping[str, Any]) -> tuple[_Urn, Mapping[str, Any]] | None:
 
 def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
     kind, op = urn.types[-1], str(step.get("op", ""))
-    old, new = (_mapping(step.get(key)) for key in ("oldState", "newState"))
+    old, new = (mapping(step.get(key)) for key in ("oldState", "newState"))
     before, after = (_inputs(state, kind) for state in (old, new))
     if op == "same":
         before = after = after or before
@@ -187,13 +187,14 @@ def _diagnostic(found: Mapping[str, Any]) -> Diagnostic:
 
 
 def _inputs(state: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    inputs = _mapping(state.get("inputs"))
+    inputs = mapping(state.get("inputs"))
     if kind != KUBERNETES_SECRET:
         return inputs
     return {key: SECRET if key in _SECRET_FIELDS else value for key, value in inputs.items()}
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return ``value`` if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -42,6 +42,7 @@ _NOT_IN_MERMAID = re.compile(r"[^A-Za-z0-9 .,:/()+-]")
 def markdown_page(document: Document) -> str:
     """Return the page as Markdown of at most ``LONGEST_PAGE`` characters; its first line marks it.
 
+    Blocks keep to their room, which ``review_page`` gives them; a folded diff takes what is left.
     The same document gives the same text.
     """
     parts: list[str | Folded] = [document.marker]
@@ -72,11 +73,11 @@ def _paragraph(block: Paragraph) -> list[str]:
 
 
 def _bullets(block: Bullets) -> list[str]:
-    items = [
-        "\n".join([f"- {inline(item.line)}", *(f"  - {inline(line)}" for line in item.below)])
-        for item in block.items
-    ]
-    return fitted(items, block.room, _more("- "))
+    lines: list[str] = []
+    for item in block.items:
+        lines += [f"- {inline(item.line)}", *(f"  - {inline(line)}" for line in item.below)]
+    nested = len(lines) > len(block.items)
+    return fitted(lines, block.room, _more("- ", " lines" if nested else ""))
 
 
 def _table(block: Table) -> list[str]:

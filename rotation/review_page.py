@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from rotation.report import changes_line
 from rotation.review import Review
 from rotation.review_advice import MEANING, NOT_ALLOWED, OTHER_KEY, next_steps, undo
+from rotation.review_answer import answer
 from rotation.review_diff import diff_lines
-from rotation.review_digest import PROVIDER, Step
 from rotation.review_document import (
     Block,
     Bullets,
-    Callout,
     Code,
     Document,
     Folded,
@@ -23,30 +21,21 @@ from rotation.review_document import (
     Paragraph,
     Strong,
     Table,
-    Tone,
 )
+from rotation.review_kinds import Fate, fate, once
 from rotation.review_places import leaf_lines, place_rows
+from rotation.review_resources import dangers, others
 from rotation.review_scene import picture
-from rotation.review_text import one_line
-from rotation.review_trust import (
-    BUNDLE,
-    GATE,
-    Fate,
-    StageChange,
-    TrustChange,
-    fate,
-    is_trust,
-    once,
-)
+from rotation.review_stages import StageChange
+from rotation.review_text import NAMED, named, one_line
+from rotation.review_trust import TrustChange
 from rotation.review_verdict import Outcome, Reason, Said
 from rotation.transitions import Change
 from rotation.transitions import Step as TrustStep
 
-NAMED = 10
-"""How many names a line lists before it only counts; as a refusal does with laggards."""
-
 _DIGITS = 16
-_NAMESPACE = "kubernetes:core/v1:Namespace"
+# Clusters are in different stages only while an update is not finished.
+_STAGES = 3
 
 
 def marker(stack: str) -> str:
@@ -60,15 +49,15 @@ def review_page(review: Review) -> Document:
     blocks: list[Block] = [
         Heading(level=2, line=("Trust review of ", Code(text=stack))),
         Paragraph(line=_origin(review)),
-        _answer(review),
+        answer(review),
         *_listed("Why it is refused", map(_reason, review.said.reasons), room=14_000),
         *_listed("Why the preview failed", map(_said, review.said.errors), room=6_000),
         *_listed("Warnings", map(_said, review.said.warnings), room=8_000),
-        *_listed("Look twice", _dangers(review.preview.steps), room=3_000),
+        *_listed("Look twice", dangers(review.preview.steps), room=3_000),
         *_trust(review),
         *_listed("What comes next", map(_item, _next(review)), room=2_000),
         *_listed("What can be undone, and how", map(_item, _undone(review)), room=4_000),
-        *_listed("Besides trust", _others(review.preview.steps), room=4_000),
+        *_listed("Besides trust", others(review.preview.steps), room=4_000),
     ]
     lines = diff_lines(review.preview)
     if lines:
@@ -91,85 +80,6 @@ def _origin(review: Review) -> Line:
     return tuple(line)
 
 
-def _answer(review: Review) -> Callout:
-    """The verdict in one sentence, and what it rests on in another."""
-    said, trust = review.said, review.trust
-    changed = "; ".join(filter(None, (changes_line(stage.changes) for stage in trust.stages)))
-    if said.outcome is Outcome.REFUSED:
-        return Callout(
-            tone=Tone.STOP,
-            lines=(
-                (Strong(text="Refused."), " ", _sentence(changed)),
-                ("Nothing is applied as long as the guard refuses. ", _earliest(said.reasons)),
-            ),
-        )
-    if said.outcome is Outcome.FAILED:
-        return Callout(
-            tone=Tone.STOP,
-            lines=(
-                (Strong(text="The preview failed,"), " ", "and not because the guard refused."),
-                ("Nothing can be applied; what follows may be incomplete.",),
-            ),
-        )
-    if said.outcome is Outcome.UNSEEN:
-        named = _names(said.unread)
-        return Callout(
-            tone=Tone.WARNING,
-            lines=(
-                (Strong(text="Not known to be safe:"), f" {named} could not be read."),
-                ("Until every cluster can be read, the update refuses any change of trust.",),
-                (Strong(text="Connections break."), f" {_sentence(changed)}")
-                if _distrusts(trust)
-                else (f"Asked for: {_sentence(changed) or 'no change of trust.'}",),
-            ),
-        )
-    return _agreed(review, changed)
-
-
-def _agreed(review: Review, changed: str) -> Callout:
-    trust = review.trust
-    tone, rests = Tone.SAFE, "The guard judged what the clusters show now; the update asks again."
-    lines: list[Line] = []
-    if review.said.will_refuse:
-        tone = Tone.WARNING
-        lines.append((Strong(text="The update will refuse"), " as long as the warnings hold."))
-    if _distrusts(trust):
-        tone, rests = Tone.WARNING, "Nothing is waited for; the warnings name who is hit."
-        lines.append((Strong(text="Connections break."), f" {_sentence(changed)}"))
-    elif changed:
-        lines.append((Strong(text="The guard agrees."), f" {_sentence(changed)}"))
-    elif trust.moves:
-        lines.append((Strong(text="The guard agrees."), " Services move to another anchor."))
-    elif any(step.changes for step in review.preview.steps):
-        lines.append((Strong(text="No anchor changes its role."), " ", *_reissued(trust)))
-        rests = ""
-    else:
-        tone, rests = (Tone.NOTE if tone is Tone.SAFE else tone), ""
-        lines.append((Strong(text="Nothing changes."),))
-    if rests:
-        lines.append((rests,))
-    return Callout(tone=tone, lines=tuple(lines))
-
-
-def _reissued(trust: TrustChange) -> Line:
-    count = sum(leaf.reissued for leaf in trust.leaves)
-    if count == 1:
-        return ("1 Certificate is reissued.",)
-    return (f"{count or 'No'} Certificate{'s are' if count else ' is'} reissued.",)
-
-
-def _sentence(changed: str) -> str:
-    return f"{changed}." if changed else ""
-
-
-def _earliest(reasons: Iterable[Reason]) -> str:
-    times = [reason.earliest for reason in reasons]
-    if times and all(time[:2] == "20" for time in times):
-        return f"It can succeed from {one_line(max(times))} on."
-    helpless = any(time == "waiting does not help" for time in times)
-    return "Waiting does not help." if helpless else "No time can be computed."
-
-
 def _reason(reason: Reason) -> Item:
     below: list[Line] = [(one_line(fact),) for fact in reason.seen[:NAMED]]
     below += [("waits for ", one_line(laggard)) for laggard in reason.laggards]
@@ -189,24 +99,6 @@ def _said(said: Said) -> Item:
     return Item(line=(one_line(said.head),), below=tuple(below))
 
 
-def _dangers(steps: Iterable[Step]) -> Iterator[Item]:
-    """What deserves a second look although nothing need be wrong with the change of trust."""
-    for step in once(steps):
-        became = fate(step)
-        lost = step.protected or bool({GATE, BUNDLE} & {*step.parents}) or step.kind == _NAMESPACE
-        guarded = "is protected and " if step.protected else ""
-        because = f", because of {', '.join(step.fields[:NAMED])}" if step.fields else ""
-        if became is Fate.REPLACED:
-            text = f"{guarded}would be replaced{because}"
-        elif became is Fate.DELETED and lost:
-            text = f"{guarded}would be deleted"
-        elif became is Fate.UPDATED and step.kind.startswith(PROVIDER):
-            text = f"reaches its cluster or service in another way{because}"
-        else:
-            continue
-        yield Item(line=(Code(text=one_line(step.name)), f" ({_kind(step)}) {one_line(text)}"))
-
-
 def _trust(review: Review) -> Iterator[Block]:
     trust = review.trust
     stopped = review.outcome in (Outcome.REFUSED, Outcome.FAILED)
@@ -217,10 +109,13 @@ def _trust(review: Review) -> Iterator[Block]:
     title = "What would change in trust" if stopped else "What changes in trust"
     unchanged = not (trust.moves or items or rows)
     yield Heading(level=3, line=("Trust, unchanged" if unchanged else title,))
-    for stage in trust.stages:
+    for stage in trust.stages[:_STAGES]:
         if len(trust.stages) > 1:
-            yield Paragraph(line=(Strong(text=f"In {_names(stage.clusters)}:"),))
+            yield Paragraph(line=(Strong(text=one_line(f"In {named(stage.clusters)}:")),))
         yield Table(head=_ANCHOR_HEAD, rows=tuple(_anchor_rows(stage)), room=4_000)
+    left = [cluster for stage in trust.stages[_STAGES:] for cluster in stage.clusters]
+    if left:
+        yield Paragraph(line=(one_line(f"Other stages again are in {named(left)}."),))
     # The engine stopped at the guard, so the rest of what would change is not in the preview.
     if stopped:
         return
@@ -267,7 +162,7 @@ def _keys(trust: TrustChange) -> Iterator[Line]:
     for became, word in words.items():
         names = [key.name for key in trust.keys if key.fate is became]
         if names:
-            yield (word, _names(names))
+            yield (word, named(names))
 
 
 def _next(review: Review) -> tuple[Line, ...]:
@@ -287,44 +182,6 @@ def _undone(review: Review) -> tuple[Line, ...]:
     """Nothing is applied of what was refused or failed, so nothing is to be undone."""
     stopped = review.outcome in (Outcome.REFUSED, Outcome.FAILED)
     return () if stopped else undo(review.trust)
-
-
-def _distrusts(trust: TrustChange) -> bool:
-    return any(change.step is TrustStep.DISTRUST for change in _changes(trust))
-
-
-def _changes(trust: TrustChange) -> Iterator[Change]:
-    return (change for stage in trust.stages for change in stage.changes)
-
-
-def _others(steps: Iterable[Step]) -> Iterator[Item]:
-    """Resources that are no part of trust, counted by kind and fate."""
-    groups: dict[tuple[str, Fate], list[Step]] = {}
-    for step in once(steps):
-        if step.changes and not is_trust(step):
-            groups.setdefault((_kind(step), fate(step)), []).append(step)
-    for (kind, became), found in sorted(groups.items()):
-        fields = sorted({name for step in found for name in step.fields})
-        changed = f", in {_names(fields)}" if became is Fate.UPDATED and fields else ""
-        names = _names(step.name for step in found)
-        yield Item(line=(f"{kind}: {len(found)} {became} ({names}){changed}",))
-
-
-def _kind(step: Step) -> str:
-    """``Vault SecretBackendRole``, ``Kubernetes Namespace``."""
-    if step.kind.startswith(PROVIDER):
-        return one_line(f"provider {step.kind.removeprefix(PROVIDER)}")
-    package, _, rest = step.kind.partition(":")
-    return one_line(f"{_PACKAGES.get(package, package)} {rest.rpartition(':')[2]}")
-
-
-_PACKAGES = {"kubernetes": "Kubernetes", "tls": "TLS", "vault": "Vault"}
-
-
-def _names(names: Iterable[str]) -> str:
-    listed = list(names)
-    shown = ", ".join(one_line(name) for name in listed[:NAMED])
-    return f"{shown} and {len(listed) - NAMED} more" if len(listed) > NAMED else shown
 
 
 def _listed(title: str, items: Iterable[Item], *, room: int) -> tuple[Block, ...]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rotation.review_document import Code, Line
+from rotation.review_kinds import Fate
 from rotation.review_text import one_line
 from rotation.review_trust import (
     BundleChange,
-    Fate,
     IssuerChange,
     LeafChange,
     Resigned,
@@ -101,7 +101,7 @@ def _bundle(bundle: BundleChange) -> str:
 
 
 def _issuer(issuer: IssuerChange) -> str:
-    if issuer.fate is not Fate.SAME:
+    if issuer.resigned is Resigned.NO or issuer.fate not in (Fate.SAME, Fate.UPDATED):
         return f"{issuer.name}: {issuer.fate}"
     renewed = issuer.resigned is Resigned.RENEWED
     return f"{issuer.name}: {'CA renewed' if renewed else 'signs with another CA'}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from rotation.review_document import AnchorBox, Picture, Scene, Signer
+from rotation.review_kinds import Fate
 from rotation.review_text import one_line
-from rotation.review_trust import Fate, TrustChange
+from rotation.review_trust import TrustChange
 from rotation.stage import TrustStage
 
 _ANCHORS, _SIGNERS = 6, 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rotation.report import printable
 
@@ -18,6 +18,9 @@ REMOVED = "[private key removed]"
 
 LONGEST = 300
 """Characters of one shown text; what is longer is cut, and says so."""
+
+NAMED = 10
+"""How many names a line lists before it only counts; as a refusal does with laggards."""
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?"
@@ -41,6 +44,13 @@ def one_line(text: str) -> str:
     """Return ``text`` on one line of at most ``LONGEST`` characters, as it may be shown."""
     shown = " ".join(printable(without_colour(text)).split())
     return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def named(names: Iterable[str]) -> str:
+    """Return the first of ``names``, and how many more there are."""
+    listed = list(names)
+    shown = ", ".join(one_line(name) for name in listed[:NAMED])
+    return f"{shown} and {len(listed) - NAMED} more" if len(listed) > NAMED else shown
 
 
 def without_colour(text: str) -> str:

@@ -22,12 +22,16 @@ from settings.types import (
     Duration,
     Endpoint,
     Generation,
+    HttpsUrl,
     Instant,
     IpAddress,
     KeyAlgorithm,
     Secret,
     Uri,
+    VaultPath,
 )
+
+Backend = Literal["ca", "vault"]
 
 
 class Section(BaseModel):
@@ -48,14 +52,24 @@ class ClusterSettings(Section):
     kubeconfig: str | None = None
     context: str | None = None
     cluster_domain: Domain = "cluster.local"
+    # How a Vault reaches the API server, to review the tokens of issuers, and which CA signed its
+    # certificate; by default as the kubeconfig says.
+    api_server: HttpsUrl | None = None
+    api_server_ca: CertificateFile | None = None
+    # --api-audiences of the API server; a token that is to be reviewed with itself must name it.
+    api_audience: str = "https://kubernetes.default.svc"
 
 
-class IssuingCaFiles(Section):
-    """An issuing CA made elsewhere: its certificate file and, as a Pulumi secret, its key."""
+class IssuingCaSettings(Section):
+    """The issuing CA below a brought root, which somebody signs offline.
+
+    Without ``privateKey`` this stack (or its Vault) makes the key and exports a signing request;
+    without ``certificate`` it waits for what the anchor's holder signs.
+    """
 
     generation: Generation = "i1"
-    certificate: CertificateFile
-    private_key: Secret
+    certificate: CertificateFile | None = None
+    private_key: Secret | None = None
 
 
 class AnchorSettings(Section):
@@ -69,7 +83,9 @@ class AnchorSettings(Section):
     path_length: StrictInt = Field(default=1, ge=0, le=10)
     key_algorithm: KeyAlgorithm = "P-256"
     certificate: CertificateFile | None = None
-    issuing_ca: IssuingCaFiles | None = None
+    issuing_ca: IssuingCaSettings | None = None
+    # Who holds the issuing CA below this one; None as `issuing.backend` says.
+    backend: Backend | None = None
     # Only with role compromised: which key is distrusted, and that connections will break.
     fingerprint: str | None = None
     accept_outage: StrictBool = False
@@ -80,9 +96,14 @@ class AnchorSettings(Section):
         return self.certificate is not None
 
     @property
+    def awaits_signature(self) -> bool:
+        """Whether its issuing CA is to be signed offline, and is not yet."""
+        return self.issuing_ca is not None and self.issuing_ca.certificate is None
+
+    @property
     def can_issue(self) -> bool:
-        """Whether an issuer can stand below it here: by its own key or a brought issuing CA."""
-        return not self.brought or self.issuing_ca is not None
+        """Whether an issuer can stand below it here: by its own key or a signed issuing CA."""
+        return not self.brought or (self.issuing_ca is not None and not self.awaits_signature)
 
     @property
     def not_after(self) -> datetime | None:
@@ -111,10 +132,38 @@ class LeafSettings(Section):
     renew_before: Duration = timedelta(hours=8)
 
 
+class VaultSettings(Section):
+    """The Vault (or OpenBao) whose PKI mount holds the issuing CAs."""
+
+    # As cert-manager reaches it; `address` as this program does, where that differs.
+    server: HttpsUrl
+    address: HttpsUrl | None = None
+    # Of the CA that signed its server certificate; None trusts what the system trusts.
+    ca_bundle: CertificateFile | None = None
+    namespace: VaultPath | None = None
+    mount: VaultPath = "pki-mesh"
+    # The mount is another team's: use it as it is, and never change or delete it.
+    adopt: StrictBool = False
+    # Mount and issuers refuse to leave the stack; write false one `up` before they are meant to.
+    protect: StrictBool = True
+    # DNS domains below which the sign roles allow names; None: the namespaces of the bundle.
+    allowed_domains: tuple[Domain, ...] | None = None
+    # The longest leaf that the sign roles allow; None: the longest that the services ask for.
+    max_ttl: Duration | None = None
+    # Of the Kubernetes auth methods: `<authPath>-<cluster>`.
+    auth_path: VaultPath = "kubernetes"
+
+    @property
+    def reached_at(self) -> str:
+        """How this program reaches it."""
+        return self.address or self.server
+
+
 class IssuingSettings(Section):
     """Who signs leaves, and under which names."""
 
-    backend: Literal["ca"] = "ca"
+    backend: Backend = "ca"
+    vault: VaultSettings | None = None
     intermediate: IntermediateSettings | None = None
     direct: StrictBool = False
     kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
@@ -188,6 +237,8 @@ class CertManagerSettings(Section):
 
     install: StrictBool = False
     namespace: DnsLabel = "cert-manager"
+    # Of its controller, which asks for tokens in the name of a Vault issuer's service account.
+    service_account: DnsLabel = "cert-manager"
     cert_manager: ChartSettings = ChartSettings(
         version="v1.21.1", chart="oci://quay.io/jetstack/charts/cert-manager"
     )
@@ -211,6 +262,10 @@ class Settings(Section):
     def issuing_generation(self) -> str:
         """The generation that signs leaves; the rules make sure that there is exactly one."""
         return next(name for name, anchor in self.anchors.items() if anchor.role is Role.ISSUING)
+
+    def backend_of(self, generation: str) -> Backend:
+        """Who holds the issuing CA below the anchor ``generation``."""
+        return self.anchors[generation].backend or self.issuing.backend
 
     def generation_of(self, service: ServiceSettings) -> str:
         """The generation that signs for ``service``: its own (a canary) or the issuing one."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from rotation.roles import Role
-from settings.model import AnchorSettings, IntermediateSettings, ServiceSettings, Settings
+from settings.model import (
+    AnchorSettings,
+    IntermediateSettings,
+    ServiceSettings,
+    Settings,
+    VaultSettings,
+)
 
 STAGE_KEY = "stage.json"
 """Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
@@ -33,18 +39,62 @@ def issuing_ca_generation(settings: Settings, generation: str) -> str | None:
 
 
 def _with_generations(base: str, settings: Settings, generation: str) -> str:
-    parts = (base, generation, issuing_ca_generation(settings, generation))
+    parts = (
+        base,
+        generation,
+        issuing_ca_generation(settings, generation),
+        "vault" if settings.backend_of(generation) == "vault" else None,
+    )
     return "-".join(part for part in parts if part)
 
 
 def issuer_name(settings: Settings, generation: str) -> str:
-    """Return the issuer of one generation: ``<name>-g2-i1``; a new name makes leaves reissue."""
+    """Return the issuer of one generation: ``<name>-g2-i1``; a new name makes leaves reissue.
+
+    With a Vault it ends in ``-vault``, so that moving there or back is a new issuer, and reissues.
+    """
     return _with_generations(settings.issuing.name, settings, generation)
 
 
 def secret_name(settings: Settings, generation: str) -> str:
     """Return the CA Secret of one generation."""
     return _with_generations(settings.issuing.secret_base_name, settings, generation)
+
+
+def sign_role_name(settings: Settings, generation: str) -> str:
+    """Return the role of the PKI mount that signs leaves for one generation, and its policy.
+
+    A server may hold the mounts of several stacks, and knows policies by name only.
+    """
+    vault = vault_settings(settings)
+    issuing_ca = issuing_ca_generation(settings, generation)
+    return "-".join((vault.mount.replace("/", "-"), generation, issuing_ca or "i1"))
+
+
+def vault_auth_path(settings: Settings, cluster: str) -> str:
+    """Return where the Vault's Kubernetes auth method for one cluster stands."""
+    return f"{vault_settings(settings).auth_path}-{cluster}"
+
+
+def vault_settings(settings: Settings) -> VaultSettings:
+    """Return the section of the Vault.
+
+    Raises:
+        ValueError: there is none; the rules make sure that there is where it is asked for.
+    """
+    if settings.issuing.vault is None:
+        raise ValueError("issuing.vault is not set")
+    return settings.issuing.vault
+
+
+def vault_generations(settings: Settings) -> tuple[str, ...]:
+    """Return the generations whose issuing CA the Vault holds, whatever their role."""
+    return tuple(
+        name
+        for name, anchor in settings.anchors.items()
+        if settings.backend_of(name) == "vault"
+        and (not anchor.brought or anchor.issuing_ca is not None)
+    )
 
 
 def stage_object_name(settings: Settings) -> str:
@@ -56,7 +106,9 @@ def issuing_ca_common_name(
     settings: Settings, generation: str, intermediate: IntermediateSettings
 ) -> str:
     """Return the subject of an issuing CA, unique for each generation of anchor and issuing CA."""
-    return f"issuing-{generation}-{intermediate.generation}.{settings.trust_domain}"
+    held = "-vault" if settings.backend_of(generation) == "vault" else ""
+    issuing_ca = issuing_ca_generation(settings, generation) or intermediate.generation
+    return f"issuing-{generation}-{issuing_ca}{held}.{settings.trust_domain}"
 
 
 def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from settings import rules_of_authorities as authorities
 from settings import rules_of_services as services
+from settings import rules_of_vault as vault
 from settings.errors import Mistake
 from settings.model import Settings
 
@@ -15,9 +16,11 @@ RULES: tuple[Callable[[Settings], Iterator[Mistake]], ...] = (
     authorities.generated_or_brought,
     authorities.brought_files_are_sound,
     authorities.issuing_anchor_has_an_issuing_ca,
+    authorities.issuing_ca_has_one_key,
     authorities.acknowledgement_belongs_to_a_compromise,
     authorities.names_are_unique,
     authorities.installed_where_it_is_looked_for,
+    vault.vault_is_there_where_it_is_asked_for,
     services.resource_names_are_unique,
     authorities.issuing_ca_fits_its_root,
     services.leaf_times_are_cert_managers,
@@ -26,6 +29,8 @@ RULES: tuple[Callable[[Settings], Iterator[Mistake]], ...] = (
     services.services_have_their_own_objects,
     services.names_are_permitted,
     services.usages_and_lists_are_sets,
+    vault.sign_role_allows_what_services_ask_for,
+    vault.leaves_fit_the_sign_role,
 )
 
 

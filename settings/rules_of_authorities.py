@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pki.chain import check_root, verify_issuing_ca
+from pki.errors import PkiError
 from pki.parsing import describe, parse_certificate
+from pki.profile import path_length_of, permitted_dns_domains
 from rotation.durations import format_duration
 from rotation.roles import Role
 from settings.errors import Mistake
-from settings.model import AnchorSettings, Settings
+from settings.model import AnchorSettings, IntermediateSettings, Settings
 from settings.names import issuing_ca_common_name, issuing_ca_not_before
 from settings.types import COMMON_NAME_LIMIT, UnreadSecret
 
@@ -70,27 +72,83 @@ def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
         root_mistakes = check_root(anchor.certificate.pem)
         for text in root_mistakes:
             yield Mistake(path=path, message=f"{anchor.certificate.path}: {text}")
-        if root_mistakes or anchor.issuing_ca is None:
+        issuing_ca = anchor.issuing_ca
+        if root_mistakes or issuing_ca is None or issuing_ca.certificate is None:
             continue
-        key = anchor.issuing_ca.private_key
-        for text in verify_issuing_ca(
-            anchor.issuing_ca.certificate.pem,
-            None if isinstance(key, UnreadSecret) else key.get_secret_value(),
-            anchor.certificate.pem,
+        key = issuing_ca.private_key
+        for text in (
+            *verify_issuing_ca(
+                issuing_ca.certificate.pem,
+                None if key is None or isinstance(key, UnreadSecret) else key.get_secret_value(),
+                anchor.certificate.pem,
+            ),
+            *_unlike_what_was_asked(settings, issuing_ca.certificate.pem),
         ):
             yield Mistake(
                 path=f"anchors.{name}.issuingCa",
-                message=f"{anchor.issuing_ca.certificate.path}: {text}",
+                message=f"{issuing_ca.certificate.path}: {text}",
             )
+
+
+def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str]:
+    """What a signer with a profile of its own left out of the request."""
+    asked = settings.issuing.issuing_ca or IntermediateSettings()
+    try:
+        issuing = parse_certificate(issuing_pem, origin="issuing CA")
+    except PkiError:
+        return
+    length = path_length_of(issuing)
+    if length is None or length > asked.path_length:
+        yield (
+            f"its path length is {'not limited' if length is None else length}, but "
+            f"issuing.intermediate.pathLength is {asked.path_length}; have it signed with that"
+        )
+    permitted = permitted_dns_domains(issuing)
+    if set(asked.permitted_dns_domains) != set(permitted):
+        yield (
+            f"it permits {', '.join(permitted) or 'every DNS domain'}, but "
+            "issuing.intermediate.permittedDnsDomains says "
+            f"{', '.join(asked.permitted_dns_domains) or 'nothing'}; have it signed with these "
+            "name constraints, or write there what it says"
+        )
 
 
 def issuing_anchor_has_an_issuing_ca(settings: Settings) -> Iterator[Mistake]:
     for name, anchor in settings.anchors.items():
-        if anchor.role is Role.ISSUING and not anchor.can_issue:
+        if anchor.role is not Role.ISSUING or anchor.can_issue:
+            continue
+        if not anchor.awaits_signature:
             yield Mistake(
                 path=f"anchors.{name}.issuingCa",
-                message="missing; an anchor made elsewhere issues through an issuing CA made "
-                "elsewhere: give its certificate and privateKey (as a secret)",
+                message="missing; an anchor made elsewhere issues through an issuing CA: write "
+                "{generation: i1} to get its signing request, or give the certificate and "
+                "privateKey (as a secret) of one made elsewhere",
+            )
+        elif len(settings.anchors) > 1:
+            yield Mistake(
+                path=f"anchors.{name}.role",
+                message="issuing, but its issuing CA is not signed yet; leave it incoming until "
+                f"anchors.{name}.issuingCa.certificate is there",
+            )
+
+
+def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        issuing_ca = anchor.issuing_ca
+        if issuing_ca is None or issuing_ca.private_key is None:
+            continue
+        path = f"anchors.{name}.issuingCa"
+        if settings.backend_of(name) == "vault":
+            yield Mistake(
+                path=f"{path}.privateKey",
+                message="leave it out: with backend vault the key is made in the Vault and never "
+                "leaves it",
+            )
+        elif issuing_ca.certificate is None:
+            yield Mistake(
+                path=f"{path}.certificate",
+                message="missing; give the certificate of this privateKey, or leave both out to "
+                "get a signing request",
             )
 
 

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from pki.errors import PkiError
 from pki.parsing import describe, parse_certificate
+from pki.profile import permitted_dns_domains
 from rotation.durations import format_duration
 from rotation.roles import Role
 from settings.errors import Mistake
 from settings.model import AnchorSettings, Settings
-from settings.names import service_dns_names
+from settings.sign_role import dns_names
 
 # SPIRE's ca.MaxSVIDTTL: leaves must be dead well before their issuing CA is.
 LEAF_SHARE_OF_ISSUING_CA = 6
@@ -128,7 +129,7 @@ def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
 
 def _issuing_ca_lifetime(settings: Settings, anchor: AnchorSettings) -> timedelta | None:
     """How long what signs leaves under ``anchor`` lives; None where nothing (readable) does."""
-    if anchor.issuing_ca is not None:
+    if anchor.issuing_ca is not None and anchor.issuing_ca.certificate is not None:
         try:
             pem = anchor.issuing_ca.certificate.pem
             facts = describe(parse_certificate(pem, origin="issuing CA"))
@@ -162,31 +163,46 @@ def leaves_fit_their_issuing_ca(settings: Settings) -> Iterator[Mistake]:
 
 def names_are_permitted(settings: Settings) -> Iterator[Mistake]:
     intermediate = settings.issuing.issuing_ca
-    if intermediate is None or not intermediate.permitted_dns_domains:
-        return
-    permitted = intermediate.permitted_dns_domains
-    for name, service in settings.services.items():
-        names = {
-            dns_name
-            for cluster in settings.clusters_of(service)
-            if cluster in settings.clusters
-            for dns_name in service_dns_names(
-                name, service, settings.clusters[cluster].cluster_domain
+    limits: list[tuple[str, tuple[str, ...]]] = []
+    if intermediate is not None:
+        limits.append(("issuing.intermediate", intermediate.permitted_dns_domains))
+    for generation, anchor in settings.anchors.items():
+        limits.append((f"anchors.{generation}.issuingCa.certificate", _permitted_by(anchor)))
+    for origin, permitted in limits:
+        key = ".permittedDnsDomains" if origin == "issuing.intermediate" else "'s name constraints"
+        for name, names in _names_outside(settings, permitted) if permitted else ():
+            yield Mistake(
+                path=f"services.{name}.dnsNames",
+                message=f"{', '.join(names)}: outside {origin}{key} "
+                f"({', '.join(permitted)}); list names inside, or permit the domain",
             )
-        }
+
+
+def _permitted_by(anchor: AnchorSettings) -> tuple[str, ...]:
+    """The DNS domains that the issuing CA's certificate permits; empty where it permits all."""
+    if anchor.issuing_ca is None or anchor.issuing_ca.certificate is None:
+        return ()
+    try:
+        return permitted_dns_domains(
+            parse_certificate(anchor.issuing_ca.certificate.pem, origin="issuing CA")
+        )
+    except PkiError:
+        return ()
+
+
+def _names_outside(
+    settings: Settings, permitted: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in settings.services:
         outside = sorted(
             dns_name
-            for dns_name in names
+            for dns_name in dns_names(settings, name)
             if not any(
                 dns_name == domain or dns_name.endswith(f".{domain}") for domain in permitted
             )
         )
         if outside:
-            yield Mistake(
-                path=f"services.{name}.dnsNames",
-                message=f"{', '.join(outside)}: outside issuing.intermediate.permittedDnsDomains "
-                f"({', '.join(permitted)}); list names inside, or permit the domain",
-            )
+            yield name, tuple(outside)
 
 
 def usages_and_lists_are_sets(settings: Settings) -> Iterator[Mistake]:

@@ -85,7 +85,7 @@ def _facts(settings: Settings, generation: str, anchor: AnchorSettings) -> Ancho
 def _brought_facts(generation: str, root_pem: str, anchor: AnchorSettings) -> AnchorFacts:
     root = describe(parse_certificates(root_pem, origin=f"anchors.{generation}.certificate")[0])
     issuing_end = None
-    if anchor.issuing_ca is not None:
+    if anchor.issuing_ca is not None and anchor.issuing_ca.certificate is not None:
         origin = f"anchors.{generation}.issuingCa.certificate"
         issuing = parse_certificates(anchor.issuing_ca.certificate.pem, origin=origin)[0]
         issuing_end = describe(issuing).not_after

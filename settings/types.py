@@ -25,6 +25,8 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+# One part of a mount's path; what a policy or a URL would read as more than a name is left out.
+_VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Without '-', which joins generations in the names of keys and issuers: `g1-i1` is i1 below g1.
 _GENERATION = re.compile(r"[a-z][a-z0-9]{0,14}")
 # RFC 5280 appendix A.1, ub-common-name.
@@ -130,6 +132,23 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _https_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(
+            "write https://HOST:PORT and nothing more; a token never goes in clear text"
+        )
+    return value.rstrip("/")
+
+
+def _vault_path(value: str) -> str:
+    if not all(_VAULT_SEGMENT.fullmatch(segment) for segment in value.split("/")):
+        raise ValueError(
+            "write a path such as pki-mesh: letters, digits, '-', '_', no '/' at the ends"
+        )
+    return value
+
+
 class UnreadSecret(SecretStr):
     """A secret that stands encrypted in the stack file and was not decrypted.
 
@@ -192,6 +211,8 @@ CommonName = Annotated[str, AfterValidator(_common_name)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Uri = Annotated[str, AfterValidator(_uri)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+VaultPath = Annotated[str, AfterValidator(_vault_path)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]
 Secret = Annotated[SecretStr, WrapValidator(_secret)]
 KeyAlgorithm = Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]

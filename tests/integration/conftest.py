@@ -22,10 +22,11 @@ from tests.integration.lab_fixtures import (
     control_planes,
     lab,
     trust_manager_plane,
+    vault_plane,
 )
 from tests.integration.support.stack import Stack
 
-__all__ = ["control_plane", "control_planes", "lab", "trust_manager_plane"]
+__all__ = ["control_plane", "control_planes", "lab", "trust_manager_plane", "vault_plane"]
 
 MakeStack = Callable[..., Stack]
 

@@ -57,3 +57,10 @@ def trust_manager_plane(lab: Lab) -> ControlPlane:
     """The control plane ``dev`` with trust-manager too."""
     (plane,) = lab.up("dev", with_=("trust-manager",))
     return plane
+
+
+@pytest.fixture(scope="session")
+def vault_plane(lab: Lab) -> ControlPlane:
+    """The control plane ``vault``, with cert-manager and a Vault server beside it."""
+    (plane,) = lab.up("vault", with_=("vault",))
+    return plane

@@ -9,10 +9,11 @@ import pytest
 
 from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack, make_stack
-from tests.integration.lab_fixtures import Lab, lab
+from tests.integration.lab_fixtures import Lab, lab, vault_plane
+from tests.integration.support.vault import Vault
 from tests.rotation_lab.domain import Domain
 
-__all__ = ["lab", "make_stack"]
+__all__ = ["lab", "make_stack", "vault_plane"]
 
 MakeDomain = Callable[..., Domain]
 
@@ -30,5 +31,22 @@ def make_domain(planes: tuple[ControlPlane, ControlPlane], make_stack: MakeStack
 
     def make(name: str, *, clusters: int = 1, **sections: Any) -> Domain:
         return Domain(name, make_stack(name), planes[:clusters], **sections)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vault(vault_plane: ControlPlane) -> Vault:
+    """The Vault beside the control plane of the domains that have one."""
+    return Vault(vault_plane)
+
+
+@pytest.fixture(scope="session")
+def make_vault_domain(vault: Vault, vault_plane: ControlPlane, make_stack: MakeStack) -> MakeDomain:
+    """Create trust domains whose stacks may use the Vault: their runs have a token for it."""
+
+    def make(name: str, **sections: Any) -> Domain:
+        stack = make_stack(name, {"VAULT_TOKEN": vault.root_token})
+        return Domain(name, stack, (vault_plane,), **sections)
 
     return make

@@ -245,6 +245,6 @@ class Domain:
         with self.api(cluster_name) as api:
             api.request("DELETE", path)
 
-    def issuer(self, generation: str, intermediate: str = "i1") -> str:
-        """Name of the issuer of a generation."""
-        return f"{self.name}-ca-{generation}-{intermediate}"
+    def issuer(self, generation: str, intermediate: str = "i1", *, vault: bool = False) -> str:
+        """Name of the issuer of a generation, whose issuing CA a Vault holds or not."""
+        return f"{self.name}-ca-{generation}-{intermediate}{'-vault' * vault}"

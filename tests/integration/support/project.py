@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
-PROGRAM = ("__main__.py", "components", "settings", "clusters", "rotation", "pki")
+PROGRAM = ("__main__.py", "components", "vaults", "settings", "clusters", "rotation", "pki")
 """What the engine runs: the program and the packages that it imports."""
 
 

@@ -39,6 +39,28 @@ def test_each_configuration_is_right(anchors: dict[str, str]) -> None:
     assert settings.trust.hold_down == timedelta(seconds=30)
 
 
+def test_the_stacks_of_two_backends_share_no_name() -> None:
+    def made(backend: str, vault: dict[str, str] | None) -> Settings:
+        values = configuration.settings_of(
+            backend,
+            cluster="bench",
+            kubeconfig="k",
+            count=3,
+            hold_down=timedelta(seconds=30),
+            vault=vault,
+        )
+        return load_settings(values, source="bench", directory=Path(), secret_keys=frozenset())
+
+    held = made("vault", {"server": "https://127.0.0.1:8200"})
+    plain = made("ca", None)
+    assert (held.backend_of("g1"), plain.backend_of("g1")) == ("vault", "ca")
+    assert {len(held.services), len(plain.services)} == {3}
+    assert {each.namespace for each in held.services.values()} == {"bench-stack-vault"}
+    assert not set(held.trust.namespaces) & set(plain.trust.namespaces)
+    assert held.trust.name != plain.trust.name
+    assert held.issuing.name != plain.issuing.name
+
+
 def test_keys_of_the_stack_file_carry_the_project() -> None:
     assert configuration.stack_file({"trust": 1}) == {"config": {"mtls-pki:trust": 1}}
 

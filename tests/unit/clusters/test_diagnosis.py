@@ -112,6 +112,21 @@ def test_a_bundle_is_asked_whether_it_is_synced(api: ApiServer, cluster: Cluster
     assert message.startswith("cluster dev: Bundle mesh-trust is not Synced: Denied: no rights. ")
 
 
+def test_a_certificate_whose_issuance_failed_has_to_be_tried_again_by_hand(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    failed = live(condition("Issuing", "False", "Failed", "Vault failed to sign certificate"))
+    failed["status"]["lastFailureTime"] = "2026-11-01T00:00:00Z"
+    api.answers[CERTIFICATE] = (200, failed)
+    message = explain(cluster)
+    assert message is not None
+    assert "issuing: Failed: Vault failed to sign certificate" in message
+    assert "`cmctl renew --namespace app web`" in message
+    del failed["status"]["lastFailureTime"]
+    api.answers[CERTIFICATE] = (200, failed)
+    assert "cmctl renew" not in (explain(cluster) or "cmctl renew")
+
+
 def test_a_certificate_adds_its_newest_request_and_its_issuer(
     api: ApiServer, cluster: Cluster
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from lab.errors import LabError
 from lab.guard import Guard
 from lab.layout import Layout
 from lab.processes import ProcessSpec, is_alive, read_record, start
-from lab.report import healthy
+from lab.report import healthy, print_table, to_json
 from lab.startup import Startup
 from lab.state import State, save
 
@@ -112,6 +113,22 @@ def test_without_a_terminal_the_table_is_plain(
     assert lines[1].startswith("dev\tetcd\t")
 
 
+def test_how_to_reach_a_server_stands_below_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    vault = dataclasses.replace(
+        status(Health.READY), process="vault", usage=("export VAULT_ADDR=https://127.0.0.1:1",)
+    )
+    print_table([status(Health.READY), vault])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[3:] == ["", "# vault of dev", "export VAULT_ADDR=https://127.0.0.1:1"]
+    assert [row["usage"] for row in json.loads(to_json([status(Health.READY), vault]))] == [
+        [],
+        ["export VAULT_ADDR=https://127.0.0.1:1"],
+    ]
+
+
 def test_a_dead_process_is_dead(running: Layout) -> None:
     record = read_record(running.pid_file("etcd"))
     assert record is not None
@@ -173,6 +190,7 @@ def test_env_is_for_the_shell(running: Layout, capsys: pytest.CaptureFixture[str
         ([Health.READY, Health.UNREADY], False),
         ([Health.DEAD], False),
         ([Health.STOPPED], False),
+        ([Health.READY, Health.SEALED], False),
     ],
 )
 def test_healthy(healths: list[Health], expected: bool) -> None:

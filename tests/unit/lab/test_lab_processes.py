@@ -92,6 +92,8 @@ def test_a_process_that_ended_by_itself_is_dead(place: Place) -> None:
 def test_a_reused_pid_is_neither_ours_nor_killed(place: Place) -> None:
     record = place.start("sleep", "60")
     stop([place.pid_file])
+    # Marks count clock ticks of 10 ms; two processes of one tick have the same.
+    time.sleep(0.05)
     with subprocess.Popen(["sleep", "60"]) as stranger:
         reused = {**vars(record), "pid": stranger.pid}
         place.pid_file.write_text(json.dumps(reused))

@@ -10,13 +10,15 @@ import pytest
 import yaml
 
 from lab import kubeconfig
-from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon, selected
+from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon
 from lab.certificates import Pair
 from lab.errors import LabError
 from lab.layout import Layout
-from lab.programs import API_SERVER, CONTROLLER_MANAGER, CONTROLLERS, ETCD, PROGRAMS, Pki, Program
+from lab.programs import API_SERVER, CONTROLLER_MANAGER, CONTROLLERS, ETCD, Pki, Program
+from lab.selection import OPTIONAL, Selection, selected
+from lab.vault import VAULT
 
-PROGRAM_LIST = (*PROGRAMS, CERT_MANAGER.program, TRUST_MANAGER.program)
+PROGRAM_LIST = selected(OPTIONAL).programs
 PORTS = {
     purpose: 20000 + number
     for number, purpose in enumerate(p for program in PROGRAM_LIST for p in program.ports)
@@ -27,6 +29,7 @@ PORTS = {
 def layout(tmp_path: Path) -> Layout:
     layout = Layout(root=tmp_path, name="dev")
     Pki(layout=layout).ensure()
+    VAULT.prepare(layout, lambda: None)
     return layout
 
 
@@ -41,7 +44,8 @@ def test_every_port_belongs_to_one_program() -> None:
 
 @pytest.mark.parametrize("program", PROGRAM_LIST, ids=lambda program: program.name)
 def test_each_program_uses_each_of_its_ports(program: Program, layout: Layout) -> None:
-    line = " ".join(argv(program, layout))
+    spec = program.spec(layout, PORTS, Path("/tools") / program.name)
+    line = " ".join((*spec.argv, *(content for _, content in spec.writes)))
     used = {int(number) for number in re.findall(r"\b2000\d|2001\d\b", line)}
     assert used >= {PORTS[purpose] for purpose in program.ports}
 
@@ -100,10 +104,18 @@ def test_admission_is_called_by_url_and_fails_closed(addon: Addon, layout: Layou
 
 
 def test_add_ons_are_selected_once_after_cert_manager() -> None:
-    assert selected([]) == (CERT_MANAGER,)
-    assert selected(["trust-manager", "trust-manager"]) == (CERT_MANAGER, TRUST_MANAGER)
-    with pytest.raises(LabError, match=r"no add-on 'vault'.*there is trust-manager"):
-        selected(["vault"])
+    assert selected([]) == Selection(addons=(CERT_MANAGER,), servers=())
+    assert selected(["vault", "trust-manager", "vault", "trust-manager"]) == Selection(
+        addons=(CERT_MANAGER, TRUST_MANAGER), servers=(VAULT,)
+    )
+    with pytest.raises(LabError, match=r"no add-on 'nonsense'.*choose from trust-manager, vault"):
+        selected(["nonsense"])
+
+
+def test_every_optional_add_on_can_be_selected() -> None:
+    names = [program.name for program in selected(OPTIONAL).programs]
+    assert set(OPTIONAL) <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_a_kubeconfig_embeds_everything_under_the_name_of_the_cluster(

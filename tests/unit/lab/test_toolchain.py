@@ -242,7 +242,11 @@ class TestPlugins:
         toolchain.install_plugins(tmp_path / "home")
         assert link.lstat() == first
         installed = sorted(path.name for path in (tmp_path / "home/plugins").iterdir())
-        assert installed == ["resource-kubernetes-v4.27.0", "resource-tls-v5.6.2"]
+        assert installed == [
+            "resource-kubernetes-v4.27.0",
+            "resource-tls-v5.6.2",
+            "resource-vault-v7.14.0",
+        ]
 
         monkeypatch.setenv("MTLS_PKI_TOOL_CACHE", str(tmp_path / "other"))
         toolchain.install_plugins(tmp_path / "home")

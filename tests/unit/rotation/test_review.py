@@ -256,6 +256,11 @@ def test_what_was_refused_or_failed_says_nothing_of_undoing() -> None:
         assert ("What can be undone" in markdown(name)) is not (stopped or name == "no-change")
 
 
+def test_beside_a_distrusted_anchor_there_is_no_former_one_to_go_back_to() -> None:
+    assert "the former anchor issues again" in markdown("promote")
+    assert "the former anchor issues again" not in markdown("compromise")
+
+
 def test_thousands_of_certificates_are_counted_and_the_diff_is_cut() -> None:
     many = recorded("promote")
     (one,) = (each for each in many["steps"] if each["urn"].endswith("Certificate::east-ledger"))
@@ -305,6 +310,24 @@ def test_other_resources_are_listed_by_kind() -> None:
     assert "- Vault SecretBackendRole: 1 updated (sign), in maxTtl\n" in page
     assert "- Vault Mount: 1 created (pki-g2)\n" in page
     assert "| `east` | \\- | mesh-g1-i1-vault: created | \\- |" in page
+
+
+def test_a_stable_issuer_that_asks_a_vault_follows_by_its_spec() -> None:
+    old, new = (
+        {"metadata": {"name": "mesh", "namespace": "shop"}, "spec": {"vault": {"path": path}}}
+        for path in ("pki/sign/g1", "pki/sign/g2")
+    )
+    kind = "mtls-pki:index:VaultIssuer$kubernetes:cert-manager.io/v1:Issuer"
+    whole = digest(step("update", kind, "east-mesh-shop", old=old, new=new))
+    whole["config"] = {"mtls-pki:issuing": '{"name": "mesh", "stable": true}'}
+    page = markdown(whole)
+    assert "The stable issuer `mesh` signs with another CA" in page
+    assert "| `east/shop` | \\- | mesh: signs with another CA | \\- |" in page
+    assert "`python -m rotation reissue`" in page
+    # Only its annotations: it signs as before.
+    whole["steps"][0]["newState"]["inputs"] = {**old, "metadata": {**old["metadata"], "labels": {}}}
+    assert "signs with another CA" not in markdown(whole)
+    assert "mesh: updated" in markdown(whole)
 
 
 def test_a_lost_bundle_gate_or_namespace_deserves_a_second_look() -> None:

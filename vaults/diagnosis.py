@@ -1,0 +1,119 @@
+"""What an error of a Vault, or of cert-manager about one, means, and what to do about it.
+
+The texts are those of OpenBao 2.7 and Vault 1.18 (``builtin/logical/pki``, ``request_handling`` and
+the Kubernetes auth method), and of cert-manager 1.21 (``internal/vault``, ``pkg/util/pki``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One known error.
+
+    Attributes:
+        pattern: of its text, matched case-insensitively.
+        meaning: what it means and what to do; ``{name}`` stands for a group of the pattern.
+    """
+
+    pattern: str
+    meaning: str
+
+
+# The first that matches counts.
+CAUSES = (
+    Cause(
+        pattern=r"vault is sealed|error code: 503|code: 503|is sealed",
+        meaning="the Vault is sealed: unseal it (`bao operator unseal`); nothing is lost, and "
+        "cert-manager tries again by itself",
+    ),
+    Cause(
+        pattern=r"connection refused|no such host|i/o timeout|context deadline exceeded",
+        meaning="the Vault cannot be reached from there: see whether it is up, and whether "
+        "issuing.vault.server is its address as cert-manager sees it",
+    ),
+    Cause(
+        pattern=r"certificate signed by unknown authority|x509: certificate",
+        meaning="the Vault's own server certificate is not trusted: give the CA that signed it as "
+        "issuing.vault.caBundle",
+    ),
+    Cause(
+        pattern=r"(?P<what>(?:common name|subject alternate name|ip subject alternative name|"
+        r"uri subject alternative name|dns name|uri)[^\n]*?) (?:is )?not allowed",
+        meaning="the sign role refuses a name ({what}): names must lie below "
+        "issuing.vault.allowedDomains, URIs below spiffe://TRUST DOMAIN/ns/NAMESPACE, and IP "
+        "addresses are allowed only where a service of the stack has one",
+    ),
+    Cause(
+        pattern=r"role requires keys? of (?:type|at least)|key type|role requires",
+        meaning="the sign role refuses the kind of key: give the Certificate the algorithm and "
+        "size that the services of the stack have (keyAlgorithm)",
+    ),
+    Cause(
+        pattern=r"cannot satisfy request, as ttl would result in notAfter|"
+        r"is beyond the expiration of the ca|ttl is larger than|greater than max ttl",
+        meaning="the leaf would be valid for longer than its role or its issuing CA allows: ask "
+        "for less (duration), raise issuing.vault.maxTtl, or rotate the issuing CA, which nears "
+        "its end",
+    ),
+    Cause(
+        pattern=r"certificate chain is malformed or broken",
+        meaning="the Vault's issuer has more than one way up (it is cross-signed in its mount), "
+        "and cert-manager takes one linear chain only: set the issuer's manual_chain to itself, as "
+        "`pulumi up --refresh` does for the issuers of this stack, and trust both roots by the "
+        "bundle instead",
+    ),
+    Cause(
+        pattern=r"token (?:is )?not (?:yet )?valid|used before issued|not valid yet|"
+        r"token is expired|has expired or is not yet valid",
+        meaning="the clocks of the Vault, of the API server and of this machine differ: see that "
+        "all follow one time service",
+    ),
+    Cause(
+        pattern=r"invalid audience|token audiences",
+        meaning="the token was made for another audience: the auth role takes those of its own "
+        "issuer only (vault://NAMESPACE/ISSUER)",
+    ),
+    Cause(
+        pattern=r"service account name not authorized|namespace not authorized",
+        meaning="the auth role takes another service account or namespace: issuers use the one "
+        "that the stack made for them, none else",
+    ),
+    Cause(
+        pattern=r"invalid role name|role \S+ (?:could not be found|not found)|unknown role",
+        meaning="the role is not in the Vault any more: `pulumi up --refresh` makes it again",
+    ),
+    Cause(
+        pattern=r"url: \w+ https?://[^/\s]+/v1/(?P<path>\S+)\s+code: 403",
+        meaning='the token may not do this; its policy needs `path "{path}" {{ capabilities = '
+        '["create", "read", "update"] }}` (deploy/vault-policy.hcl)',
+    ),
+    Cause(
+        pattern=r"permission denied",
+        meaning="the login or the policy behind it is refused: `pulumi up --refresh` makes auth "
+        "role and policy as the stack declares them; if the cluster's API server or its CA "
+        "changed, see clusters.NAME.apiServer",
+    ),
+    Cause(
+        pattern=r"path is already in use",
+        meaning="something is mounted there that is not this stack's: name another path, or take "
+        "it as it is with issuing.vault.adopt: true",
+    ),
+    Cause(
+        pattern=r"unable to find (?:pki )?issuer|no certificate authority has been configured",
+        meaning="the issuing CA is not in the mount any more: restore the Vault from its backup, "
+        "or go on with a new one (issuing.intermediate.generation)",
+    ),
+)
+
+
+def explain(text: str) -> str | None:
+    """Return what an error text means and what to do, or None for one that is not known."""
+    for cause in CAUSES:
+        found = re.search(cause.pattern, text, re.IGNORECASE)
+        if found:
+            return cause.meaning.format(**found.groupdict())
+    return None

@@ -1,0 +1,195 @@
+"""Whether a Vault is ready for the stack, and what of the stack it holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from settings.model import Settings
+from settings.names import vault_auth_path, vault_generations, vault_settings
+from vaults.connection import ServerFacts, Vault, VaultError
+from vaults.needs import held_issuer_name, needed_capabilities
+
+# Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
+# verifier whose clock is further behind would not take them yet.
+CLOCK_TOLERANCE_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultReading:
+    """What the Vault holds before this run.
+
+    Attributes:
+        server: what it is; None where it could not be asked.
+        mount_exists: whether the mount of this stack is there.
+        auth_paths: the auth methods of this stack that are there.
+        problems: why the stack cannot be applied, each with its remedy.
+        warnings: what a person should hear.
+    """
+
+    server: ServerFacts | None = None
+    mount_exists: bool = False
+    auth_paths: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def description(settings: Settings) -> str:
+    """Return what mounts of this stack say of themselves; it tells them from other teams'."""
+    return f"mTLS trust of {settings.trust_domain} (mtls-pki)"
+
+
+def read_vault(
+    vault: Vault, settings: Settings, *, in_use: Collection[str], only_reading: bool
+) -> VaultReading:
+    """Return what the Vault holds, and every reason why the stack cannot be applied to it.
+
+    Args:
+        vault: the connection.
+        settings: the stack's settings.
+        in_use: the generations from which clusters issue already.
+        only_reading: whether this run only previews.
+    """
+    try:
+        server = vault.server()
+    except VaultError as error:
+        return VaultReading(problems=(str(error),))
+    unusable = _unusable(vault, server)
+    if unusable is not None:
+        return VaultReading(server=server, problems=(unusable,))
+    try:
+        return _read(vault, settings, server, in_use=in_use, only_reading=only_reading)
+    except VaultError as error:
+        return VaultReading(server=server, problems=(str(error),))
+
+
+def _unusable(vault: Vault, server: ServerFacts) -> str | None:
+    if not server.initialized:
+        return f"{vault.address.url} is not initialised; run `bao operator init` and unseal it"
+    if server.sealed:
+        return (
+            f"{vault.address.url} is sealed; unseal it (`bao operator unseal`). Its keys are not "
+            "lost, and nothing has to be made anew"
+        )
+    try:
+        return vault.token_mistake()
+    except VaultError as error:
+        return str(error)
+
+
+def _read(
+    vault: Vault,
+    settings: Settings,
+    server: ServerFacts,
+    *,
+    in_use: Collection[str],
+    only_reading: bool,
+) -> VaultReading:
+    missing = vault.missing_capabilities(needed_capabilities(settings, only_reading=only_reading))
+    if missing:
+        policy = "vault-policy-evidence.hcl" if only_reading else "vault-policy.hcl"
+        lines = [
+            f'path "{path}" {{ capabilities = [{", ".join(f"{each!r}" for each in lacking)}] }}'
+            for path, lacking in missing.items()
+        ]
+        return VaultReading(
+            server=server,
+            problems=(
+                f"the token's policy lacks these lines (deploy/{policy} has them all):\n    "
+                + "\n    ".join(lines).replace("'", '"'),
+            ),
+        )
+    path = vault_settings(settings).mount
+    mount = vault.mount(path)
+    auth = {
+        each: method
+        for each in (vault_auth_path(settings, cluster) for cluster in settings.clusters)
+        if (method := vault.auth_method(each)) is not None
+    }
+    problems = [
+        *_mount_problems(settings, mount, in_use),
+        *_auth_problems(settings, auth),
+        *(_issuer_problems(vault, settings, in_use) if mount else ()),
+    ]
+    return VaultReading(
+        server=server,
+        mount_exists=mount is not None,
+        auth_paths=frozenset(auth),
+        problems=tuple(problems),
+        warnings=tuple(_clock_warnings(vault, server)),
+    )
+
+
+def _mount_problems(
+    settings: Settings, mount: dict[str, str] | None, in_use: Collection[str]
+) -> Iterator[str]:
+    vault = vault_settings(settings)
+    if mount is None:
+        if in_use:
+            yield (
+                f"the mount {vault.mount} is gone from the Vault, but clusters issue from it (by "
+                f"{', '.join(sorted(in_use))}). Making it anew would make other keys. Restore the "
+                "Vault from its backup; if its keys are lost for good, run `pulumi refresh` and go "
+                "on with a new issuing CA under the same anchor: a new name as "
+                "issuing.intermediate.generation"
+            )
+        elif vault.adopt:
+            yield (
+                f"issuing.vault.adopt is true, but there is no mount {vault.mount}; leave adopt "
+                "out to have it made"
+            )
+        return
+    if mount.get("type") != "pki":
+        yield (
+            f"the mount {vault.mount} is of type {mount.get('type')}, not pki; name another as "
+            "issuing.vault.mount"
+        )
+    elif not vault.adopt and mount.get("description") != description(settings):
+        yield (
+            f"the mount {vault.mount} is not this stack's (its description is "
+            f"{mount.get('description')!r}); name another as issuing.vault.mount, or use it as it "
+            "is with issuing.vault.adopt: true"
+        )
+
+
+def _auth_problems(settings: Settings, auth: dict[str, dict[str, str]]) -> Iterator[str]:
+    for path, method in auth.items():
+        if method.get("type") != "kubernetes" or method.get("description") != description(settings):
+            yield (
+                f"the auth method {path} is not this stack's (type {method.get('type')}, "
+                f"description {method.get('description')!r}); write another issuing.vault.authPath"
+            )
+
+
+def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) -> Iterator[str]:
+    """Issuing CAs that clusters use and the mount has no more."""
+    mount = vault_settings(settings).mount
+    held = {issuer.name: issuer for issuer in vault.issuers(mount)} if in_use else {}
+    for generation in vault_generations(settings):
+        name = held_issuer_name(settings, generation)
+        if generation not in in_use:
+            continue
+        if name not in held:
+            yield (
+                f"the issuing CA {name} is gone from the mount {mount}, but clusters issue from "
+                "it. Its key may still be there: restore the Vault from its backup, or import its "
+                f"certificate again (`bao write {mount}/intermediate/set-signed certificate=@...`) "
+                "and name it; else go on with a new one (issuing.intermediate.generation)"
+            )
+        elif not held[name].has_key:
+            yield (
+                f"the issuing CA {name} in the mount {mount} has no key any more; restore the "
+                "Vault from its backup, or go on with a new one (issuing.intermediate.generation)"
+            )
+
+
+def _clock_warnings(vault: Vault, server: ServerFacts) -> Iterator[str]:
+    skew = (server.clock - datetime.now(UTC)).total_seconds()
+    if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+        ahead = "ahead of" if skew > 0 else "behind"
+        yield (
+            f"the clock of {vault.address.url} is {abs(skew):.0f} s {ahead} that of this machine; "
+            "leaves would begin too late or end too early for verifiers: let both follow one time "
+            "service"
+        )
