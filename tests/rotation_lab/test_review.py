@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.support import cluster
 from tests.integration.support.project import PROJECT
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
@@ -68,20 +69,22 @@ def test_the_recordings_are_what_the_engine_prints_today(previews: Previews) -> 
         assert outline(printed) == outline((DIGESTS / f"{name}.json").read_text()), name
 
 
-def test_every_change_has_its_status_and_its_page(previews: Previews) -> None:
-    keys = [
-        line
-        for service in SERVICES
-        for line in previews.domain.leaf(service)["tls.key"].splitlines()[1:-1]
-    ]
+def test_every_change_has_its_status_and_its_page(previews: Previews, tmp_path: Path) -> None:
+    domain = previews.domain
+    # The state has the keys of the issuing CAs, so they are what a page could show.
+    with domain.api() as api:
+        pems = [cluster.secret(api, NAME, domain.issuer(each))["tls.key"] for each in ("g1", "g2")]
+    keys = [line for pem in pems for line in pem.splitlines()[1:-1]]
     assert keys
     for name, status in STATUSES.items():
         printed = previews.printed[name]
-        done = run(previews.domain, "--preview", "-", standard_input=printed)
+        html = tmp_path / f"{name}.html"
+        done = run(domain, "--preview", "-", "--html", str(html), standard_input=printed)
         assert done.returncode == status, done.stdout + done.stderr
         assert done.stdout.startswith(f"<!-- mtls-pki review: {NAME} -->\n"), name
-        assert "PRIVATE KEY" not in done.stdout
-        assert not any(line in done.stdout for line in keys)
+        for page in (done.stdout, html.read_text()):
+            assert "PRIVATE KEY" not in page
+            assert not any(line in page for line in keys)
 
 
 def test_the_command_runs_the_preview_itself(previews: Previews, tmp_path: Path) -> None:
