@@ -114,7 +114,7 @@ def test_under_the_same_anchor_to_the_vault_and_back(
         domain.apply()
         domain.hold_down()
         assert stable_issuer(domain) == (uid, "vault")
-        assert held(vault, domain).issuers == {f"{anchor}-i1"}
+        assert held(vault, domain).issuers == {f"{anchor}-i1", f"{anchor}-root"}
         # What issues is protected; it leaves the Vault only if that was said before.
         issuing["vault"]["protect"] = False
         domain.apply()
