@@ -52,7 +52,7 @@ class VaultClient:
         self._pool.clear()
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """The decoded answer to one request; None where the answer is empty.
+        """The answer to one request: decoded JSON, else text (PEM); None where it is empty.
 
         Args:
             method: such as ``GET``; ``LIST`` is understood too.
@@ -75,7 +75,8 @@ class VaultClient:
         if not 200 <= answer.status < 300:
             said = _errors(answer.data)
             raise VaultError(answer.status, f"{method} {path}: {answer.status} {said}".rstrip())
-        return json.loads(answer.data) if answer.data else None
+        text = answer.data.decode(errors="replace")
+        return json.loads(text) if text.startswith("{") else text or None
 
 
 def _errors(data: bytes) -> str:
