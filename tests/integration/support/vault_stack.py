@@ -44,14 +44,14 @@ def vault_stack(name: str, plane: ControlPlane, vault: Vault, **sections: Any) -
         name: of everything.
         plane: its one cluster.
         vault: its Vault.
-        sections: laid over it as in ``small_stack``; ``vault`` key by key over ``issuing.vault``.
+        sections: laid over it as in ``small_stack``; ``held`` key by key over ``issuing.vault``.
     """
     section = {
         "server": vault.address,
         "caBundle": _CA_FILE,
         "mount": mount(name),
         "authPath": name,
-        **sections.pop("vault", {}),
+        **sections.pop("held", {}),
     }
     issuing = {"backend": "vault", "vault": section, **sections.pop("issuing", {})}
     return small_stack(name, plane.kubeconfig, issuing=issuing, **sections)
