@@ -11,6 +11,7 @@ from cryptography import x509
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
+from lab.vault_client import VaultError
 from pki.parsing import parse_certificate
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
@@ -203,6 +204,23 @@ def test_destroy_is_refused_and_touches_nothing(
     assert mount(NAME) in refused.output
     assert writes(vault, since, user(applied)) == []
     assert cluster.changed_objects(before, cluster.snapshot(vault_api)) == set()
+
+
+def test_a_namespace_of_the_server_holds_all_of_it(
+    vault_plane: ControlPlane, vault: Vault, vault_api: Api, make_stack: MakeStack
+) -> None:
+    name = "spaced"
+    vault.api("POST", "sys/namespaces/team")
+    values = vault_stack(name, vault_plane, vault, held={"namespace": "team"})
+    stack = prepare(make_stack(name), vault, values)
+    stack.up()
+    assert all(cluster.is_ready(each) for each in cluster.certificates(vault_api, name).values())
+    assert vault.api("GET", f"team/sys/mounts/{mount(name)}")["data"]["type"] == "pki"
+    with pytest.raises(VaultError, match="No secret engine mount"):
+        vault.api("GET", f"sys/mounts/{mount(name)}")
+    # What the shell has set is not what was reviewed.
+    stack.environment["VAULT_NAMESPACE"] = "elsewhere"
+    assert stack.up().changes == {}
 
 
 @pytest.mark.parametrize(("name", "checkpoints"), [("early", 8), ("midway", 24)])

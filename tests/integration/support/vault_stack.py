@@ -57,7 +57,7 @@ def vault_stack(name: str, plane: ControlPlane, vault: Vault, **sections: Any) -
     return small_stack(name, plane.kubeconfig, issuing=issuing, **sections)
 
 
-def token(stack: Stack, vault: Vault, policy: Path = POLICY) -> str:
+def token(stack: Stack, vault: Vault, policy: Path = POLICY, *, namespace: str = "") -> str:
     """A token with ``policy`` as the comments in it say: with the stack's own two names.
 
     The server knows policies by name, so each stack has its own.
@@ -65,7 +65,7 @@ def token(stack: Stack, vault: Vault, policy: Path = POLICY) -> str:
     own = stack.directory / f"{policy.stem}-{stack.name}.hcl"
     shutil.copy(policy, own)
     names = {"pki-mesh": mount(stack.name), "kubernetes-dev": auth_path(stack.name)}
-    return vault.policy_token(own, names)
+    return vault.policy_token(own, names, namespace=namespace)
 
 
 def user(stack: Stack, policy: Path = POLICY) -> str:
@@ -77,7 +77,8 @@ def prepare(stack: Stack, vault: Vault, values: dict[str, Any]) -> Stack:
     """Make ``stack`` ready for its first ``up``: configured, with a token, not applied."""
     (stack.project / "trust").mkdir(exist_ok=True)
     shutil.copy(vault.ca_file, stack.project / _CA_FILE)
-    stack.environment["VAULT_TOKEN"] = token(stack, vault)
+    namespace = values["issuing"]["vault"].get("namespace", "")
+    stack.environment["VAULT_TOKEN"] = token(stack, vault, namespace=namespace)
     stack.write(values)
     stack.init()
     return stack
