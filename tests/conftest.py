@@ -1,4 +1,4 @@
-"""What every test shares: nothing of the developer's own Pulumi and Kubernetes set-up."""
+"""What every test shares: nothing of the developer's own Pulumi, Kubernetes and Vault set-up."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from _pytest.nodeid import NodeId
 # that a test starts in order to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_DROPPED = ("KUBECONFIG", "KUBE_CONTEXT")
+_DROPPED_PREFIXES = ("PULUMI_", "VAULT_", "BAO_")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_developer() -> None:
@@ -21,7 +24,7 @@ def _no_settings_of_the_developer() -> None:
     For good, since the variables reach the processes that tests start by inheritance alone.
     """
     for name in list(os.environ):
-        if name in ("KUBECONFIG", "KUBE_CONTEXT") or name.startswith("PULUMI_"):
+        if name in _DROPPED or name.startswith(_DROPPED_PREFIXES):
             del os.environ[name]
 
 
