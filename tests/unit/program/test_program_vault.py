@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 import clusters.engine
@@ -39,6 +40,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """What the Vault is said to hold; nothing yet, unless a test says so."""
     held: dict[str, Any] = {}
     address(tmp_path, "https://127.0.0.1:6443")
+    (tmp_path / "api-ca.pem").write_text(material.root("api"))
     monkeypatch.setattr(vaults.engine, "require_vault", lambda *_: VaultReading(**held))
     monkeypatch.setattr(vaults.engine, "find_issuer", _find_issuer)
     monkeypatch.setattr(clusters.engine, "generations_in_use", lambda _: frozenset())
@@ -46,7 +48,8 @@ def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
 
 def declared(changes: dict[str, Any] | None = None, **options: Any) -> Program:
-    return run_program(changed({**VAULT, **(changes or {})}), **options)
+    reach = {"clusters.dev.apiServerCa": "api-ca.pem"}
+    return run_program(changed({**VAULT, **reach, **(changes or {})}), **options)
 
 
 def role_id(generation: str) -> str:
@@ -79,16 +82,19 @@ def test_mount_and_issuing_ca_are_protected_and_stay_and_protection_can_be_taken
 def test_each_role_names_its_issuer_by_id_and_is_compared() -> None:
     program = declared(TWO)
     for generation in ("g1", "g2"):
-        role = program.one("SecretBackendRole", f"pki-mesh-{generation}-i1")
+        role = program.one("SecretBackendRole", f"pki-mesh-{generation}-i1-role")
         assert role.inputs["issuerRef"] == role_id(generation)
         assert role.hooks["after_create"] == role.hooks["after_update"] == ("compare-vault",)
         assert role.inputs["allowAnyName"] is False
         assert role.inputs["noStore"] is True
-        policy = program.one("Policy", f"pki-mesh-{generation}-i1").inputs["policy"]
+        policy = program.one("Policy", f"pki-mesh-{generation}-i1-policy").inputs["policy"]
         assert policy.startswith(f'path "pki-mesh/sign/pki-mesh-{generation}-i1" {{')
         assert policy.count("path") == 1
+        assert '"not_after"  = []' in policy
         issuer = program.one("SecretBackendIssuer", f"pki-mesh-{generation}-i1")
-        assert issuer.inputs["manualChains"] == [role_id(generation)]
+        root = program.one("SecretBackendIssuer", f"pki-mesh-{generation}-root")
+        assert root.inputs["usage"] == "read-only"
+        assert issuer.inputs["manualChains"] == [role_id(generation), root.inputs["issuerRef"]]
     default = program.one("SecretBackendConfigIssuers", "pki-mesh-default")
     assert default.inputs["default"] == role_id("g2")
 
@@ -101,7 +107,7 @@ def test_an_issuer_has_an_account_of_its_own_and_its_login_nothing_but_its_path(
     kubernetes = spec["auth"]["kubernetes"]
     assert kubernetes["mountPath"] == "/v1/auth/kubernetes-dev"
     assert kubernetes["serviceAccountRef"]["name"] == name
-    login = program.one("AuthBackendRole", f"dev-{name}-app")
+    login = program.one("AuthBackendRole", f"dev-{name}-app-login")
     assert login.inputs["roleName"] == kubernetes["role"]
     assert login.inputs["boundServiceAccountNames"] == [name]
     assert login.inputs["boundServiceAccountNamespaces"] == ["app"]
@@ -113,7 +119,7 @@ def test_an_issuer_has_an_account_of_its_own_and_its_login_nothing_but_its_path(
 
 def test_a_cluster_issuer_uses_the_cluster_resource_namespace() -> None:
     program = declared()
-    login = program.one("AuthBackendRole", "dev-mtls-ca-g1-i1-vault")
+    login = program.one("AuthBackendRole", "dev-mtls-ca-g1-i1-vault-login")
     assert login.inputs["boundServiceAccountNamespaces"] == ["cert-manager"]
     assert login.inputs["audience"] == "vault://mtls-ca-g1-i1-vault"
 
@@ -154,7 +160,7 @@ def test_a_compromised_generation_loses_role_and_usage() -> None:
     g1 = {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}
     changes = {f"anchors.g1.{key}": value for key, value in g1.items()}
     program = declared({**changes, "anchors.g2": G2 | {"role": "issuing"}})
-    assert [role.name for role in program.of("SecretBackendRole")] == ["pki-mesh-g2-i1"]
+    assert [role.name for role in program.of("SecretBackendRole")] == ["pki-mesh-g2-i1-role"]
     issuer = program.one("SecretBackendIssuer", "pki-mesh-g1-i1")
     assert "issuing-certificates" not in issuer.inputs["usage"]
 
@@ -167,8 +173,8 @@ def test_failures_are_explained_by_who_knows_them() -> None:
     assert ours.hooks["on_error"] == ("explain-dev",)
     assert theirs.hooks["on_error"] == ("explain-vault/dev",)
     assert program.object("Certificate", "web").hooks["on_error"] == ("explain-vault/dev",)
-    role = program.one("SecretBackendRole", "pki-mesh-g2-i1")
-    assert role.hooks["on_error"] == ("explain-vault",)
+    role = program.one("SecretBackendRole", "pki-mesh-g2-i1-role")
+    assert role.hooks["on_error"] == ("explain:vault",)
 
 
 def test_a_mount_that_stands_already_says_whose_it_is(reading: dict[str, Any]) -> None:
@@ -193,3 +199,8 @@ def test_everything_in_the_vault_comes_after_the_gate() -> None:
     above = {each.urn: each.kind for each in program.resources}
     held = [each for each in program.resources if each.type.startswith("vault:")]
     assert {above[each.parent] for each in held} == {"VaultPki", "VaultAuth"}
+
+
+def test_an_api_server_whose_ca_nobody_names_is_a_mistake() -> None:
+    with pytest.raises(pulumi.RunError, match=r"clusters\.dev\.apiServerCa: missing"):
+        run_program(changed(VAULT))
