@@ -6,8 +6,15 @@ import os
 import signal
 from collections.abc import Sequence
 
+import hypothesis
 import pytest
 from _pytest.nodeid import NodeId
+
+# Nothing here depends on how fast the machine is at the moment.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 # A shell that starts the tests in the background has SIGINT ignored, and so would every process
 # that a test starts in order to interrupt it.
