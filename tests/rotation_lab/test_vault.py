@@ -18,12 +18,13 @@ from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.test_fleet import require_all_met, unguarded
+from tests.rotation_lab.test_fleet import unguarded
 from tests.rotation_lab.vault_mount import (
     apply_interrupted,
     expected,
     held,
     renew_failed,
+    require_met,
     vault_section,
 )
 
@@ -147,7 +148,7 @@ def test_a_rotation_whose_vault_goes_away_in_the_middle_of_each_stage(
         assert last.status != 0 or interruption.name == "restarted"
         assert held(vault, domain) == expected(domain, new, default=new, issuing=(new,))
         domain.hold_down()
-    require_all_met(fleet.count(handshakes), f"{old}-i1-vault", f"{new}-i1-vault")
+    require_met(fleet.count(handshakes), f"{old}-i1-vault", f"{new}-i1-vault")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
 
 

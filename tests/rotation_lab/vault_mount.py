@@ -17,6 +17,7 @@ from tests.integration.support import cluster
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.fleet import Count
 
 _POLL_SECONDS = 0.02
 _NOT_FOUND = 404
@@ -128,6 +129,17 @@ def apply_interrupted(
             time.sleep(_POLL_SECONDS)
         interrupt()
         return running.result()
+
+
+def require_met(count: Count, old: str, new: str) -> None:
+    """Assert that leaves of both issuing CAs were clients and servers, and met each other.
+
+    In either direction: a promotion is over in seconds, of which a busy machine makes few of use.
+    """
+    met = count.generations
+    for side in (0, 1):
+        assert {old, new} <= {pair[side] for pair in met}, met
+    assert met[old, new] + met[new, old], met
 
 
 def renew_failed(domain: Domain) -> None:
