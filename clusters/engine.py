@@ -44,17 +44,24 @@ def require_clusters(settings: Settings) -> None:
     """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
 
     Raises:
-        pulumi.RunError: at ``up``, with everything that is missing in any cluster.
+        pulumi.RunError: at ``up``, with everything that is missing in any cluster; not where the
+            stack distrusts a compromised anchor.
     """
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
     problems = missing_prerequisites(addresses, _needs(settings))
     if not problems:
         return
-    text = "\n".join(["the clusters are not ready for this stack; nothing was touched:", *problems])
-    if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(text)
+    # What one cluster cannot be told now must not keep the others from distrusting a stolen key.
+    emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
+    if not pulumi.runtime.is_dry_run() and not emergency:
+        raise pulumi.RunError(
+            "\n".join(
+                ["the clusters are not ready for this stack; nothing was touched:", *problems]
+            )
+        )
+    outlook = "what it needs there will fail" if emergency else "`pulumi up` will refuse"
     for problem in problems:
-        pulumi.log.warn(f"{problem} (`pulumi up` will refuse)")
+        pulumi.log.warn(f"{problem} ({outlook})")
 
 
 def require_no_loss(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from clusters.engine import failure_hook, require_clusters
 from settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
-from tests.unit.settings.configuration import load
+from tests.unit.settings.configuration import G2, load
 
 CERT_MANAGER = "/apis/cert-manager.io/v1"
 TRUST_MANAGER = "/apis/trust.cert-manager.io/v1alpha1"
@@ -89,6 +89,17 @@ def test_up_stops_before_the_first_change(
         "(trust.createNamespaces: true makes those of trust.namespaces)"
     )
     assert warnings == []
+
+
+def test_up_goes_on_where_a_stolen_key_is_distrusted(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
+) -> None:
+    set_dry_run(monkeypatch, False)
+    stolen = {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}
+    changes = {f"anchors.g1.{key}": value for key, value in stolen.items()}
+    require_clusters(reaching(api, tmp_path, {**changes, "anchors.g2": G2 | {"role": "issuing"}}))
+    assert warnings
+    assert all(warning.endswith("(what it needs there will fail)") for warning in warnings)
 
 
 def test_a_preview_only_warns(
