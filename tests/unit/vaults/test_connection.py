@@ -33,15 +33,21 @@ def test_openbao_is_told_from_vault(
     assert facts.clock == datetime(2026, 11, 23, 14, 40, tzinfo=UTC)
 
 
-def test_the_namespace_goes_with_every_request_and_no_other_than_the_configured(
+def test_the_namespace_is_the_configured_one_and_health_is_outside_of_it(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VAULT_NAMESPACE", "of-the-shell")
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
     server.says("GET /v1/sys/health", 200, OPENBAO)
     for namespace in ("team", None):
-        Vault(VaultAddress(url=server.url, namespace=namespace)).server()
+        vault = Vault(VaultAddress(url=server.url, namespace=namespace))
+        vault.server()
+        vault.read("pki-mesh/roles/x")
     sent = [headers.get("x-vault-namespace") for _, headers, _ in server.seen]
-    assert sent == ["team", None]
+    assert sent == [None, "team", None, None]
+    # Nor is a token sent where none is asked for.
+    tokens = [headers.get("x-vault-token") for _, headers, _ in server.seen]
+    assert tokens == [None, TOKEN, None, TOKEN]
 
 
 def test_a_token_that_is_refused_and_one_that_is_missing_are_told_apart(
