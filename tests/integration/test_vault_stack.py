@@ -85,7 +85,7 @@ def test_the_issuing_ca_is_in_the_vault_and_its_key_nowhere_else(
     held = vault.api("GET", f"{mount(NAME)}/issuer/g1-i1")["data"]
     own = held["issuer_id"]
     # Beside it the root, which came with its chain, and which nobody can sign with.
-    assert with_key(vault, NAME) == {"g1-i1": True, "": False}
+    assert with_key(vault, NAME) == {"g1-i1": True, "g1-root": False}
     assert vault.api("GET", f"{mount(NAME)}/config/issuers")["data"]["default"] == own
     assert vault.api("GET", f"{mount(NAME)}/roles/{sign_role(NAME)}")["data"]["issuer_ref"] == own
     # The bundle's root is of the stack's anchor; the Vault holds what stands below it.
@@ -110,7 +110,8 @@ def test_who_logs_in_for_an_issuer_may_sign_through_its_role_and_nothing_else(
     assert (
         policy.split()
         == (
-            f'path "{mount(NAME)}/sign/{sign_role(NAME)}" {{ capabilities = ["create", "update"] }}'
+            f'path "{mount(NAME)}/sign/{sign_role(NAME)}" {{ capabilities = ["create", "update"] '
+            'denied_parameters = { "not_after" = [] "not_before" = [] } }'
         ).split()
     )
 
@@ -244,7 +245,7 @@ def test_a_first_up_that_is_killed_is_resumed_and_makes_one_issuing_ca(
     assert "pending operations" not in resumed.output
 
     assert all(cluster.is_ready(each) for each in cluster.certificates(vault_api, name).values())
-    assert with_key(vault, name) == {"g1-i1": True, "": False}
+    assert with_key(vault, name) == {"g1-i1": True, "g1-root": False}
     chain = cluster.secret(vault_api, name, "web-tls")["tls.crt"]
     bundle = cluster.config_map(vault_api, name, f"{name}-trust")["ca.crt"]
     assert_chain_holds(chain, bundle, f"web.{name}.svc.cluster.local")
