@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -45,7 +46,7 @@ from components.vault_auth import VaultAuth
 from components.vault_issuer import VaultIssuer
 from components.vault_pki import VaultPki
 from settings.engine import read_settings
-from settings.model import Settings
+from settings.model import Backend, Settings
 from settings.names import (
     issuer_name,
     issuing_generations,
@@ -53,6 +54,7 @@ from settings.names import (
     vault_auth_path,
     vault_settings,
 )
+from vaults.diagnosis import explain
 from vaults.engine import (
     comparison_hook,
     find_issuer,
@@ -156,7 +158,7 @@ def declare_issuers(
     cluster: str,
     anchors: dict[str, TrustAnchor],
     held: tuple[VaultPki, dict[str, VaultAuth]] | None,
-    hook: pulumi.ErrorHook,
+    hooks: Mapping[Backend, pulumi.ErrorHook],
     options: ResourceOptions,
 ) -> Issuers:
     """Declare the issuers of one cluster, by generation and (for kind Issuer) namespace."""
@@ -167,6 +169,7 @@ def declare_issuers(
         generation: str, name: str, secret: str, namespace: str | None
     ) -> CaIssuer | VaultIssuer:
         full_name = "-".join(part for part in (cluster, name, namespace) if part)
+        hook = hooks[settings.backend_of(generation)]
         if held is None or settings.backend_of(generation) == "ca":
             return CaIssuer(
                 full_name,
@@ -246,18 +249,24 @@ def declare_cluster(
     options: ResourceOptions,
 ) -> None:
     """Declare bundle, issuers and Certificates of one cluster, behind its gate."""
-    hook = failure_hook(cluster_address(settings, cluster))
+    address = cluster_address(settings, cluster)
+    hooks: dict[Backend, pulumi.ErrorHook] = {
+        "ca": failure_hook(address),
+        "vault": failure_hook(address, signer="vault", meaning=explain),
+    }
     TrustBundle(
         f"{cluster}-{settings.trust.name}",
-        trust_bundle_args(settings, anchors, hook, guard_hook),
+        trust_bundle_args(settings, anchors, hooks["ca"], guard_hook),
         options,
     )
-    issuers = declare_issuers(settings, cluster, anchors, held, hook, options)
+    issuers = declare_issuers(settings, cluster, anchors, held, hooks, options)
     for name, service in settings.services.items():
         if cluster not in settings.clusters_of(service):
             continue
         namespace = service.namespace if settings.issuing.kind == "Issuer" else None
-        issuer = issuers.get((settings.generation_of(service), namespace))
+        generation = settings.generation_of(service)
+        hook = hooks[settings.backend_of(generation)]
+        issuer = issuers.get((generation, namespace))
         if issuer is None:
             continue
         ServiceCertificate(

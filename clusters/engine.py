@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -43,17 +44,24 @@ def require_clusters(settings: Settings) -> None:
     """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
 
     Raises:
-        pulumi.RunError: at ``up``, with everything that is missing in any cluster.
+        pulumi.RunError: at ``up``, with everything that is missing in any cluster; not where the
+            stack distrusts a compromised anchor.
     """
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
     problems = missing_prerequisites(addresses, _needs(settings))
     if not problems:
         return
-    text = "\n".join(["the clusters are not ready for this stack; nothing was touched:", *problems])
-    if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(text)
+    # What one cluster cannot be told now must not keep the others from distrusting a stolen key.
+    emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
+    if not pulumi.runtime.is_dry_run() and not emergency:
+        raise pulumi.RunError(
+            "\n".join(
+                ["the clusters are not ready for this stack; nothing was touched:", *problems]
+            )
+        )
+    outlook = "what it needs there will fail" if emergency else "`pulumi up` will refuse"
     for problem in problems:
-        pulumi.log.warn(f"{problem} (`pulumi up` will refuse)")
+        pulumi.log.warn(f"{problem} ({outlook})")
 
 
 def require_no_loss(settings: Settings) -> None:
@@ -107,11 +115,19 @@ def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
         return False
 
 
-def failure_hook(address: ClusterAddress) -> pulumi.ErrorHook:
+def failure_hook(
+    address: ClusterAddress, *, signer: str = "", meaning: Callable[[str], str | None] | None = None
+) -> pulumi.ErrorHook:
     """Return the hook that says why an operation in one cluster failed.
 
     It repeats an operation that came before cert-manager's webhook was up, and otherwise adds what
     the object's own controller says to the engine's time-out.
+
+    Args:
+        address: the cluster.
+        signer: who signs for the objects, where that is not cert-manager itself.
+        meaning: what the controller's words mean where they are the signer's; None for words that
+            it does not know.
     """
 
     def on_error(args: pulumi.ErrorHookArgs) -> bool:
@@ -122,10 +138,13 @@ def failure_hook(address: ClusterAddress) -> pulumi.ErrorHook:
         inputs = args.new_inputs or args.old_inputs or {}
         message = _explain(address, inputs)
         if message is not None:
-            pulumi.log.error(message)
+            cause = meaning(message) if meaning is not None else None
+            pulumi.log.error(message if cause is None else f"{message}. It means: {cause}")
         return False
 
-    return pulumi.ErrorHook(f"explain-{address.name}", on_error)
+    # No cluster's name has a slash.
+    prefix = f"{signer}/" if signer else ""
+    return pulumi.ErrorHook(f"explain-{prefix}{address.name}", on_error)
 
 
 def _explain(address: ClusterAddress, inputs: Any) -> str | None:

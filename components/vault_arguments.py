@@ -14,6 +14,7 @@ from components.vault_pki import VaultCaArgs, VaultMountArgs, VaultPkiArgs, Vaul
 from settings.model import Settings
 from settings.names import (
     issuing_ca_generation,
+    login_role_name,
     sign_role_name,
     vault_auth_path,
     vault_generations,
@@ -122,7 +123,7 @@ def vault_issuer_args(
         vault_namespace=vault.namespace,
         sign_path=signer.path,
         auth_path=vault_auth_path(settings, cluster),
-        login_role="-".join(part for part in (issuer_name, namespace) if part),
+        login_role=login_role_name(issuer_name, namespace),
         api_audience=settings.clusters[cluster].api_audience,
         cert_manager=(settings.cert_manager.namespace, settings.cert_manager.service_account),
         ready_timeout=issuing.ready_timeout,

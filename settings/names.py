@@ -76,6 +76,22 @@ def vault_auth_path(settings: Settings, cluster: str) -> str:
     return f"{vault_settings(settings).auth_path}-{cluster}"
 
 
+def login_role_name(issuer_name: str, namespace: str | None) -> str:
+    """Return the role of a Vault's auth method for one issuer; None: it is a ClusterIssuer."""
+    return "-".join(part for part in (issuer_name, namespace) if part)
+
+
+def login_role_names(settings: Settings) -> tuple[str, ...]:
+    """Return the roles of each cluster's auth method, for all issuers of what a Vault holds."""
+    issuing = settings.issuing
+    held = [each for each in issuing_generations(settings) if settings.backend_of(each) == "vault"]
+    names = [issuer_name(settings, generation) for generation in held]
+    if issuing.stable and settings.issuing_generation in held:
+        names.append(issuing.name)
+    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
+    return tuple(login_role_name(name, each) for name in names for each in namespaces)
+
+
 def vault_settings(settings: Settings) -> VaultSettings:
     """Return the section of the Vault.
 

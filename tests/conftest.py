@@ -1,4 +1,4 @@
-"""What every test shares: nothing of the developer's own Pulumi and Kubernetes set-up."""
+"""What every test shares: nothing of the developer's own Pulumi, Kubernetes and Vault set-up."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import os
 import signal
 from collections.abc import Sequence
 
+import hypothesis
 import pytest
 from _pytest.nodeid import NodeId
+
+# Nothing here depends on how fast the machine is at the moment.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 # A shell that starts the tests in the background has SIGINT ignored, and so would every process
 # that a test starts in order to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_DROPPED = ("KUBECONFIG", "KUBE_CONTEXT")
+_DROPPED_PREFIXES = ("PULUMI_", "VAULT_", "BAO_")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,7 +31,7 @@ def _no_settings_of_the_developer() -> None:
     For good, since the variables reach the processes that tests start by inheritance alone.
     """
     for name in list(os.environ):
-        if name in ("KUBECONFIG", "KUBE_CONTEXT") or name.startswith("PULUMI_"):
+        if name in _DROPPED or name.startswith(_DROPPED_PREFIXES):
             del os.environ[name]
 
 

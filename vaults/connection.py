@@ -94,10 +94,16 @@ class Vault:
     def __init__(self, address: VaultAddress) -> None:
         """Nothing is sent yet."""
         self.address = address
-        self._client = hvac.Client(
-            url=address.url,
-            verify=str(address.ca_file) if address.ca_file else True,
-            namespace=address.namespace,
+        self._client = self._connect(namespace=address.namespace)
+        # What the server says of itself is outside of its namespaces, and for anybody.
+        self._anybody = self._connect(token="")
+
+    def _connect(self, *, token: str | None = None, namespace: str | None = None) -> hvac.Client:
+        return hvac.Client(
+            url=self.address.url,
+            token=token,
+            namespace=namespace,
+            verify=str(self.address.ca_file) if self.address.ca_file else True,
             timeout=_TIMEOUT_SECONDS,
             allow_redirects=True,
         )
@@ -110,7 +116,9 @@ class Vault:
         """
         # sys/health answers with an error status while the server is sealed.
         health = self._call(
-            "GET", "sys/health?sealedcode=200&uninitcode=200&standbyok=true&perfstandbyok=true"
+            "GET",
+            "sys/health?sealedcode=200&uninitcode=200&standbyok=true&perfstandbyok=true",
+            client=self._anybody,
         )
         version = str(health.get("version", ""))
         return ServerFacts(
@@ -175,6 +183,7 @@ class Vault:
         Raises:
             VaultError: unreachable, or the token may not know.
         """
+        # Under `sys/auth` the same would want sudo.
         return self._mounted(f"sys/mounts/auth/{path}")
 
     def issuers(self, mount: str) -> tuple[HeldIssuer, ...]:
@@ -221,15 +230,20 @@ class Vault:
             return self.read(path)
         except VaultError as error:
             # Both servers answer 400 for what is not mounted.
-            if "No secret engine mount" in str(error) or "No auth engine" in str(error):
+            if "No secret engine mount" in str(error):
                 return None
             raise
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        client: hvac.Client | None = None,
     ) -> dict[str, Any]:
         try:
-            response = self._client.adapter.request(
+            response = (client or self._client).adapter.request(
                 method.lower(), f"/v1/{path}", json=dict(body) if body else None
             )
         except exceptions.Forbidden:

@@ -42,7 +42,8 @@ CAUSES = (
     ),
     Cause(
         pattern=r"(?P<what>(?:common name|subject alternate name|ip subject alternative name|"
-        r"uri subject alternative name|dns name|uri)[^\n]*?) (?:is )?not allowed",
+        r"uri subject alternative name|dns name|uri)[^\n]*?) (?:which )?(?:is |are )?"
+        r"not (?:allowed|valid) (?:by|in|for) (?:this )?role",
         meaning="the sign role refuses a name ({what}): names must lie below "
         "issuing.vault.allowedDomains, URIs below spiffe://TRUST DOMAIN/ns/NAMESPACE, and IP "
         "addresses are allowed only where a service of the stack has one",

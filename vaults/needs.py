@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from settings.model import Settings
 from settings.names import (
-    issuer_name,
     issuing_ca_generation,
+    login_role_names,
     sign_role_name,
     vault_auth_path,
     vault_generations,
     vault_settings,
 )
 
-_CHANGES = ("read", "update")
-_OWNS = (*_CHANGES, "delete")
-_READING = frozenset({"read", "list"})
+# What is written anew is an update too, for most paths cannot tell whether there was something.
+_WRITES = ("read", "update")
+_OWNS = (*_WRITES, "delete")
 
 
 def held_issuer_name(settings: Settings, generation: str) -> str:
@@ -31,32 +31,27 @@ def needed_capabilities(settings: Settings, *, only_reading: bool) -> Mapping[st
     """
     vault = vault_settings(settings)
     needs: dict[str, tuple[str, ...]] = {
+        f"sys/mounts/{vault.mount}": ("read",) if vault.adopt else _WRITES,
         f"{vault.mount}/issuers/generate/intermediate/internal": ("update",),
         f"{vault.mount}/intermediate/set-signed": ("update",),
-        f"sys/mounts/{vault.mount}": ("read",) if vault.adopt else _CHANGES,
     }
     if not vault.adopt:
         needs[f"sys/mounts/{vault.mount}/tune"] = ("update",)
-        needs[f"{vault.mount}/config/issuers"] = _CHANGES
+        needs[f"{vault.mount}/config/issuers"] = _WRITES
     for generation in vault_generations(settings):
         role = sign_role_name(settings, generation)
-        issuer = held_issuer_name(settings, generation)
-        needs[f"{vault.mount}/issuer/{issuer}"] = (*_OWNS, "patch")
+        # The server gives it an id of its own, which only a `+` can stand for.
+        needs[f"{vault.mount}/issuer/{held_issuer_name(settings, generation)}"] = (*_OWNS, "patch")
         needs[f"{vault.mount}/roles/{role}"] = _OWNS
         needs[f"sys/policies/acl/{role}"] = _OWNS
     for cluster in settings.clusters:
         path = vault_auth_path(settings, cluster)
         needs[f"sys/auth/{path}"] = ("update", "delete", "sudo")
-        # The same method without sudo.
         needs[f"sys/mounts/auth/{path}"] = ("read",)
         needs[f"sys/mounts/auth/{path}/tune"] = ("update",)
-        needs[f"auth/{path}/config"] = _CHANGES
-        for generation in vault_generations(settings):
-            needs[f"auth/{path}/role/{issuer_name(settings, generation)}"] = ("create", *_OWNS)
+        needs[f"auth/{path}/config"] = _WRITES
+        for role in login_role_names(settings):
+            needs[f"auth/{path}/role/{role}"] = ("create", *_OWNS)
     if not only_reading:
         return needs
-    reading = {
-        path: tuple(each for each in capabilities if each in _READING)
-        for path, capabilities in needs.items()
-    }
-    return {path: capabilities for path, capabilities in reading.items() if capabilities}
+    return {path: ("read",) for path, capabilities in needs.items() if "read" in capabilities}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from rotation.durations import format_duration
 from settings.model import Settings
 from settings.names import vault_auth_path, vault_generations, vault_settings
+from settings.sign_role import max_ttl
 from vaults.connection import ServerFacts, Vault, VaultError
 from vaults.needs import held_issuer_name, needed_capabilities
 
@@ -122,7 +125,7 @@ def _read(
 
 
 def _mount_problems(
-    settings: Settings, mount: dict[str, str] | None, in_use: Collection[str]
+    settings: Settings, mount: Mapping[str, Any] | None, in_use: Collection[str]
 ) -> Iterator[str]:
     vault = vault_settings(settings)
     if mount is None:
@@ -145,11 +148,27 @@ def _mount_problems(
             f"the mount {vault.mount} is of type {mount.get('type')}, not pki; name another as "
             "issuing.vault.mount"
         )
-    elif not vault.adopt and mount.get("description") != description(settings):
+    elif vault.adopt:
+        yield from _lease_problems(settings, mount)
+    elif mount.get("description") != description(settings):
         yield (
             f"the mount {vault.mount} is not this stack's (its description is "
             f"{mount.get('description')!r}); name another as issuing.vault.mount, or use it as it "
             "is with issuing.vault.adopt: true"
+        )
+
+
+def _lease_problems(settings: Settings, mount: Mapping[str, Any]) -> Iterator[str]:
+    """A mount's own limit: the server cuts leaves to it, whatever their role allows."""
+    path, wanted = vault_settings(settings).mount, max_ttl(settings)
+    limit = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
+    # 0 is the server's own limit, which is at least that of every mount.
+    if limit and limit < wanted:
+        yield (
+            f"the mount {path} signs for at most {format_duration(limit)}, and leaves of "
+            f"{format_duration(wanted)} are asked for; raise its limit (`bao secrets tune "
+            f"-max-lease-ttl={format_duration(wanted)} {path}`), or give the leaves a shorter "
+            "duration"
         )
 
 

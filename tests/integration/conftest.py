@@ -25,6 +25,7 @@ from tests.integration.lab_fixtures import (
     vault_plane,
 )
 from tests.integration.support.stack import Stack
+from tests.integration.support.vault import Vault
 
 __all__ = ["control_plane", "control_planes", "lab", "trust_manager_plane", "vault_plane"]
 
@@ -73,3 +74,16 @@ def dev_stack(plane: ControlPlane, make_stack: MakeStack) -> Stack:
     # With its preview, as a user runs it.
     stack.must("up", "--yes", "--stack", stack.name)
     return stack
+
+
+@pytest.fixture(scope="session")
+def vault(vault_plane: ControlPlane) -> Vault:
+    """The Vault of :func:`vault_plane`; a test that seals or stops it brings it back."""
+    return Vault(vault_plane)
+
+
+@pytest.fixture(scope="session")
+def vault_api(vault_plane: ControlPlane) -> Iterator[Api]:
+    """The administrator of :func:`vault_plane`."""
+    with contextlib.closing(vault_plane.api()) as administrator:
+        yield administrator

@@ -9,10 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from cli.certificates import certificate_of
+from cli.issuing_condition import CertificateClient
+from clusters.connection import cluster_address
 from lab.vault_client import VaultError
+from tests.integration.support import cluster
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.fleet import Count
 
 _POLL_SECONDS = 0.02
 _NOT_FOUND = 404
@@ -33,7 +38,7 @@ class Held:
     """What the Vault holds of one domain; issuing CAs are called as in the mount, ``g1-i1``.
 
     Attributes:
-        issuers: of the mount.
+        issuers: of the mount; beside the issuing CAs their roots, which sign nothing there.
         default: the mount's default issuer, None where it has none.
         roles: sign role -> the issuer that signs through it.
         policies: that begin with the mount's name.
@@ -78,7 +83,7 @@ def expected(domain: Domain, *generations: str, default: str, issuing: tuple[str
     mount = domain.values["issuing"]["vault"]["mount"]
     roles = {f"{mount}-{generation}-i1": f"{generation}-i1" for generation in generations}
     return Held(
-        issuers=frozenset(roles.values()),
+        issuers=frozenset({*roles.values(), *(f"{each}-root" for each in generations)}),
         default=f"{default}-i1",
         roles=roles,
         policies=frozenset(roles),
@@ -124,3 +129,28 @@ def apply_interrupted(
             time.sleep(_POLL_SECONDS)
         interrupt()
         return running.result()
+
+
+def require_met(count: Count, old: str, new: str) -> None:
+    """Assert that leaves of both issuing CAs were clients and servers, and met each other.
+
+    In either direction: a promotion is over in seconds, of which a busy machine makes few of use.
+    """
+    met = count.generations
+    for side in (0, 1):
+        assert {old, new} <= {pair[side] for pair in met}, met
+    assert met[old, new] + met[new, old], met
+
+
+def renew_failed(domain: Domain) -> None:
+    """Do what a run tells to do about Certificates whose signing failed, as ``cmctl renew`` does.
+
+    That is those whose request met a Vault that had let cert-manager log in a moment before.
+    """
+    settings = domain.settings()
+    for name in domain.planes:
+        client = CertificateClient(cluster_address(settings, name))
+        with domain.api(name) as api:
+            for live in cluster.certificates(api, domain.name).values():
+                if live["status"].get("lastFailureTime"):
+                    client.mark_issuing(certificate_of(live), message="after a Vault was away")

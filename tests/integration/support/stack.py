@@ -123,9 +123,13 @@ class Stack:
         """``pulumi preview``, whatever comes of it."""
         return self._operation("preview", *options)
 
+    def try_refresh(self, *options: str) -> Run:
+        """``pulumi refresh``, whatever comes of it."""
+        return self._operation("refresh", "--yes", "--skip-preview", *options)
+
     def refresh(self, *options: str) -> Run:
         """``pulumi refresh``, which must not fail."""
-        return self._succeeded(self._operation("refresh", "--yes", "--skip-preview", *options))
+        return self._succeeded(self.try_refresh(*options))
 
     def try_destroy(self) -> Run:
         """``pulumi destroy`` with its preview, whatever comes of it."""

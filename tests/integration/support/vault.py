@@ -76,21 +76,25 @@ class Vault:
         ) as client:
             return client.request(method, path, body)
 
-    def policy_token(self, policy_file: Path, replace: Mapping[str, str] | None = None) -> str:
+    def policy_token(
+        self, policy_file: Path, replace: Mapping[str, str] | None = None, *, namespace: str = ""
+    ) -> str:
         """A token with the rights of ``policy_file`` and no others, not even those of ``default``.
 
         Args:
             policy_file: HCL, such as ``deploy/vault-policy.hcl``.
             replace: what to write in place of the names in the file, such as ``pki-mesh``.
+            namespace: of the server, in which policy and token are made.
         """
+        inside = f"{namespace}/" if namespace else ""
         text = policy_file.read_text(encoding="utf-8")
         for old, new in (replace or {}).items():
             text = text.replace(old, new)
         name = policy_file.stem
-        self.api("PUT", f"sys/policies/acl/{name}", {"policy": text})
+        self.api("PUT", f"{inside}sys/policies/acl/{name}", {"policy": text})
         made = self.api(
             "POST",
-            "auth/token/create",
+            f"{inside}auth/token/create",
             {
                 "policies": [name],
                 "no_default_policy": True,

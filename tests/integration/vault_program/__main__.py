@@ -78,12 +78,6 @@ config = kubernetes.AuthBackendConfig(
     disable_local_ca_jwt=True,
     opts=options(method),
 )
-pkisecret.SecretBackendConfigUrls(
-    "urls",
-    backend=MOUNT,
-    issuing_certificates=[f"https://{revision}.example.com/ca"],
-    opts=options(mount),
-)
 for name in issuers:
     request = pkisecret.SecretBackendIntermediateCertRequest(
         f"{name}-request",

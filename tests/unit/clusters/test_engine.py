@@ -14,7 +14,7 @@ from clusters.engine import failure_hook, require_clusters
 from settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
-from tests.unit.settings.configuration import load
+from tests.unit.settings.configuration import G2, load
 
 CERT_MANAGER = "/apis/cert-manager.io/v1"
 TRUST_MANAGER = "/apis/trust.cert-manager.io/v1alpha1"
@@ -91,6 +91,17 @@ def test_up_stops_before_the_first_change(
     assert warnings == []
 
 
+def test_up_goes_on_where_a_stolen_key_is_distrusted(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
+) -> None:
+    set_dry_run(monkeypatch, False)
+    stolen = {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}
+    changes = {f"anchors.g1.{key}": value for key, value in stolen.items()}
+    require_clusters(reaching(api, tmp_path, {**changes, "anchors.g2": G2 | {"role": "issuing"}}))
+    assert warnings
+    assert all(warning.endswith("(what it needs there will fail)") for warning in warnings)
+
+
 def test_a_preview_only_warns(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
@@ -113,6 +124,15 @@ def failed(
     """Call the hook as the engine does after ``messages``, newest first; True is: try again."""
     hook = run_code(lambda: _declare(at)).hooks[f"explain-{at.name}"]
     assert isinstance(hook, pulumi.ErrorHook)
+    return called(hook, *messages, inputs=inputs, operation=operation)
+
+
+def called(
+    hook: pulumi.ErrorHook,
+    *messages: str,
+    inputs: dict[str, Any] | None = None,
+    operation: str = "",
+) -> bool:
     answer = hook.callback(
         pulumi.ErrorHookArgs(
             urn="urn",
@@ -193,3 +213,32 @@ def test_an_unusable_kubeconfig_is_said_in_place_of_an_explanation(
     assert not failed(lost, "configured Kubernetes cluster is unreachable")
     (message,) = errors
     assert message.startswith(f"cluster dev: {tmp_path}/lost cannot be used (")
+
+
+@pytest.mark.parametrize(
+    ("said", "added"),
+    [("Code: 503. Vault is sealed", ". It means: unseal it"), ("no CA", "")],
+    ids=["known", "unknown"],
+)
+def test_what_a_signer_of_its_own_says_is_explained_beside_it(
+    api: ApiServer, tmp_path: Path, errors: list[str], said: str, added: str
+) -> None:
+    condition = {"type": "Ready", "status": "False", "reason": "Bad", "message": said}
+    api.answers["/apis/cert-manager.io/v1/namespaces/app/issuers/mtls-ca"] = (
+        200,
+        {"status": {"conditions": [condition]}},
+    )
+
+    def declare() -> None:
+        failure_hook(
+            address(tmp_path, api.url),
+            signer="vault",
+            meaning=lambda text: "unseal it" if "sealed" in text else None,
+        )
+
+    hook = run_code(declare).hooks["explain-vault/dev"]
+    assert isinstance(hook, pulumi.ErrorHook)
+    assert not called(hook, "timed out waiting")
+    (message,) = errors
+    assert message.startswith(f"cluster dev: Issuer app/mtls-ca is not Ready: Bad: {said}. ")
+    assert message.partition(" and run `pulumi up` again")[2] == added

@@ -15,7 +15,7 @@ _ALLOWED = {
     "settings": {"pki", "rotation"},
     "clusters": {"pki", "rotation", "settings"},
     "components": {"pki", "rotation", "settings"},
-    "vaults": {"pki", "settings"},
+    "vaults": {"pki", "rotation", "settings"},
     "cli": {"pki", "rotation", "settings", "clusters", "vaults"},
     "ci": {"settings", "rotation", "cli"},
     "backup": {"settings", "clusters", "cli"},

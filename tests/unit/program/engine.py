@@ -30,6 +30,7 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
+from pki.requests import certificate_signing_request
 from tests.unit.pki import material
 
 PROGRAM = Path(__file__).parents[3] / "__main__.py"
@@ -267,7 +268,18 @@ class RecordingMonitor(mocks.MockMonitor):
             state["privateKeyPemPkcs8"] = (
                 rpc.UNKNOWN if self._preview else self._make_key(declared.name, kind)
             )
+        if declared.kind == "SecretBackendIntermediateCertRequest":
+            state["csr"] = rpc.UNKNOWN if self._preview else self._request(declared)
+        if declared.kind == "SecretBackendIssuer":
+            state["issuerId"] = declared.inputs["issuerRef"]
         return {key: _as_secret(value) if key in secret else value for key, value in state.items()}
+
+    def _request(self, declared: Declared) -> str:
+        """What a Vault answers: a request by a key that stays there."""
+        return certificate_signing_request(
+            key_pem=self._make_key(declared.name, "p256"),
+            common_name=declared.inputs["commonName"],
+        )
 
     def RegisterResourceOutputs(  # noqa: N802 the protocol's name
         self, request: resource_pb2.RegisterResourceOutputsRequest

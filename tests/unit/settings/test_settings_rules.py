@@ -198,6 +198,16 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
+        "leaves_fit_the_sign_role",
+        {"issuing.backend": "vault", "services.db": {"namespace": "app"}}
+        | VAULT
+        | {"issuing.vault.maxTtl": "12h"},
+        [
+            "issuing.leaf.duration: 24h0m0s is above issuing.vault.maxTtl (12h0m0s), to which the "
+            "Vault would cut it; write less, or raise maxTtl"
+        ],
+    ),
+    (
         "names_are_unique",
         {"anchors.g2": G2 | {"commonName": "root.example.org"}},
         [

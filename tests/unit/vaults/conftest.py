@@ -1,0 +1,59 @@
+"""A small HTTP server in a Vault's place."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+
+class Server:
+    """Answers by method and path, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, Any]] = {}
+        self.seen: list[tuple[str, dict[str, str], Any]] = []
+        self.url = ""
+
+    def says(self, request: str, status: int, body: Any) -> None:
+        self.answers[request] = (status, body)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    held = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("do_"):
+                return self._answer
+            raise AttributeError(name)
+
+        def _answer(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            request = f"{self.command} {self.path.partition('?')[0]}"
+            held.seen.append((request, headers, json.loads(sent) if sent else None))
+            status, body = held.answers.get(request, (404, {"errors": []}))
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
+            """Keep test output quiet."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    held.url = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield held
+    http.shutdown()
+    http.server_close()
+    thread.join()

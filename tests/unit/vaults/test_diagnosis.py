@@ -1,0 +1,138 @@
+"""Texts that OpenBao 2.7, Vault 1.18 and cert-manager 1.21 were seen to say, and what they mean."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from vaults.diagnosis import CAUSES, explain
+
+# Recorded text, and what of the cause and of the remedy must be said.
+RECORDED = {
+    "sealed": (
+        "failed to lookup token, err=Error making API request.\n\nURL: GET "
+        "https://127.0.0.1:24019/v1/auth/token/lookup-self\n"
+        "Code: 503. Errors:\n\n* Vault is sealed",
+        ("the Vault is sealed", "bao operator unseal"),
+    ),
+    "sealed, seen by cert-manager": (
+        "Failed to initialize Vault client: while requesting a Vault token using the Kubernetes "
+        "auth: error calling Vault server: Error making API request.\n\nURL: POST "
+        "https://127.0.0.1:24019/v1/auth/held-dev/login\nCode: 503. Errors:\n\n* Vault is sealed",
+        ("the Vault is sealed", "cert-manager tries again by itself"),
+    ),
+    "stopped": (
+        'Get "https://127.0.0.1:24019/v1/sys/health": dial tcp 127.0.0.1:24019: connect: '
+        "connection refused",
+        ("cannot be reached", "issuing.vault.server"),
+    ),
+    "unknown authority": (
+        'Get "https://127.0.0.1:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "certificate signed by unknown authority",
+        ("server certificate is not trusted", "issuing.vault.caBundle"),
+    ),
+    "DNS name": (
+        "POST pki-roles/sign/pki-roles-g1-i1: 400 subject alternate name "
+        "web.elsewhere.svc.cluster.local not allowed by this role",
+        ("subject alternate name web.elsewhere.svc.cluster.local", "issuing.vault.allowedDomains"),
+    ),
+    "common name": (
+        "400 common name admin.evil.org not allowed by this role",
+        ("common name admin.evil.org", "issuing.vault.allowedDomains"),
+    ),
+    "IP address": (
+        "400 IP Subject Alternative Names are not allowed in this role, but was provided "
+        "[127.0.0.1]",
+        ("IP Subject Alternative Names", "IP addresses are allowed only where a service"),
+    ),
+    "URI": (
+        "400 URI Subject Alternative Names were provided via CSR which are not valid for this role",
+        ("URI Subject Alternative Names", "URIs below spiffe://"),
+    ),
+    "kind of key": (
+        "400 role requires keys of type ec",
+        ("refuses the kind of key", "keyAlgorithm"),
+    ),
+    "life": (
+        "400 cannot satisfy request, as TTL would result in notAfter of 2027-11-23T15:00:00Z that "
+        "is beyond the expiration of the CA certificate at 2026-12-01T00:00:00Z",
+        ("valid for longer than its role or its issuing CA allows", "issuing.vault.maxTtl"),
+    ),
+    "cross-signed": (
+        "Vault failed to sign certificate: unable to parse certificate chain: certificate chain is "
+        "malformed or broken",
+        ("more than one way up", "pulumi up --refresh"),
+    ),
+    "clock": (
+        "400 token not yet valid: validation failed, token used before issued",
+        ("clocks", "one time service"),
+    ),
+    "audience": (
+        "POST auth/roles-dev/login: 403 invalid audience (aud) claim: audience claim does not "
+        "match any expected audience",
+        ("another audience", "vault://NAMESPACE/ISSUER"),
+    ),
+    "account": (
+        "POST auth/roles-dev/login: 403 service account name not authorized",
+        ("another service account or namespace", "none else"),
+    ),
+    "namespace": (
+        "POST auth/roles-dev/login: 403 namespace not authorized",
+        ("another service account or namespace", "none else"),
+    ),
+    "login role": (
+        'POST auth/roles-dev/login: 400 invalid role name "gone"',
+        ("the role is not in the Vault any more", "pulumi up --refresh"),
+    ),
+    "sign role": (
+        "POST pki-roles/sign/gone: 400 unknown role: gone",
+        ("the role is not in the Vault any more", "pulumi up --refresh"),
+    ),
+    "write": (
+        "error writing PKI role: Error making API request.\n\nURL: PUT "
+        "https://127.0.0.1:24019/v1/pki-held/roles/pki-held-g1-i1\nCode: 403. Errors:\n\n* "
+        "permission denied",
+        ('path "pki-held/roles/pki-held-g1-i1" { capabilities = ', "deploy/vault-policy.hcl"),
+    ),
+    "login": (
+        "POST auth/roles-dev/login: 403 permission denied",
+        ("login or the policy behind it is refused", "clusters.NAME.apiServer"),
+    ),
+    "mount in use": (
+        "400 path is already in use at pki-held/",
+        ("not this stack's", "issuing.vault.adopt"),
+    ),
+    "issuer gone": (
+        "500 unable to find PKI issuer for reference: g1-i1",
+        ("the issuing CA is not in the mount", "issuing.intermediate.generation"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_a_recorded_error_is_explained_with_its_remedy(case: str) -> None:
+    text, said = RECORDED[case]
+    meaning = explain(text)
+    assert meaning is not None
+    assert [each for each in said if each not in meaning] == []
+
+
+def test_every_entry_of_the_table_is_met_by_a_recorded_text() -> None:
+    met = {
+        next(cause for cause in CAUSES if re.search(cause.pattern, text, re.IGNORECASE))
+        for text, _ in RECORDED.values()
+    }
+    assert [cause.pattern for cause in CAUSES if cause not in met] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timed out waiting for the condition",
+        'secrets "mtls-ca-g1" not found',
+        "provided PrivateKey doesn't match parent's PublicKey",
+    ],
+)
+def test_what_no_vault_says_is_left_alone(text: str) -> None:
+    assert explain(text) is None
