@@ -119,10 +119,10 @@ class Domain:
         self.stack.write(self.values)
         return self.stack.try_up()
 
-    def apply(self) -> Run:
+    def apply(self, *options: str) -> Run:
         """``pulumi up`` of the present configuration, which must not be refused."""
         self.stack.write(self.values)
-        return self.stack.up()
+        return self.stack.up(*options)
 
     def rotation(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``python -m rotation ... --stack STACK``, with the present configuration."""

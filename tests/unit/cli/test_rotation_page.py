@@ -30,7 +30,7 @@ INLINE = [
 ]
 OURS = sorted({command[3:] for command in SHELL + INLINE if command[0] == "python"})
 # Run by the tests of whole rotations, on the real engine.
-OF_PULUMI = {("preview", "--diff"), ("up",)}
+OF_PULUMI = {("preview", "--diff"), ("up",), ("up", "--continue-on-error")}
 
 
 # The page uses these once g2 issues; all others before, or at any time.

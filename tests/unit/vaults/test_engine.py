@@ -159,7 +159,7 @@ def test_an_error_of_the_provider_is_explained_where_it_is_known(
 ) -> None:
     errors: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", errors.append)
-    hook = run_code(lambda: _made(vault_failure_hook())).hooks["explain-vault"]
+    hook = run_code(lambda: _made(vault_failure_hook())).hooks["explain:vault"]
     assert isinstance(hook, pulumi.ErrorHook)
     again = hook.callback(
         pulumi.ErrorHookArgs(
