@@ -42,10 +42,12 @@ lint: $(STAMP) ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 unit: $(STAMP) ## Tests that need no control plane
+	@$(BIN)/python -m lab.toolchain actionlint
 	@$(BIN)/python -m pytest tests/unit tests/chains -n 2 -q
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain
+	@$(BIN)/python -m lab.toolchain step
 	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadgroup -q
 	@$(BIN)/python -m pytest tests/rotation_lab -n 2 --dist loadgroup -q
 
