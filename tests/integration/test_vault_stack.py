@@ -16,6 +16,7 @@ from pki.parsing import parse_certificate
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
+from tests.integration.support.policy import assert_no_finding
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
 from tests.integration.support.vault import AuditEntry, Vault
@@ -193,6 +194,10 @@ def test_neither_token_nor_key_is_in_the_state_nor_in_anything_printed_or_logged
     del texts["stack export"]
     leaf = cluster.secret(vault_api, NAME, "web-tls")["tls.key"]
     assert_no_private_key(texts, keys=[leaf])
+
+
+def test_the_policy_pack_finds_no_fault(applied: Stack) -> None:
+    assert_no_finding(applied)
 
 
 def test_destroy_is_refused_and_touches_nothing(

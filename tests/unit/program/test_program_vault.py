@@ -18,6 +18,7 @@ from tests.unit.clusters.api_server import address
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca
 from tests.unit.program.engine import Program, run_program
+from tests.unit.program.policy_findings import findings
 from tests.unit.settings.configuration import G2, changed
 from tests.unit.vaults.configuration import VAULT
 from vaults.preflight import VaultReading
@@ -204,3 +205,14 @@ def test_everything_in_the_vault_comes_after_the_gate() -> None:
 def test_an_api_server_whose_ca_nobody_names_is_a_mistake() -> None:
     with pytest.raises(pulumi.RunError, match=r"clusters\.dev\.apiServerCa: missing"):
         run_program(changed(VAULT))
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
+@pytest.mark.parametrize("changes", [{}, TWO], ids=["one", "outgoing"])
+def test_no_rule_of_the_policy_pack_finds_fault(changes: dict[str, Any], preview: bool) -> None:
+    assert findings(declared(changes, preview=preview)) == []
+
+
+def test_the_policy_pack_does_see_the_vault() -> None:
+    (finding,) = findings(declared({"issuing.vault.protect": False}))
+    assert finding.startswith("pki-mount-protected: ")
