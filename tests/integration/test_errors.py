@@ -154,7 +154,7 @@ def test_a_certificate_that_does_not_become_ready_is_explained_by_cert_manager(
         "cluster dev: Certificate spoiled/late is not Ready",
         "CertificateRequest late-1: Failed: Error signing certificate",
         "provided PrivateKey doesn't match parent's PublicKey",
-        "cmctl status certificate",
+        "have it tried again with `cmctl renew --namespace spoiled late`",
     )
     # What was done by hand is seen by a refresh, and the next `up` writes over it.
     assert list(stack.refresh().changes) == ["dev-spoiled-ca-g1-i1-spoiled-ca"]

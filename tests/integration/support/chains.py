@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
+from cryptography import x509
 
 from tests.chains.lint import findings
 from tests.chains.test_chains import ALLOWED_FINDINGS
@@ -35,14 +36,22 @@ def assert_chain_holds(
         verdict = verify(chain, roots, host, None)
         if not verdict.accepted:
             pytest.fail(f"{name} refuses the chain of {host}: {verdict.reason}")
-    leaf, *authorities = blocks(chain)
-    above = [*authorities, *blocks(roots)]
+    presented = blocks(chain)
+    leaf, *authorities = presented
+    above = [*authorities, _signer(presented[-1], roots)]
     allowed_of_all = {code for kind, code in ALLOWED_FINDINGS if kind == "leaf"}
     assert findings(leaf, issuer_pem=above[0]) - allowed_of_all == set(allowed)
-    for authority, issuer in zip(authorities, above[1:], strict=False):
+    for authority, issuer in zip(authorities, above[1:], strict=True):
         assert not findings(authority, issuer_pem=issuer)
     for root in blocks(roots):
         assert not findings(root)
+
+
+def _signer(certificate: str, roots: str) -> str:
+    """The root that signed; a bundle has them in the order of their fingerprints."""
+    signed = x509.load_pem_x509_certificate(certificate.encode())
+    names = {x509.load_pem_x509_certificate(root.encode()).subject: root for root in blocks(roots)}
+    return names[signed.issuer]
 
 
 def assert_chain_is_refused(chain: str, roots: str, host: str) -> None:
