@@ -103,9 +103,14 @@ def declare_vault(
     settings: Settings,
     anchors: dict[str, TrustAnchor],
     reading: VaultReading,
-    gates: list[TrustGate],
+    gates: Mapping[str, TrustGate],
 ) -> tuple[VaultPki, dict[str, VaultAuth]]:
-    """Declare what the Vault holds of this stack: one mount, and an auth method per cluster."""
+    """Declare what the Vault holds of this stack: one mount, and an auth method per cluster.
+
+    A change of trust that a guard refuses stops before anything of it reaches the Vault. The gate
+    of a cluster that cannot be reached is none of ``gates``: where that does not stop the run, it
+    must not keep the other clusters from what the Vault has for them.
+    """
     section = vault_settings(settings)
     provider = vault.Provider(
         "vault",
@@ -117,8 +122,9 @@ def declare_vault(
         skip_tls_verify=False,
         vault_version_override=version_override(reading),
     )
-    # A change of trust that a guard refuses stops before anything of it reaches the Vault.
-    options = ResourceOptions(provider=provider, depends_on=[gate.record for gate in gates])
+    options = ResourceOptions(
+        provider=provider, depends_on=[gate.record for gate in gates.values()]
+    )
     hook = vault_failure_hook()
     pki = VaultPki(
         section.mount.replace("/", "-"),
@@ -304,7 +310,7 @@ def main() -> None:
     # for garbage again and again: at a thousand certificates a quarter of its processor time.
     gc.set_threshold(100_000)
     settings = read_settings(Path.cwd())
-    require_clusters(settings)
+    usable = require_clusters(settings)
     require_no_loss(settings)
     reading = (
         require_vault(settings, Path.cwd(), generations_in_use(settings))
@@ -319,7 +325,12 @@ def main() -> None:
         cluster: declare_gate(settings, cluster, anchors, hook) for cluster, hook in hooks.items()
     }
     held = (
-        declare_vault(settings, anchors, reading, [gate for gate, _ in gates.values()])
+        declare_vault(
+            settings,
+            anchors,
+            reading,
+            {cluster: gate for cluster, (gate, _) in gates.items() if cluster in usable},
+        )
         if reading is not None
         else None
     )

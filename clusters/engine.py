@@ -40,28 +40,28 @@ def _needs(settings: Settings) -> Needs:
     )
 
 
-def require_clusters(settings: Settings) -> None:
+def require_clusters(settings: Settings) -> frozenset[str]:
     """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
+
+    Returns:
+        the clusters that are usable.
 
     Raises:
         pulumi.RunError: at ``up``, with everything that is missing in any cluster; not where the
             stack distrusts a compromised anchor.
     """
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
-    problems = missing_prerequisites(addresses, _needs(settings))
-    if not problems:
-        return
+    missing = missing_prerequisites(addresses, _needs(settings))
+    problems = [problem for found in missing.values() for problem in found]
     # What one cluster cannot be told now must not keep the others from distrusting a stolen key.
     emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
-    if not pulumi.runtime.is_dry_run() and not emergency:
-        raise pulumi.RunError(
-            "\n".join(
-                ["the clusters are not ready for this stack; nothing was touched:", *problems]
-            )
-        )
+    if problems and not pulumi.runtime.is_dry_run() and not emergency:
+        head = "the clusters are not ready for this stack; nothing was touched:"
+        raise pulumi.RunError("\n".join([head, *problems]))
     outlook = "what it needs there will fail" if emergency else "`pulumi up` will refuse"
     for problem in problems:
         pulumi.log.warn(f"{problem} ({outlook})")
+    return frozenset(settings.clusters) - missing.keys()
 
 
 def require_no_loss(settings: Settings) -> None:

@@ -41,8 +41,17 @@ def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:
         return [str(error)]
 
 
-def missing_prerequisites(addresses: Sequence[ClusterAddress], needs: Needs) -> tuple[str, ...]:
-    """Return what stands in the way in any of the clusters, which are asked side by side."""
+def missing_prerequisites(
+    addresses: Sequence[ClusterAddress], needs: Needs
+) -> dict[str, tuple[str, ...]]:
+    """Return what stands in the way, by cluster; those that are ready are left out.
+
+    The clusters are asked side by side.
+    """
     with ThreadPoolExecutor(max_workers=min(16, len(addresses))) as pool:
         found = pool.map(lambda address: _check_one(address, needs), addresses)
-        return tuple(problem for problems in found for problem in problems)
+        return {
+            address.name: tuple(problems)
+            for address, problems in zip(addresses, found, strict=True)
+            if problems
+        }

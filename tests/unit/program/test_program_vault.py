@@ -207,6 +207,20 @@ def test_an_api_server_whose_ca_nobody_names_is_a_mistake() -> None:
         run_program(changed(VAULT))
 
 
+def test_a_cluster_that_is_away_holds_nothing_in_the_vault_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address(tmp_path, "https://127.0.0.1:6443", name="away")
+    reach = {"kubeconfig": "away.kubeconfig", "apiServerCa": "api-ca.pem"}
+    monkeypatch.setattr(clusters.engine, "require_clusters", lambda _: frozenset({"dev"}))
+    program = declared({"clusters.away": reach})
+    gates = {gate.name: gate.urn for gate in program.of("ConfigMap") if "gate" in gate.name}
+    for kind in ("VaultPki", "VaultAuth"):
+        for component in program.of(kind):
+            assert gates["dev-gate"] in component.dependencies
+            assert gates["away-gate"] not in component.dependencies
+
+
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 @pytest.mark.parametrize("changes", [{}, TWO], ids=["one", "outgoing"])
 def test_no_rule_of_the_policy_pack_finds_fault(changes: dict[str, Any], preview: bool) -> None:
