@@ -16,6 +16,8 @@ from hvac import exceptions
 from settings.model import VaultSettings
 
 _TIMEOUT_SECONDS = 10
+# In the text of an error by Python's ssl (OpenSSL's reason code).
+_NOT_VERIFIED = "CERTIFICATE_VERIFY_FAILED"
 
 
 class VaultError(Exception):
@@ -278,7 +280,8 @@ class _NotFoundError(VaultError):
 
 def _unreachable(address: VaultAddress, error: Exception) -> str:
     """Say why a request did not come through, in one line."""
-    if isinstance(error, requests.exceptions.SSLError):
+    # An SSLError is also what a server that restarts makes of a handshake.
+    if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
         trusted = address.ca_file or "the system's trust store"
         return (
             f"{address.url} shows a certificate that {trusted} does not verify ({_cause(error)}); "
