@@ -14,6 +14,7 @@ import requests
 from hvac import exceptions
 
 from settings.model import VaultSettings
+from vaults.diagnosis import explain
 
 _TIMEOUT_SECONDS = 10
 # In the text of an error by Python's ssl (OpenSSL's reason code).
@@ -262,7 +263,11 @@ class Vault:
                 "unseal`) and run this again"
             ) from None
         except exceptions.VaultError as error:
-            raise VaultError(f"{self.address.url}: reading {path} failed: {error}") from None
+            meaning = explain(str(error))
+            raise VaultError(
+                f"{self.address.url}: reading {path} failed: {error}"
+                + (f"; {meaning}" if meaning else "")
+            ) from None
         except (requests.RequestException, OSError) as error:
             raise VaultError(_unreachable(self.address, error)) from None
         if isinstance(response, requests.Response):

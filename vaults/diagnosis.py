@@ -31,6 +31,11 @@ CAUSES = (
         "cert-manager tries again by itself",
     ),
     Cause(
+        pattern=r"node not active|no active node|not an active node",
+        meaning="the Vault cannot be reached yet: it has just started or been unsealed, and is "
+        "active in a moment; run this again",
+    ),
+    Cause(
         pattern=r"connection refused|no such host|i/o timeout|context deadline exceeded",
         meaning="the Vault cannot be reached from there: see whether it is up, and whether "
         "issuing.vault.server is its address as cert-manager sees it",

@@ -37,6 +37,10 @@ RECORDED = {
         "web.elsewhere.svc.cluster.local not allowed by this role",
         ("subject alternate name web.elsewhere.svc.cluster.local", "issuing.vault.allowedDomains"),
     ),
+    "starting": (
+        "Code: 500. Errors:\n\n* local node not active but active cluster node not found",
+        ("cannot be reached yet", "run this again"),
+    ),
     "common name": (
         "400 common name admin.evil.org not allowed by this role",
         ("common name admin.evil.org", "issuing.vault.allowedDomains"),
