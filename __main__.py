@@ -169,7 +169,6 @@ def declare_issuers(
 ) -> Issuers:
     """Declare the issuers of one cluster, by generation and (for kind Issuer) namespace."""
     issuing = settings.issuing
-    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
 
     def declare(
         generation: str, name: str, secret: str, namespace: str | None
@@ -204,7 +203,7 @@ def declare_issuers(
 
     if issuing.stable and settings.issuing_generation in issuing_generations(settings):
         # What teams' own Certificates refer to; it follows the issuing generation.
-        for namespace in namespaces:
+        for namespace in settings.issuer_namespaces:
             declare(settings.issuing_generation, issuing.name, issuing.secret_base_name, namespace)
     return {
         (generation, namespace): declare(
@@ -214,7 +213,7 @@ def declare_issuers(
             namespace,
         )
         for generation in issuing_generations(settings)
-        for namespace in namespaces
+        for namespace in settings.issuer_namespaces
     }
 
 

@@ -92,12 +92,11 @@ def require_no_loss(settings: Settings) -> None:
 def generations_in_use(settings: Settings) -> frozenset[str]:
     """Return the generations that a Vault holds and from which a cluster has an issuer already."""
     kind = settings.issuing.kind
-    namespaces = settings.trust.namespaces if kind == "Issuer" else (None,)
     return frozenset(
         generation
         for generation in vault_generations(settings)
         for cluster in settings.clusters
-        for namespace in namespaces
+        for namespace in settings.issuer_namespaces
         if _exists(
             settings,
             cluster,

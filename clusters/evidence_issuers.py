@@ -80,11 +80,10 @@ def stack_issuers(settings: Settings) -> dict[IssuerReference, str]:
     names = {issuer_name(settings, each): each for each in issuing_generations(settings)}
     if issuing.stable:
         names[issuing.name] = settings.issuing_generation
-    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
     return {
         IssuerReference(group=GROUP, kind=issuing.kind, namespace=namespace, name=name): generation
         for name, generation in names.items()
-        for namespace in namespaces
+        for namespace in settings.issuer_namespaces
     }
 
 

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import (
-    await_at_most,
-    awaited,
-    explained_by,
-    formerly,
-    owned,
-)
+from components.issuer_object import IssuerKind, issuer_object
+from components.kubernetes_options import explained_by, formerly, owned
 from components.trust_anchor import SigningPair
-
-IssuerKind = Literal["ClusterIssuer", "Issuer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +69,7 @@ class CaIssuer(pulumi.ComponentResource):
         )
         self.kind = args.kind
         self.issuer_name = args.issuer_name
-        self.issuer = CustomResource(
-            name,
-            api_version="cert-manager.io/v1",
-            kind=args.kind,
-            metadata=ObjectMetaArgs(
-                name=args.issuer_name,
-                namespace=args.namespace if args.kind == "Issuer" else None,
-                annotations=awaited("Ready"),
-            ),
-            spec={"ca": {"secretName": args.secret_name}},
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[secret],
-                custom_timeouts=await_at_most(args.ready_timeout),
-                hooks=explained_by(args.on_failure),
-            ),
+        self.issuer = issuer_object(
+            name, args, {"ca": {"secretName": args.secret_name}}, parent=self, depends_on=[secret]
         )
         self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})

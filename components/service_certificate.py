@@ -10,7 +10,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.ca_issuer import IssuerKind
+from components.issuer_object import IssuerKind
 from components.kubernetes_options import await_at_most, awaited, explained_by
 from rotation.durations import format_duration
 from settings.types import KeyAlgorithm

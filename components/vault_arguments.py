@@ -13,7 +13,7 @@ from components.vault_issuer import VaultIssuerArgs
 from components.vault_pki import VaultCaArgs, VaultMountArgs, VaultPkiArgs, VaultSigner
 from settings.model import Settings
 from settings.names import (
-    issuing_ca_generation,
+    held_issuer_name,
     login_role_name,
     sign_role_name,
     vault_auth_path,
@@ -59,9 +59,8 @@ def vault_pki_args(
 
 def _authority(settings: Settings, generation: str, anchor: TrustAnchor) -> VaultCaArgs:
     reviewed = settings.anchors[generation]
-    issuing_ca = issuing_ca_generation(settings, generation)
     return VaultCaArgs(
-        issuer_name=f"{generation}-{issuing_ca}",
+        issuer_name=held_issuer_name(settings, generation),
         root_name=f"{generation}-root",
         root_pem=anchor.certificate_pem,
         request=request_profile(settings, generation),

@@ -22,14 +22,8 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.ca_issuer import IssuerKind
-from components.kubernetes_options import (
-    await_at_most,
-    awaited,
-    explained_by,
-    formerly,
-    owned,
-)
+from components.issuer_object import IssuerKind, issuer_object
+from components.kubernetes_options import explained_by, formerly, owned
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -101,22 +95,8 @@ class VaultIssuer(pulumi.ComponentResource):
         self.kind = args.kind
         self.issuer_name = args.issuer_name
         identity = self._identity(name, args)
-        self.issuer = CustomResource(
-            name,
-            api_version="cert-manager.io/v1",
-            kind=args.kind,
-            metadata=ObjectMetaArgs(
-                name=args.issuer_name,
-                namespace=args.namespace if args.kind == "Issuer" else None,
-                annotations=awaited("Ready"),
-            ),
-            spec={"vault": _specification(args)},
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[*identity, *login],
-                custom_timeouts=await_at_most(args.ready_timeout),
-                hooks=explained_by(args.on_failure),
-            ),
+        self.issuer = issuer_object(
+            name, args, {"vault": _specification(args)}, parent=self, depends_on=[*identity, *login]
         )
         self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})
 

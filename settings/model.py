@@ -263,6 +263,11 @@ class Settings(Section):
         """The generation that signs leaves; the rules make sure that there is exactly one."""
         return next(name for name, anchor in self.anchors.items() if anchor.role is Role.ISSUING)
 
+    @property
+    def issuer_namespaces(self) -> tuple[str | None, ...]:
+        """Where each generation has an issuer; None alone for a ClusterIssuer."""
+        return self.trust.namespaces if self.issuing.kind == "Issuer" else (None,)
+
     def backend_of(self, generation: str) -> Backend:
         """Who holds the issuing CA below the anchor ``generation``."""
         return self.anchors[generation].backend or self.issuing.backend

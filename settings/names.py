@@ -66,9 +66,13 @@ def sign_role_name(settings: Settings, generation: str) -> str:
 
     A server may hold the mounts of several stacks, and knows policies by name only.
     """
-    vault = vault_settings(settings)
-    issuing_ca = issuing_ca_generation(settings, generation)
-    return "-".join((vault.mount.replace("/", "-"), generation, issuing_ca or "i1"))
+    mount = vault_settings(settings).mount.replace("/", "-")
+    return f"{mount}-{held_issuer_name(settings, generation)}"
+
+
+def held_issuer_name(settings: Settings, generation: str) -> str:
+    """Return the name of an issuing CA in the PKI mount: ``g1-i1``."""
+    return f"{generation}-{issuing_ca_generation(settings, generation)}"
 
 
 def vault_auth_path(settings: Settings, cluster: str) -> str:
@@ -88,8 +92,11 @@ def login_role_names(settings: Settings) -> tuple[str, ...]:
     names = [issuer_name(settings, generation) for generation in held]
     if issuing.stable and settings.issuing_generation in held:
         names.append(issuing.name)
-    namespaces = settings.trust.namespaces if issuing.kind == "Issuer" else (None,)
-    return tuple(login_role_name(name, each) for name in names for each in namespaces)
+    return tuple(
+        login_role_name(name, namespace)
+        for name in names
+        for namespace in settings.issuer_namespaces
+    )
 
 
 def vault_settings(settings: Settings) -> VaultSettings:

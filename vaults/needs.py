@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from settings.model import Settings
 from settings.names import (
-    issuing_ca_generation,
+    held_issuer_name,
     login_role_names,
     sign_role_name,
     vault_auth_path,
@@ -17,11 +17,6 @@ from settings.names import (
 # What is written anew is an update too, for most paths cannot tell whether there was something.
 _WRITES = ("read", "update")
 _OWNS = (*_WRITES, "delete")
-
-
-def held_issuer_name(settings: Settings, generation: str) -> str:
-    """Return the name of an issuing CA in the mount: ``g1-i1``."""
-    return f"{generation}-{issuing_ca_generation(settings, generation) or 'i1'}"
 
 
 def needed_capabilities(settings: Settings, *, only_reading: bool) -> Mapping[str, tuple[str, ...]]:

@@ -9,14 +9,19 @@ from typing import Any
 
 from rotation.durations import format_duration
 from settings.model import Settings
-from settings.names import vault_auth_path, vault_generations, vault_settings
+from settings.names import (
+    held_issuer_name,
+    vault_auth_path,
+    vault_generations,
+    vault_settings,
+)
 from settings.sign_role import max_ttl
 from vaults.connection import ServerFacts, Vault, VaultError
-from vaults.needs import held_issuer_name, needed_capabilities
+from vaults.needs import needed_capabilities
 
 # Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
 # verifier whose clock is further behind would not take them yet.
-CLOCK_TOLERANCE_SECONDS = 30
+_CLOCK_TOLERANCE_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +208,15 @@ def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) 
             )
 
 
-def _clock_warnings(vault: Vault, server: ServerFacts) -> Iterator[str]:
+def clock_skew(server: ServerFacts) -> float | None:
+    """Return how far the server's clock is ahead of this machine's, in seconds, if it matters."""
     skew = (server.clock - datetime.now(UTC)).total_seconds()
-    if abs(skew) > CLOCK_TOLERANCE_SECONDS:
+    return skew if abs(skew) > _CLOCK_TOLERANCE_SECONDS else None
+
+
+def _clock_warnings(vault: Vault, server: ServerFacts) -> Iterator[str]:
+    skew = clock_skew(server)
+    if skew is not None:
         ahead = "ahead of" if skew > 0 else "behind"
         yield (
             f"the clock of {vault.address.url} is {abs(skew):.0f} s {ahead} that of this machine; "
