@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import time
-from pathlib import Path
-
 import pytest
 
 from lab.api import Api
@@ -16,6 +10,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds
 from tests.integration.support.configuration import small_stack
+from tests.integration.support.killing import kill_session
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
 
@@ -59,7 +54,7 @@ def test_an_up_that_is_killed_in_the_middle_is_resumed_and_doubles_nothing(
     try:
         cluster.wait_for(lambda: len(cluster.certificates(api, "killed")) >= 3, "certificates")
     finally:
-        _kill_session(running.pid)
+        kill_session(running.pid)
         running.wait()
     assert len(cluster.certificates(api, "killed")) < len(services), "it was not in the middle"
 
@@ -98,34 +93,9 @@ def test_make_up_goes_on_by_itself_after_a_run_that_was_killed(
         stack.engine.select_stack("revived")
         assert running.poll() is None
     finally:
-        _kill_session(running.pid)
+        kill_session(running.pid)
         running.wait()
     stack.engine.select_stack("revived")
     resumed = stack.up()
     assert "pending operations" not in resumed.output
     assert all(cluster.is_ready(each) for each in cluster.certificates(api, "revived").values())
-
-
-def _kill_session(leader: int) -> None:
-    """SIGKILL to every process of the session: the engine, the language host, the providers.
-
-    The engine puts its plugins into process groups of their own; the session is what they share.
-    """
-    end = time.monotonic() + 10
-    while members := _session(leader):
-        assert time.monotonic() < end, f"still there: {members}"
-        for pid in members:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-
-
-def _session(leader: int) -> list[int]:
-    members = []
-    for directory in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(directory.name)
-            zombie = (directory / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            if os.getsid(pid) == leader and not zombie:
-                members.append(pid)
-    return members

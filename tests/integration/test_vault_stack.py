@@ -16,6 +16,7 @@ from pki.parsing import parse_certificate
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
+from tests.integration.support.killing import up_killed_after
 from tests.integration.support.policy import assert_no_finding
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
@@ -31,7 +32,6 @@ from tests.integration.support.vault_stack import (
     user,
     vault_stack,
 )
-from tests.rotation_lab.killing import up_killed_after
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca, assert_is_root
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.integration.conftest import MakeStack, make_stack
 from tests.integration.lab_fixtures import Lab, lab, vault_plane
 from tests.integration.support.vault import Vault
 from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.fleet import Fleet
 
 __all__ = ["lab", "make_stack", "vault_plane"]
 
@@ -50,3 +52,17 @@ def make_vault_domain(vault: Vault, vault_plane: ControlPlane, make_stack: MakeS
         return Domain(name, stack, (vault_plane,), **sections)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def fleet(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Every service of the module's own ``domain``, running."""
+    with Fleet(domain, tmp_path_factory.mktemp("fleet")) as fleet:
+        fleet.settle()
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def generations() -> Iterator[str]:
+    """Names of generations that were not used yet."""
+    return (f"g{number}" for number in itertools.count(2))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -39,20 +38,6 @@ def domain(make_domain: MakeDomain) -> Domain:
     domain = make_domain(NAME, clusters=2, services=services)
     domain.apply()
     return domain
-
-
-@pytest.fixture(scope="module")
-def fleet(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Every service of the domain, running."""
-    with Fleet(domain, tmp_path_factory.mktemp("fleet")) as fleet:
-        fleet.settle()
-        yield fleet
-
-
-@pytest.fixture(scope="module")
-def generations() -> Iterator[str]:
-    """Names of generations that were not used yet."""
-    return (f"g{number}" for number in itertools.count(2))
 
 
 def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[str]) -> None:

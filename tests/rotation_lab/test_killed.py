@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.integration.support import cluster
+from tests.integration.support.killing import up_killed_after
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.killing import up_killed_after
 
 pytestmark = [
     pytest.mark.lab,

@@ -5,7 +5,6 @@ All tests use one domain, one after the other in any order: each begins and ends
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -61,20 +60,6 @@ def domain(make_vault_domain: MakeDomain, vault_plane: ControlPlane, vault: Vaul
     )
     domain.apply()
     return domain
-
-
-@pytest.fixture(scope="module")
-def fleet(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Every service of the domain, running."""
-    with Fleet(domain, tmp_path_factory.mktemp("fleet")) as fleet:
-        fleet.settle()
-        yield fleet
-
-
-@pytest.fixture(scope="module")
-def generations() -> Iterator[str]:
-    """Names of generations that were not used yet."""
-    return (f"g{number}" for number in itertools.count(2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ cert-manager holds the issuing CA.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -44,20 +43,6 @@ def domain(make_vault_domain: MakeDomain, vault_plane: ControlPlane) -> Domain:
     )
     domain.apply()
     return domain
-
-
-@pytest.fixture(scope="module")
-def fleet(domain: Domain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Every service of the domain, running."""
-    with Fleet(domain, tmp_path_factory.mktemp("fleet")) as fleet:
-        fleet.settle()
-        yield fleet
-
-
-@pytest.fixture(scope="module")
-def generations() -> Iterator[str]:
-    """Names of generations that were not used yet."""
-    return (f"g{number}" for number in itertools.count(2))
 
 
 def stable_issuer(domain: Domain) -> tuple[str, str]:
