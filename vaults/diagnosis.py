@@ -28,7 +28,7 @@ CAUSES = (
     Cause(
         pattern=r"vault is sealed|error code: 503|code: 503|is sealed",
         meaning="the Vault is sealed: unseal it (`bao operator unseal`); nothing is lost, and "
-        "cert-manager tries again by itself",
+        "cert-manager tries again by itself, five minutes after its last attempt at the latest",
     ),
     Cause(
         pattern=r"node not active|no active node|not an active node",

@@ -52,10 +52,8 @@ def restored(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def applied(vault_plane: ControlPlane, vault: Vault, make_stack: MakeStack) -> Stack:
-    """A stack that is applied, and waits for nothing long."""
-    issuing = {"readyTimeout": "8s"}
-    values = vault_stack(APPLIED, vault_plane, vault, issuing=issuing)
-    stack = prepare(make_stack(APPLIED), vault, values)
+    """A stack that is applied."""
+    stack = prepare(make_stack(APPLIED), vault, vault_stack(APPLIED, vault_plane, vault))
     stack.up()
     return stack
 
@@ -229,11 +227,11 @@ def test_a_parameter_that_the_server_ignores_stops_the_run(
 
 
 def late(stack: Stack, name: str) -> Run:
-    """An ``up`` with one service more."""
+    """An ``up`` with one service more, which gets no certificate."""
     values = stack.read()
     values["services"][name] = {"namespace": APPLIED}
     stack.write(values)
-    return stack.try_up()
+    return stack.try_up_in_vain()
 
 
 def mended(stack: Stack, api: Api, name: str) -> None:

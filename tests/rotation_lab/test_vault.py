@@ -37,8 +37,6 @@ pytestmark = [
 NAME = "held"
 MOUNT = f"pki-{NAME}"
 SERVICES = 4
-# Of an `up` that waits for a Vault that is away; with it at hand a leaf takes a second.
-READY_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,6 @@ def domain(make_vault_domain: MakeDomain, vault_plane: ControlPlane, vault: Vaul
             "backend": "vault",
             "kind": "Issuer",
             "name": f"{NAME}-ca",
-            "readyTimeout": f"{READY_SECONDS}s",
             "vault": vault_section(vault, NAME),
         },
         services={

@@ -20,7 +20,7 @@ RECORDED = {
         "Failed to initialize Vault client: while requesting a Vault token using the Kubernetes "
         "auth: error calling Vault server: Error making API request.\n\nURL: POST "
         "https://127.0.0.1:24019/v1/auth/held-dev/login\nCode: 503. Errors:\n\n* Vault is sealed",
-        ("the Vault is sealed", "cert-manager tries again by itself"),
+        ("the Vault is sealed", "tries again by itself, five minutes after its last attempt"),
     ),
     "stopped": (
         'Get "https://127.0.0.1:24019/v1/sys/health": dial tcp 127.0.0.1:24019: connect: '
