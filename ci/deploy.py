@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ci import engine, repository
 from ci.errors import CiError
 from ci.forge import Forge
 from ci.preview import context, described_tree
+from ci.stacks import known_stacks, stacks_of, touched_stacks
 
 
 def deploy(stack: str, *, forge: Forge | None) -> int:
@@ -19,7 +21,8 @@ def deploy(stack: str, *, forge: Forge | None) -> int:
         0 if it was applied, 1 if not; the engine has said why.
 
     Raises:
-        CiError: these files were not previewed, or the preview was not green; nothing was applied.
+        CiError: these files were not previewed, the preview was not green, or a newer commit is
+            to be applied in place of this one; nothing was applied.
     """
     if forge is None:
         raise CiError("deploy checks what a forge recorded; by hand, run `pulumi up` and read it")
@@ -28,17 +31,35 @@ def deploy(stack: str, *, forge: Forge | None) -> int:
             f"the working directory differs from its commit ({changed[0]}), so it is not what was "
             "previewed; deploy from a clean checkout"
         )
-    _require_previewed(stack, forge)
+    head = repository.commit("HEAD")
+    _require_previewed(stack, head, forge)
+    _require_newest(stack, head, forge)
+    # With its own preview: only there do the rules on the whole stack speak before the change.
     done = engine.pulumi(
-        "up", "--stack", stack, "--yes", "--skip-preview", "--suppress-outputs",
-        "--policy-pack", engine.POLICY_PACK,
-    )  # fmt: skip
+        "up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", engine.POLICY_PACK
+    )
     sys.stdout.write(done.output)
     return 0 if done.status == 0 else 1
 
 
-def _require_previewed(stack: str, forge: Forge) -> None:
-    head, tree = repository.commit("HEAD"), repository.tree("HEAD")
+def _require_newest(stack: str, head: str, forge: Forge) -> None:
+    """Refuse what was merged before a change of the same stack.
+
+    Runs may come in another order than their merges did, and an old one may be run again: it would
+    take the newer change back, and the guard would take that for a step like any other.
+    """
+    changed = forge.changed_after(head)
+    # A stack that is new by then is none of those that are checked out.
+    known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
+    if changed is None or stack in touched_stacks(changed, known):
+        raise CiError(
+            f"commit {head}: what was merged after it touches stack {stack} as well, and is "
+            "applied together with it by the run of the newest commit; approve or run that one"
+        )
+
+
+def _require_previewed(stack: str, head: str, forge: Forge) -> None:
+    tree = repository.tree("HEAD")
     previews = forge.previews_of(head, context(stack))
     remedy = (
         "bring the change up to date with its target branch, let the preview run, and merge again "

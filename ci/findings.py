@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ci.errors import CiError
+from rotation.review_findings import PolicyFinding, ordered
 
 ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
 """Makes the CLI know ``--event-log``."""
 
 
-def read_findings(event_log: Path) -> tuple[str, ...]:
-    """Return a line for each finding, mandatory ones first; empty where there is no log.
+def read_findings(event_log: Path) -> tuple[PolicyFinding, ...]:
+    """Return the findings, mandatory ones first; empty where there is no log.
 
     Raises:
         CiError: the log is not what the engine writes.
@@ -32,11 +33,13 @@ def read_findings(event_log: Path) -> tuple[str, ...]:
             f"{event_log} is no event log of the engine; run a pulumi of the version in "
             "requirements.txt"
         ) from None
-    return tuple(line for _, line in sorted(set(found)))
+    return ordered(found)
 
 
-def _finding(event: dict[str, Any]) -> tuple[bool, str]:
-    level = str(event["enforcementLevel"])
-    place = str(event.get("resourceUrn") or "stack").rpartition("::")[2]
-    message = " ".join(str(event["message"]).split())
-    return level != "mandatory", f"{level} {event['policyName']}: {place}: {message}"
+def _finding(event: dict[str, Any]) -> PolicyFinding:
+    return PolicyFinding(
+        level=str(event["enforcementLevel"]),
+        rule=str(event["policyName"]),
+        resource=str(event.get("resourceUrn") or "stack").rpartition("::")[2],
+        message=" ".join(str(event["message"]).split()),
+    )

@@ -45,6 +45,12 @@ class Forge(Protocol):
     def previews_of(self, commit: str, context: str) -> tuple[Status, ...]:
         """Return the latest status ``context`` of the head of each change merged by ``commit``."""
 
+    def changed_after(self, commit: str) -> tuple[str, ...] | None:
+        """Return the paths that the branch of this run has changed since ``commit``.
+
+        None where they are too many for the forge to list.
+        """
+
     @property
     def repository(self) -> str:
         """Its name, for messages."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ci.forge import Status, required
 from ci.http import JsonApi
 
+# As many as one comparison lists.
+_FILES = 300
 _REMEDY = "give the job the permission that docs/review-workflows.md names for this step"
 
 
@@ -17,9 +20,12 @@ class GitHub:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Take ``GITHUB_API_URL``, ``GITHUB_REPOSITORY`` and ``GITHUB_TOKEN``.
 
+        For :meth:`changed_after` also ``GITHUB_REF_NAME``.
+
         Raises:
             CiError: one of them is missing.
         """
+        self._environment = environment
         self.repository = required(environment, "GITHUB_REPOSITORY")
         token = required(environment, "GITHUB_TOKEN")
         self._api = JsonApi(
@@ -77,6 +83,15 @@ class GitHub:
         ]
         found = (self._latest(change["head"]["sha"], context) for change in changes)
         return tuple(status for status in found if status is not None)
+
+    def changed_after(self, commit: str) -> tuple[str, ...] | None:
+        """See :class:`ci.forge.Forge`."""
+        branch = quote(required(self._environment, "GITHUB_REF_NAME"), safe="")
+        files = self._api.call("GET", f"/compare/{commit}...{branch}")["files"]
+        if len(files) >= _FILES:
+            return None
+        names = (each.get(key) for each in files for key in ("filename", "previous_filename"))
+        return tuple(name for name in names if name)
 
     def _latest(self, commit: str, context: str) -> Status | None:
         # Newest first, as GitHub documents it.

@@ -18,11 +18,13 @@ class GitLab:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Take ``CI_API_V4_URL``, ``CI_PROJECT_ID`` and ``GITLAB_TOKEN``.
 
-        Not ``CI_JOB_TOKEN``, which may not write notes.
+        Not ``CI_JOB_TOKEN``, which may not write notes. For :meth:`changed_after` also
+        ``CI_COMMIT_BRANCH``.
 
         Raises:
             CiError: one of them is missing.
         """
+        self._environment = environment
         project = quote(required(environment, "CI_PROJECT_ID"), safe="")
         self.repository = environment.get("CI_PROJECT_PATH") or project
         base = required(environment, "CI_API_V4_URL")
@@ -76,6 +78,15 @@ class GitLab:
         ]
         found = (self._latest(change["sha"], context) for change in changes)
         return tuple(status for status in found if status is not None)
+
+    def changed_after(self, commit: str) -> tuple[str, ...] | None:
+        """See :class:`ci.forge.Forge`."""
+        branch = quote(required(self._environment, "CI_COMMIT_BRANCH"), safe="")
+        found = self._api.call("GET", f"/repository/compare?from={commit}&to={branch}")
+        if found["compare_timeout"]:
+            return None
+        names = (each[key] for each in found["diffs"] for key in ("new_path", "old_path"))
+        return tuple(dict.fromkeys(names))
 
     def _latest(self, commit: str, context: str) -> Status | None:
         path = f"/repository/commits/{commit}/statuses?name={quote(context, safe='')}"

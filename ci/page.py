@@ -10,10 +10,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-COMMENT_LENGTH = 65_536
-"""GitHub's limit of a comment and an issue, in characters; GitLab's is 1,000,000."""
-
-# Three sections fit into a comment.
+# Three sections fit into an issue: 65,536 characters on GitHub, 1,000,000 on GitLab.
 _SECTION_LENGTH = 20_000
 _LINE_LENGTH = 600
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*", re.DOTALL)
@@ -46,19 +43,6 @@ def no_page(stack: str, commit: str) -> str:
         f"{review_marker(stack)}\n### Stack {escape(stack)}: the preview failed\n\n"
         f"Commit {commit}. Nothing was changed, and there is nothing to review; the reason stands "
         "in the log of this job.\n"
-    )
-
-
-def with_findings(page: str, stack: str, findings: Sequence[str]) -> str:
-    """Return a review page with the findings below it, or these alone where both do not fit."""
-    if not findings:
-        return page
-    section = f"\n### Findings of the policy pack\n\n{quoted(findings)}"
-    if len(page) + len(section) <= COMMENT_LENGTH:
-        return page + section
-    return (
-        f"{review_marker(stack)}\n### Stack {escape(stack)}\n\nThe review page is too long to "
-        f"stand beside these findings; the job's summary has it.\n{section}"
     )
 
 

@@ -11,8 +11,9 @@ from ci import engine, repository
 from ci.errors import CiError
 from ci.findings import ENVIRONMENT, read_findings
 from ci.forge import Forge, Status
-from ci.page import no_page, review_marker, with_findings
+from ci.page import no_page, review_marker
 from ci.runner import add_summary
+from rotation.review_findings import written
 
 REFUSED = 3
 """Exit status of ``rotation review`` (and of this) where the guard refuses the change."""
@@ -103,13 +104,15 @@ def _review(stack: str, change: Change, output: Path) -> tuple[int, str]:
         )  # fmt: skip
         findings = read_findings(log)
     engine.write(digest, previewed.output)
+    found = engine.write(output / f"{stack}.findings.json", written(findings))
     reviewed = engine.rotation(
         "review", "--stack", stack, "--preview", str(digest), "--commit", change.commit,
+        "--findings", str(found), *(("--failed",) if previewed.status != 0 else ()),
         "--markdown", str(markdown), "--html", str(html),
     )  # fmt: skip
     if not markdown.exists():
-        return 1, with_findings(no_page(stack, change.commit), stack, findings)
-    page = with_findings(markdown.read_text(encoding="utf-8"), stack, findings)
+        return 1, no_page(stack, change.commit)
+    page = markdown.read_text(encoding="utf-8")
     if reviewed.status == REFUSED:
         return REFUSED, page
     # Missing evidence is a warning of the page; `pulumi up` waits for it.

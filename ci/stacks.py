@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 # What no stack runs. Whatever is not known to be harmless counts as code, which all stacks run: a
 # preview too many costs a minute, one too few lets a change of trust pass without a review.
 _HARMLESS_DIRECTORIES = frozenset({".github", "bench", "docs", "lab", "tests"})
+_STACK_FILE = re.compile(r"Pulumi\.(?P<stack>[^/]+)\.yaml")
 _HARMLESS_NAMES = frozenset({".gitignore", ".pre-commit-config.yaml", "LICENSE", "Makefile"})
 
 
 def known_stacks(directory: Path) -> tuple[str, ...]:
     """Return the stacks of the project in ``directory``: one for each ``Pulumi.<stack>.yaml``."""
-    files = directory.glob("Pulumi.*.yaml")
-    return tuple(sorted(path.name.split(".", 1)[1].removesuffix(".yaml") for path in files))
+    return stacks_of(path.name for path in directory.glob("Pulumi.*.yaml"))
+
+
+def stacks_of(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the stacks whose files are among ``paths``."""
+    found = (_STACK_FILE.fullmatch(path) for path in paths)
+    return tuple(sorted({each["stack"] for each in found if each}))
 
 
 def touched_stacks(changed: Iterable[str], stacks: Iterable[str]) -> tuple[str, ...]:

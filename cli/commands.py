@@ -167,6 +167,8 @@ def review(stack: StackFile, options: argparse.Namespace) -> int:
         ReviewOptions(
             stack=options.stack,
             preview=options.preview,
+            findings=options.findings,
+            failed=options.failed,
             markdown=options.markdown,
             html=options.html,
             commit=options.commit,

@@ -140,6 +140,15 @@ def _review_command(command: Callable[..., argparse.ArgumentParser]) -> None:
         "default: run it",
     )
     added.add_argument(
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="what a policy pack found in it: JSON, a list of level, rule, resource and message",
+    )
+    added.add_argument(
+        "--failed", action="store_true", help="the engine ended with an error at that preview"
+    )
+    added.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the page there; default: print it"
     )
     added.add_argument("--html", type=Path, metavar="FILE", help="write it there as HTML too")

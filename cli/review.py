@@ -12,6 +12,7 @@ from cli.errors import CliError
 from cli.stack_file import StackFile
 from rotation.review import Review, review
 from rotation.review_digest import Diagnostic, DigestError, Preview, read_preview
+from rotation.review_findings import PolicyFinding, read_findings
 from rotation.review_html import html_page
 from rotation.review_markdown import markdown_page
 from rotation.review_page import review_page
@@ -27,6 +28,8 @@ class ReviewOptions:
     Attributes:
         stack: as it was named, None for the selected one; with its organisation where one is given.
         preview: what `pulumi preview --json` printed, ``-`` for standard input; None to run it.
+        findings: what a policy pack found in it, as JSON; None for no pack.
+        failed: the engine ended with an error, whether or not ``preview`` says so.
         markdown: where the page goes, None for standard output.
         html: where it also goes as HTML, None for nowhere.
         commit: shown on the page.
@@ -34,6 +37,8 @@ class ReviewOptions:
 
     stack: str | None
     preview: Path | None
+    findings: Path | None
+    failed: bool
     markdown: Path | None
     html: Path | None
     commit: str | None
@@ -48,13 +53,19 @@ def write_review(stack: StackFile, options: ReviewOptions) -> Review:
     if options.preview is None:
         preview = _run(stack, options.stack or stack.stack)
     else:
-        preview = _read(options.preview)
+        preview = _preview_in(options.preview)
     if preview.stack not in ("", stack.stack):
         raise CliError(
             f"--preview {options.preview}: it is of stack {preview.stack!r}, not of "
             f"{stack.stack!r}; name its stack with --stack"
         )
-    found = review(preview, stack=stack.stack, commit=options.commit)
+    findings = () if options.findings is None else _findings_in(options.findings)
+    explained = _says_error(preview) or any(finding.mandatory for finding in findings)
+    if options.failed and not explained:
+        preview = _failed(
+            preview, "the engine failed, and its output does not say why: see its log"
+        )
+    found = review(preview, stack=stack.stack, commit=options.commit, findings=findings)
     page = review_page(found)
     if options.html is not None:
         _write(options.html, html_page(page), "--html")
@@ -65,17 +76,27 @@ def write_review(stack: StackFile, options: ReviewOptions) -> Review:
     return found
 
 
-def _read(path: Path) -> Preview:
+def _preview_in(path: Path) -> Preview:
     try:
-        text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CliError(f"--preview {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CliError(f"--preview {path}: it is not UTF-8 text") from None
-    try:
-        return read_preview(text)
+        return read_preview(_text(path, "--preview"))
     except DigestError as error:
         raise CliError(f"--preview {path}: {error}") from None
+
+
+def _findings_in(path: Path) -> tuple[PolicyFinding, ...]:
+    try:
+        return read_findings(_text(path, "--findings"))
+    except DigestError as error:
+        raise CliError(f"--findings {path}: {error}") from None
+
+
+def _text(path: Path, option: str) -> str:
+    try:
+        return sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CliError(f"{option} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CliError(f"{option} {path}: it is not UTF-8 text") from None
 
 
 def _run(stack: StackFile, name: str) -> Preview:
@@ -101,11 +122,14 @@ def _run(stack: StackFile, name: str) -> Preview:
     except DigestError:
         said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
         return _failed(Preview(stack="", project="", steps=(), diagnostics=()), said)
-    failed = any(diagnostic.severity == "error" for diagnostic in preview.diagnostics)
-    if done.returncode != 0 and not failed:
+    if done.returncode != 0 and not _says_error(preview):
         said = done.stderr.strip() or f"`pulumi preview` ended with {done.returncode}"
         return _failed(preview, said)
     return preview
+
+
+def _says_error(preview: Preview) -> bool:
+    return any(diagnostic.severity == "error" for diagnostic in preview.diagnostics)
 
 
 def _failed(preview: Preview, said: str) -> Preview:

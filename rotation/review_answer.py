@@ -25,6 +25,16 @@ def answer(review: Review) -> Callout:
                 ("Nothing is applied as long as the guard refuses. ", _earliest(said.reasons)),
             ),
         )
+    forbidden = sum(finding.mandatory for finding in review.findings)
+    if forbidden and said.outcome is not Outcome.FAILED:
+        rules = "one mandatory rule" if forbidden == 1 else f"{forbidden} mandatory rules"
+        return Callout(
+            tone=Tone.STOP,
+            lines=(
+                (Strong(text="The policy pack forbids it."), " ", _sentence(changed)),
+                (f"Nothing is applied as long as it breaks {rules}, whatever the guard says.",),
+            ),
+        )
     if said.outcome is Outcome.FAILED:
         return Callout(
             tone=Tone.STOP,

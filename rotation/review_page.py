@@ -22,6 +22,7 @@ from rotation.review_document import (
     Strong,
     Table,
 )
+from rotation.review_findings import PolicyFinding
 from rotation.review_kinds import Fate, fate, once
 from rotation.review_places import leaf_lines, place_rows
 from rotation.review_resources import dangers, others
@@ -52,6 +53,7 @@ def review_page(review: Review) -> Document:
         answer(review),
         *_listed("Why it is refused", map(_reason, review.said.reasons), room=14_000),
         *_listed("Why the preview failed", map(_said, review.said.errors), room=6_000),
+        *_listed("What the policy pack finds", map(_finding, review.findings), room=8_000),
         *_listed("Warnings", map(_said, review.said.warnings), room=8_000),
         *_listed("Look twice", dangers(review.preview.steps), room=3_000),
         *_trust(review),
@@ -92,6 +94,17 @@ def _reason(reason: Reason) -> Item:
     )
 
 
+def _finding(finding: PolicyFinding) -> Item:
+    return Item(
+        line=(
+            Strong(text=one_line(finding.level)),
+            " ",
+            Code(text=one_line(finding.rule)),
+            f" {one_line(finding.message)}",
+        )
+    )
+
+
 def _said(said: Said) -> Item:
     below = [(one_line(line),) for line in said.below[:NAMED]]
     if len(said.below) > NAMED:
@@ -101,12 +114,11 @@ def _said(said: Said) -> Item:
 
 def _trust(review: Review) -> Iterator[Block]:
     trust = review.trust
-    stopped = review.outcome in (Outcome.REFUSED, Outcome.FAILED)
     items = [Item(line=line) for line in (*leaf_lines(trust), *_keys(trust))]
     rows = place_rows(trust)
     if not (trust.stages or items or rows):
         return
-    title = "What would change in trust" if stopped else "What changes in trust"
+    title = "What would change in trust" if review.stopped else "What changes in trust"
     unchanged = not (trust.moves or items or rows)
     yield Heading(level=3, line=("Trust, unchanged" if unchanged else title,))
     for stage in trust.stages[:_STAGES]:
@@ -117,7 +129,7 @@ def _trust(review: Review) -> Iterator[Block]:
     if left:
         yield Paragraph(line=(one_line(f"Other stages again are in {named(left)}."),))
     # The engine stopped at the guard, so the rest of what would change is not in the preview.
-    if stopped:
+    if review.cut_short:
         return
     drawn = picture(trust)
     if drawn is not None:
@@ -168,8 +180,10 @@ def _keys(trust: TrustChange) -> Iterator[Line]:
 def _next(review: Review) -> tuple[Line, ...]:
     if review.outcome is Outcome.REFUSED:
         return (("Do what the refusal says, then preview again.",),)
-    if review.outcome is Outcome.FAILED:
+    if review.said.outcome is Outcome.FAILED:
         return (("Mend what the errors say, then preview again.",),)
+    if review.stopped:
+        return (("Mend what the policy pack finds, then preview again.",),)
     found = next_steps(review.trust)
     return (
         found
@@ -180,8 +194,7 @@ def _next(review: Review) -> tuple[Line, ...]:
 
 def _undone(review: Review) -> tuple[Line, ...]:
     """Nothing is applied of what was refused or failed, so nothing is to be undone."""
-    stopped = review.outcome in (Outcome.REFUSED, Outcome.FAILED)
-    return () if stopped else undo(review.trust)
+    return () if review.stopped else undo(review.trust)
 
 
 def _listed(title: str, items: Iterable[Item], *, room: int) -> tuple[Block, ...]:

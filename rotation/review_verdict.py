@@ -76,8 +76,13 @@ class Spoken:
     will_refuse: bool = False
 
 
-def spoken(preview: Preview) -> Spoken:
-    """Return what the diagnostics of ``preview`` say, each thing once."""
+def spoken(preview: Preview, *, explained: bool = False) -> Spoken:
+    """Return what the diagnostics of ``preview`` say, each thing once.
+
+    Args:
+        preview: as it was read.
+        explained: it is known why the run ended, so the engine's word that it did tells nothing.
+    """
     reasons: list[Reason] = []
     errors: list[Said] = []
     warnings: list[Said] = []
@@ -96,7 +101,7 @@ def spoken(preview: Preview) -> Spoken:
         elif diagnostic.severity == "warning":
             warnings.append(_said(text, diagnostic))
             unread += [found["cluster"] for found in _UNREAD.finditer(text)]
-    if refused or len(errors) > 1:
+    if refused or explained or len(errors) > 1:
         errors = [error for error in errors if not _CLOSING.fullmatch(error.head)]
     outcome = Outcome.SAFE
     if refused:

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from ci.findings import ENVIRONMENT, read_findings
+from rotation.review import review
+from rotation.review_digest import read_preview
+from rotation.review_markdown import markdown_page
+from rotation.review_page import review_page
 from tests.integration.support.policy import WITH_PACK
 from tests.integration.test_policy import Violations
 from tests.integration.test_policy import violations as violations
@@ -15,11 +19,22 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("violations")]
 
 
 @pytest.mark.parametrize(
-    ("broken", "finding"),
-    [("nothing", ""), ("key-algorithm", "mandatory key-algorithm: g1-key: ")],
+    ("broken", "expected", "answer"),
+    [
+        ("nothing", [], "**No anchor changes its role.**"),
+        (
+            "key-algorithm",
+            [("mandatory", "key-algorithm", "g1-key")],
+            "**The policy pack forbids it.**",
+        ),
+    ],
 )
-def test_a_finding_is_read_beside_the_digest(
-    violations: Violations, tmp_path: Path, broken: str, finding: str
+def test_a_finding_is_read_beside_the_digest_and_leads_the_page(
+    violations: Violations,
+    tmp_path: Path,
+    broken: str,
+    expected: list[tuple[str, str, str]],
+    answer: str,
 ) -> None:
     log = tmp_path / "events"
     done = violations.engine.run(
@@ -27,8 +42,11 @@ def test_a_finding_is_read_beside_the_digest(
         extra_environment={"BREAK": broken, **ENVIRONMENT},
     )
     found = read_findings(log)
-    assert (done.returncode == 0) is (not finding)
-    assert len(found) == bool(finding)
-    assert "".join(found).startswith(finding)
+    assert (done.returncode == 0) is (not expected)
+    assert [(each.level, each.rule, each.resource) for each in found] == expected
     # The digest alone would not tell.
     assert "key-algorithm" not in done.stdout
+    reviewed = review(read_preview(done.stdout), stack="dev", findings=found)
+    page = markdown_page(review_page(reviewed))
+    assert answer in page.partition("###")[0]
+    assert ("its key is P-224" in page) is bool(expected)

@@ -40,6 +40,7 @@ class ForgeServer:
         issues: oldest first.
         statuses: of each commit, oldest first: (context, passed, description).
         merged: heads of the changes that a commit merged.
+        later: paths that the branch has changed since a commit; None for more than it lists.
         requests: method and path of each request.
         refuse: (method, part of the path) -> status, to refuse some requests.
     """
@@ -49,6 +50,7 @@ class ForgeServer:
     issues: list[Note] = field(default_factory=list)
     statuses: dict[str, list[tuple[str, bool, str]]] = field(default_factory=dict)
     merged: dict[str, list[str]] = field(default_factory=dict)
+    later: dict[str, list[str] | None] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     refuse: dict[tuple[str, str], int] = field(default_factory=dict)
     made: int = 100
@@ -59,6 +61,7 @@ class ForgeServer:
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": f"{self.url}/github",
             "GITHUB_REPOSITORY": "team/mtls-pki",
+            "GITHUB_REF_NAME": "main",
             "GITHUB_TOKEN": TOKEN,
         }
 
@@ -68,6 +71,7 @@ class ForgeServer:
             "GITLAB_CI": "true",
             "CI_API_V4_URL": f"{self.url}/gitlab",
             "CI_PROJECT_ID": "7",
+            "CI_COMMIT_BRANCH": "main",
             "CI_PROJECT_PATH": "team/mtls-pki",
             "GITLAB_TOKEN": TOKEN,
         }
@@ -108,6 +112,11 @@ class ForgeServer:
             case ["POST", "statuses", commit]:
                 passed = body["state"] == "success"
                 return self._status(commit, body["context"], passed, body["description"])
+            case ["GET", "compare", between]:
+                commit = between.removesuffix("...main")
+                paths = self.later.get(commit, [])
+                files = [f"docs/{n}.md" for n in range(300)] if paths is None else paths
+                return {"files": [{"filename": path, "previous_filename": path} for path in files]}
             case ["GET", "commits", commit, "pulls"]:
                 heads = self.merged.get(commit, [])
                 merged = [{"merged_at": "2026-11-23T00:00:00Z", "head": {"sha": h}} for h in heads]
@@ -146,6 +155,11 @@ class ForgeServer:
             case ["POST", "statuses", commit]:
                 passed = body["state"] == "success"
                 return self._status(commit, body["name"], passed, body["description"])
+            case ["GET", "repository", "compare"]:
+                assert query["to"] == "main"
+                paths = self.later.get(query["from"], [])
+                diffs = [{"new_path": path, "old_path": path} for path in paths or []]
+                return {"compare_timeout": paths is None, "diffs": diffs}
             case ["GET", "repository", "commits", commit, "merge_requests"]:
                 heads = [{"state": "merged", "sha": h} for h in self.merged.get(commit, [])]
                 return [{"state": "closed", "sha": "0" * 40}, *heads]

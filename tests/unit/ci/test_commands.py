@@ -22,6 +22,7 @@ from ci.main import main
 from ci.page import review_marker
 from ci.preview import Change, context, describe
 from ci.runner import open_forge
+from rotation.review_findings import read_findings as read_given
 from tests.unit.ci.forge_server import ForgeServer, serve
 
 HEAD = "a" * 40
@@ -119,6 +120,7 @@ def test_the_outcome_is_posted_and_recorded(
     assert (name, passed) == ("mtls-pki/preview/dev", status == 0)
     assert text.endswith(f"; tree {repository.tree('HEAD')}")
     assert (tmp_path / "summary").read_text() == PAGE
+    assert ("--failed" in faked.asked[1]) is (pulumi != 0)
     assert ("--policy-pack", "policy") in zip(faked.asked[0], faked.asked[0][1:], strict=False)
 
 
@@ -134,8 +136,8 @@ def test_a_preview_without_a_page_says_so_in_its_place(
     assert [passed for _, passed, _ in server.statuses[HEAD]] == [True, False]
 
 
-def test_findings_of_the_policy_pack_stand_on_the_page(
-    faked: Engine, server: ForgeServer, preview: Callable[[], int]
+def test_the_page_is_told_what_the_policy_pack_finds(
+    faked: Engine, preview: Callable[[], int]
 ) -> None:
     for level in ("advisory", "mandatory"):
         faked.findings.append(
@@ -148,10 +150,13 @@ def test_findings_of_the_policy_pack_stand_on_the_page(
         )
     faked.pulumi_answer = Done(status=255, output="{}")
     assert preview() == 1
-    body = server.comments[5][0].body
-    first, second = (line for line in body.splitlines() if "key-algorithm" in line)
-    assert first == "mandatory key-algorithm: g1-key: P-224 &lt;b&gt; use P-256"
-    assert second.startswith("advisory")
+    asked = faked.asked[1]
+    assert "--failed" in asked
+    given = read_given(Path(asked[asked.index("--findings") + 1]).read_text())
+    assert [finding.level for finding in given] == ["mandatory", "advisory"]
+    first = given[0]
+    assert (first.rule, first.resource) == ("key-algorithm", "g1-key")
+    assert first.message == "P-224 <b> use P-256"
 
 
 def test_no_status_is_recorded_where_the_comment_is_refused(
@@ -195,6 +200,8 @@ def test_what_was_previewed_is_applied(
     assert deploying.deploy("dev", forge=forge) == 0
     assert faked.asked[0][:3] == ("up", "--stack", "dev")
     assert "--policy-pack" in faked.asked[0]
+    # Without its preview the rules on the whole stack would speak after the update.
+    assert "--skip-preview" not in faked.asked[0]
     faked.pulumi_answer = Done(status=255, output="refused")
     assert deploying.deploy("dev", forge=forge) == 1
 
@@ -218,6 +225,29 @@ def test_what_was_not_previewed_is_not_applied(
     with pytest.raises(CiError, match="differs from its commit"):
         deploying.deploy("dev", forge=forge)
     assert faked.asked == []
+
+
+@pytest.mark.parametrize(
+    ("later", "stops"),
+    [
+        (["Pulumi.dev.yaml"], True),
+        (["components/trust_bundle.py"], True),
+        (None, True),
+        (["docs/rotation.md", "Pulumi.prod.yaml"], False),
+    ],
+)
+def test_an_older_commit_is_not_applied_over_a_newer_one(
+    faked: Engine, server: ForgeServer, forge: Forge, checkout: Path,
+    later: list[str] | None, stops: bool,
+) -> None:  # fmt: skip
+    merged(server)
+    server.later[repository.commit("HEAD")] = later
+    if stops:
+        with pytest.raises(CiError, match="run of the newest commit"):
+            deploying.deploy("dev", forge=forge)
+    else:
+        assert deploying.deploy("dev", forge=forge) == 0
+    assert bool(faked.asked) is not stops
 
 
 def test_nothing_is_deployed_from_a_persons_shell(faked: Engine, checkout: Path) -> None:

@@ -86,6 +86,14 @@ def test_the_latest_preview_of_what_a_commit_merged_is_found(
     )
 
 
+def test_what_was_merged_after_a_commit_is_told(server: ForgeServer, forge: Forge) -> None:
+    assert forge.changed_after(MERGE) == ()
+    server.later[MERGE] = ["Pulumi.dev.yaml", "docs/a b.md"]
+    assert set(forge.changed_after(MERGE) or ()) == {"Pulumi.dev.yaml", "docs/a b.md"}
+    server.later[MERGE] = None
+    assert forge.changed_after(MERGE) is None
+
+
 def test_a_refusal_names_place_words_and_remedy_and_no_token(
     server: ForgeServer, forge: Forge
 ) -> None:

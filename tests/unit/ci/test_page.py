@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ci.page import COMMENT_LENGTH, drift_page, no_page, quoted, review_marker, with_findings
+from ci.page import drift_page, no_page, quoted, review_marker
+from rotation.review_markdown import LONGEST_PAGE
 
 HOSTILE = "</pre>\n@team <script> \x1b[31m `x`"
 
@@ -28,21 +29,9 @@ def test_long_lists_end_with_a_count() -> None:
     assert len(quoted(["x" * 10_000])) < 1000
 
 
-def test_findings_stand_below_the_page_or_alone() -> None:
-    page = f"{review_marker('dev')}\npage\n"
-    assert with_findings(page, "dev", ()) == page
-    both = with_findings(page, "dev", ["mandatory keys: g1: P-224"])
-    assert both.startswith(page)
-    assert "P-224" in both
-    alone = with_findings(page + "x" * COMMENT_LENGTH, "dev", ["mandatory keys: g1: P-224"])
-    assert alone.startswith(review_marker("dev"))
-    assert "P-224" in alone
-    assert len(alone) <= COMMENT_LENGTH
-
-
 def test_the_worst_pages_fit_into_a_comment() -> None:
     lines = ["<&>" * 1000] * 1000
-    assert len(drift_page("dev", [("one", lines)] * 3)) < COMMENT_LENGTH
+    assert len(drift_page("dev", [("one", lines)] * 3)) < LONGEST_PAGE
     assert no_page("dev", "a" * 40).startswith(review_marker("dev"))
 
 

@@ -83,6 +83,32 @@ def test_a_fork_gets_no_secret_and_no_more_than_the_static_check() -> None:
     assert "head.repo.full_name == github.repository" in workflow["jobs"]["preview"]["if"]
 
 
+@pytest.mark.parametrize(
+    ("static", "preview", "stacks", "backend", "green"),
+    [
+        ("success", "success", '["dev"]', "s3://state", True),
+        ("success", "skipped", "[]", "s3://state", True),
+        ("success", "skipped", '["dev"]', "", True),
+        # A fork's, which touches a stack.
+        ("success", "skipped", '["dev"]', "s3://state", False),
+        ("success", "failure", '["dev"]', "s3://state", False),
+        ("success", "cancelled", '["dev"]', "s3://state", False),
+        ("failure", "skipped", "", "s3://state", False),
+        ("cancelled", "skipped", "", "", False),
+    ],
+)
+def test_reviewed_is_green_only_for_what_was_previewed(
+    static: str, preview: str, stacks: str, backend: str, green: bool
+) -> None:
+    job = read(GITHUB / "workflows" / "preview.yml")["jobs"]["reviewed"]
+    (step,) = job["steps"]
+    assert set(step["env"]) == {"STATIC", "PREVIEW", "STACKS", "BACKEND"}
+    given = {"STATIC": static, "PREVIEW": preview, "STACKS": stacks, "BACKEND": backend}
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], env=given, check=False)
+    assert (done.returncode == 0) is green
+    assert (job["if"], job["needs"]) == ("always()", ["static", "preview"])
+
+
 def test_prod_waits_for_dev_and_for_its_environment() -> None:
     jobs = read(GITHUB / "workflows" / "deploy.yml")["jobs"]
     assert "dev" in jobs["prod"]["needs"]

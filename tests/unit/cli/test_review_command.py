@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from rotation.review_markdown import LONGEST_PAGE
 from rotation.review_verdict import Outcome
 from tests.unit.cli.conftest import Project, Say
 from tests.unit.pki import material
@@ -129,6 +130,56 @@ def test_a_preview_that_ended_badly_without_a_word_has_failed(
     assert "- `pulumi preview` ended with 255\n".replace("`", "\\`") in said()[0]
 
 
+FINDING = {
+    "level": "mandatory",
+    "rule": "key-algorithm",
+    "resource": "g1-key",
+    "message": "PrivateKey g1-key: its key is P-224 <b>. What to do: choose another.",
+}
+
+
+def test_findings_of_a_pack_lead_the_page(review: Project, said: Say) -> None:
+    found = review.directory / "found.json"
+    advice = {**FINDING, "level": "advisory", "message": material.key_pem("stolen")}
+    arguments = ("review", "--preview", recorded("promote"), "--findings", "found.json")
+    found.write_text(json.dumps([advice]))
+    assert review.run(*arguments) == 0
+    advised = said()[0]
+    assert "**The guard agrees.**" in advised
+    assert "- **advisory** `key-algorithm` \\[private key removed\\]" in advised
+    found.write_text(json.dumps([advice, FINDING, FINDING]))
+    assert review.run(*arguments, "--failed", "--html", "page.html") == 5
+    page = said()[0]
+    assert "> **The policy pack forbids it.** g1: issuing -> outgoing" in page
+    assert "as long as it breaks one mandatory rule, whatever the guard says" in page
+    assert "The guard agrees" not in page
+    assert "What can be undone" not in page
+    assert "its key is P-224 &#60;b>" in page
+    assert page.index("**mandatory**") < page.index("**advisory**") < page.index("```diff")
+    assert "The policy pack forbids it." in (review.directory / "page.html").read_text()
+
+
+def test_findings_never_push_the_review_off_its_page(review: Project, said: Say) -> None:
+    many = [{**FINDING, "message": f"finding {n} of {'x' * 200}"} for n in range(2_000)]
+    (review.directory / "found.json").write_text(json.dumps(many))
+    arguments = ("--preview", recorded("promote-too-early"), "--findings", "found.json")
+    assert review.run("review", *arguments) == 3
+    page = said()[0]
+    assert len(page) <= LONGEST_PAGE
+    assert "- and 19" in page
+    for part in ("**Refused.**", "### Why it is refused", "### What would change in trust"):
+        assert part in page
+
+
+def test_an_engine_that_failed_without_a_word_is_no_green_page(review: Project, said: Say) -> None:
+    assert review.run("review", "--preview", recorded("no-change"), "--failed") == 5
+    assert "- the engine failed, and its output does not say why: see its log" in said()[0]
+    # What has its reason gets no second one.
+    for name, status in (("promote-too-early", 3), ("mistake", 5)):
+        assert review.run("review", "--preview", recorded(name), "--failed") == status
+        assert "see its log" not in said()[0]
+
+
 def test_there_may_be_no_pulumi(
     review: Project, said: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +203,11 @@ def test_there_may_be_no_pulumi(
             "--html none/page.html: No such file or directory",
         ),
         (("--preview", recorded("add"), "--markdown", "."), "--markdown .: Is a directory"),
+        (
+            ("--preview", recorded("add"), "--findings", "other.json"),
+            "--findings other.json: no list of findings",
+        ),
+        (("--preview", recorded("add"), "--findings", "none"), "--findings none: No such file"),
     ],
 )
 def test_mistakes_are_told(
