@@ -6,14 +6,14 @@ as it is and none of it as markup.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
+
+from rotation.review_text import redacted
 
 # Three sections fit into an issue: 65,536 characters on GitHub, 1,000,000 on GitLab.
 _SECTION_LENGTH = 20_000
 _LINE_LENGTH = 600
-_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*", re.DOTALL)
 
 
 def review_marker(stack: str) -> str:
@@ -58,6 +58,5 @@ def drift_page(stack: str, sections: Sequence[tuple[str, Sequence[str]]]) -> str
 
 
 def _clean(line: str) -> str:
-    line = _KEY.sub("[private key]", line)
-    line = "".join(char if char.isprintable() else " " for char in line)
+    line = "".join(char if char.isprintable() else " " for char in redacted(line))
     return escape(line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}...")

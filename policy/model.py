@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from policy.key_text import holds_private_key
+from pki.key_text import holds_private_key
 
 JsonSchema = Mapping[str, Any]
 Parameters = Mapping[str, Any]

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pki.key_text import key_places
 from policy.anchors import PRIVATE_KEY, TRUST_ANCHOR, is_pki_mount
-from policy.key_text import key_places
 from policy.model import Finding, Parameters, Resource, ResourceRule, about
 
 # How the engine marks a secret in a state (sdk/go/common/resource, SigKey and SecretSig).

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rotation.report import changes_line
 from rotation.review import Review
 from rotation.review_document import Callout, Line, Strong, Tone
+from rotation.review_resources import dangers
 from rotation.review_text import named, one_line
 from rotation.review_trust import TrustChange
 from rotation.review_verdict import Outcome, Reason
@@ -78,6 +79,11 @@ def _agreed(review: Review, changed: str) -> Callout:
     else:
         tone, rests = (Tone.NOTE if tone is Tone.SAFE else tone), ""
         lines.append((Strong(text="Nothing changes."),))
+    lost = len(list(dangers(review.preview.steps)))
+    if lost:
+        tone = Tone.WARNING
+        named_below = "one resource is" if lost == 1 else f"{lost} resources are"
+        lines.append((Strong(text="Look twice:"), f" {named_below} named for it below."))
     if rests:
         lines.append((rests,))
     return Callout(tone=tone, lines=tuple(lines))

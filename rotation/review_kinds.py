@@ -48,10 +48,20 @@ def is_trust(step: Step) -> bool:
 
 
 def once(steps: Iterable[Step]) -> list[Step]:
-    """Return one step a resource: a replacement is told in up to three, the middle one whole."""
+    """Return one step a resource, whatever the order of the steps.
+
+    A replacement is told in up to three, the middle one whole. What an update that was broken off
+    left to be deleted is told beside the resource that took its place, and is not that one's fate.
+    """
     found: dict[tuple[tuple[str, ...], str, str], Step] = {}
     for step in steps:
         key = (step.parents, step.kind, step.name)
-        if key not in found or step.op == "replace":
+        if key not in found or _weight(step) > _weight(found[key]):
             found[key] = step
     return list(found.values())
+
+
+def _weight(step: Step) -> int:
+    if step.op == "replace":
+        return 2
+    return 0 if step.op.startswith(("delete", "discard")) else 1

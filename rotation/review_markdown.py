@@ -34,7 +34,7 @@ _MARKUP = {
 }
 _AT_BEGIN = re.compile(r"(\d*)([-+=#>.)])")
 # What GitHub itself makes links of: people who would be notified, issues, addresses.
-_MENTION = re.compile(r"([@#])(?=\w)")
+_MENTION = re.compile(r"([@#](?=\w)|\bGH(?=-\d))", re.IGNORECASE)
 _LINK = re.compile(r"(?<=:)//|(?<=www)\.", re.IGNORECASE)
 _NOT_IN_MERMAID = re.compile(r"[^A-Za-z0-9 .,:/()+-]")
 

@@ -6,11 +6,10 @@ a terminal. Whatever reaches a page went through here first.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from pki.key_text import without_private_keys
 from rotation.report import printable
 
 REMOVED = "[private key removed]"
@@ -22,22 +21,15 @@ LONGEST = 300
 NAMED = 10
 """How many names a line lists before it only counts; as a refusal does with laggards."""
 
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----.*?"
-    r"(-----END [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|\Z)",
-    re.DOTALL,
-)
-# As Secrets hold it: base64 of text that begins with five hyphens.
-_ENCODED = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/]*={0,2}")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` without PEM private keys, also where they are in base64 or cut off.
+    """Return ``text`` without private keys, also where they are in base64 or cut off.
 
     The engine blinds what it knows to be secret; this is for a key in a place that nobody marked.
     """
-    return _ENCODED.sub(_without_encoded_key, _PRIVATE_KEY.sub(REMOVED, text))
+    return without_private_keys(text, REMOVED)
 
 
 def one_line(text: str) -> str:
@@ -73,14 +65,3 @@ def fitted(lines: Sequence[str], room: int, more: Callable[[int], str]) -> list[
             break
         taken.append(line)
     return [*taken, more(len(lines) - len(taken))]
-
-
-def _without_encoded_key(found: re.Match[str]) -> str:
-    text = found[0].rstrip("=")
-    # Cut-off base64 is padded, so that its beginning can be read.
-    text = text[: len(text) - (len(text) % 4 == 1)]
-    try:
-        decoded = base64.b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
-        return REMOVED
-    return REMOVED if b"PRIVATE KEY" in decoded else found[0]

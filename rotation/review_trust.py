@@ -27,6 +27,10 @@ _QUIET = frozenset(
 )
 
 
+# Where a Secret has its values; labels and annotations stand elsewhere.
+_SECRET_VALUES = ("data", "stringData")
+
+
 class Resigned(enum.StrEnum):
     """How what an issuer signs with changes under the same name."""
 
@@ -214,7 +218,7 @@ def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerCh
                 name=name,
                 fate=fate(step),
                 resigned=Resigned.OTHER_KEY
-                if fate(step) is Fate.UPDATED and step.old.get("spec") != step.new.get("spec")
+                if fate(step) is Fate.UPDATED and _signer(step.old) != _signer(step.new)
                 else resigned.get((step.provider, step.name), Resigned.NO),
                 stable=stable and name == stable_name,
             )
@@ -222,8 +226,19 @@ def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerCh
     return tuple(found)
 
 
+def _signer(issuer: Mapping[str, Any]) -> Any:
+    """Return what in an issuer decides who signs: not how a Vault is logged in to or verified."""
+    spec = mapping(issuer.get("spec"))
+    vault = mapping(spec.get("vault"))
+    return [vault.get(key) for key in ("server", "namespace", "path")] if vault else spec
+
+
 def _resigned(secret: Step) -> Resigned:
-    if fate(secret) not in (Fate.UPDATED, Fate.REPLACED):
+    became = fate(secret)
+    if became not in (Fate.UPDATED, Fate.REPLACED):
+        return Resigned.NO
+    touched = any(field.startswith(_SECRET_VALUES) for field in secret.fields)
+    if became is Fate.UPDATED and secret.fields and not touched:
         return Resigned.NO
     # The provider names the keys that change, where their values are known.
     only_certificate = all("tls.crt" in field for field in secret.fields)

@@ -18,7 +18,7 @@ def test_quoted_text_is_no_markup() -> None:
 def test_a_private_key_is_left_out() -> None:
     key = "-----BEGIN " + "EC PRIVATE KEY-----\nMHcCAQEE\n"
     assert "MHcC" not in quoted([f"data: {key}"])
-    assert "[private key]" in quoted([f"data: {key}"])
+    assert "[private key removed]" in quoted([f"data: {key}"])
 
 
 def test_long_lists_end_with_a_count() -> None:

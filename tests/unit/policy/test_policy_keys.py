@@ -9,7 +9,7 @@ import re
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from policy.key_text import holds_private_key
+from pki.key_text import holds_private_key, without_private_keys
 from policy.model import UNKNOWN, Resource
 from tests.unit.pki import material
 from tests.unit.policy.world import (
@@ -28,6 +28,9 @@ from tests.unit.policy.world import (
 PEM = material.key_pem("secret")
 BODY = "".join(PEM.splitlines()[1:-1])
 SEC1 = material.encoded(material.key("secret"), serialization.PrivateFormat.TraditionalOpenSSL)
+# A JSON Web Key; the scalar is made up.
+JWK = json.dumps({"kty": "EC", "crv": "P-256", "x": "A" * 43, "y": "A" * 43, "d": "Qq9_-" * 8})
+SECRET_PART = re.compile(r"(?!A+$)[A-Za-z0-9+/_-]{24}")
 ENCODED = base64.b64encode(PEM.encode()).decode()
 PASSWORD_PROPERTY = {"aws:secret/version:Version": ["secretString"]}
 
@@ -41,11 +44,30 @@ PASSWORD_PROPERTY = {"aws:secret/version:Version": ["secretString"]}
         ENCODED,
         f"users:\n- user: {{client-key-data: {ENCODED}}}\n",
         BODY,
+        *(base64.b64encode(f"{before}{PEM}".encode()).decode() for before in ("Bag", "Ba", "B")),
+        base64.encodebytes(f"Bag Attributes: none\n{PEM}".encode()).decode(),
+        json.dumps({"key": base64.encodebytes(PEM.encode()).decode()}),
+        f'{{"key": "{BODY}"}}',
+        base64.encodebytes(base64.b64decode(BODY)).decode(),
+        json.dumps({"nested": JWK}),
+        JWK,
     ],
-    ids=["PKCS#8", "SEC 1", "JSON", "base64", "kubeconfig", "DER"],
+    ids=[
+        *("PKCS#8", "SEC 1", "JSON", "base64", "kubeconfig", "DER", "shifted", "by two", "by one"),
+        *("wrapped", "wrapped in JSON", "DER in JSON", "wrapped DER", "JWK in JSON", "JWK"),
+    ],
 )
 def test_a_private_key_is_seen_in_every_spelling(text: str) -> None:
     assert holds_private_key(text)
+    left = without_private_keys(f"before {text} after", "[gone]")
+    assert "[gone]" in left
+    assert left.startswith("before ")
+    # Nothing of it that is longer than chance is left.
+    assert not [
+        n
+        for n in range(len(text) - 24)
+        if SECRET_PART.fullmatch(text[n : n + 24]) and text[n : n + 24] in left
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,12 +77,18 @@ def test_a_private_key_is_seen_in_every_spelling(text: str) -> None:
         base64.b64encode(material.root("g1").encode()).decode(),
         "the private key is in the safe",
         "A" * 80,
+        json.dumps({"kty": "EC", "x": "A" * 43, "y": "A" * 43}),
+        "a/long/path/to/somewhere/that/looks/like/base64",
         "",
     ],
-    ids=["certificate", "certificate in base64", "prose", "base64 of nothing", "empty"],
+    ids=[
+        *("certificate", "certificate in base64", "prose", "base64 of nothing", "public JWK"),
+        *("path", "empty"),
+    ],
 )
 def test_what_is_no_private_key_is_left_alone(text: str) -> None:
     assert not holds_private_key(text)
+    assert without_private_keys(text, "[gone]") == text
 
 
 SECRET = kubernetes("v1/Secret", "mesh-ca", namespace="shop", stringData={"tls.key": PEM})

@@ -253,8 +253,10 @@ def refusal(number: int, long: str) -> str:
 
 
 def test_nobody_is_notified_and_nothing_is_linked() -> None:
-    text = inline(("ask @org/team or a@b.example, see #12 and https://x.example, www.x.example",))
-    assert not re.search(r"@\w|#\w|://|www\.", text)
+    said = "ask @org/team or a@b.example, see #12, GH-12 and https://x.example, www.x.example"
+    text = inline((said,))
+    assert not re.search(r"@\w|#\w|GH-|://|www\.", text)
+    assert inline(("ghost",)) == "ghost"
 
 
 @pytest.mark.parametrize("stack", HOSTILE)
