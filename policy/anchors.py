@@ -37,7 +37,7 @@ def unprotected_anchor(stack: Stack, _parameters: Parameters) -> Iterator[Findin
 
 def is_pki_mount(resource: Resource, *path: str) -> bool:
     """Tell whether it is a mount of Vault's pki engine; ``path`` leads to its inputs."""
-    return resource.type == _MOUNT and resource.at(*path, "type") == "pki"
+    return resource.object_type == _MOUNT and resource.at(*path, "type") == "pki"
 
 
 def unprotected_mount(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cryptography import x509
+
 from pki.bundle import bundle_members
 from pki.errors import PkiError
 from pki.profile import is_ca
@@ -11,10 +13,13 @@ from pki.signatures import is_self_signed
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import (
     BUNDLE,
+    BUNDLES,
+    CLUSTER_BUNDLE,
     CONFIG_MAP,
     TRUST_BUNDLE,
     bundle_namespaces,
     certificates_in,
+    domain_roots,
     is_installed_chart,
     is_leaf,
     is_stage_record,
@@ -22,13 +27,20 @@ from policy.objects import (
 )
 
 _BLOCK = "-----BEGIN CERTIFICATE-----"
+# What OpenSSL takes for a certificate as well, and most others do not (PEM_STRING_X509_OLD and
+# PEM_STRING_X509_TRUSTED in openssl/pem.h).
+_OTHER_BLOCKS = ("-----BEGIN X509 CERTIFICATE-----", "-----BEGIN TRUSTED CERTIFICATE-----")
 
 
 def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
     """Find anything but roots in ConfigMaps and Bundles: somebody trusts what stands there."""
-    if resource.type not in (CONFIG_MAP, BUNDLE) or is_installed_chart(resource):
+    if resource.object_type not in (CONFIG_MAP, *BUNDLES) or is_installed_chart(resource):
         return
     for place, text in pem_texts(resource):
+        strange = [spelling for spelling in _OTHER_BLOCKS if spelling in text]
+        if strange:
+            yield about(resource, f"{place} has a block {strange[0]}, which not all verifiers read")
+            continue
         if _BLOCK not in text:
             continue
         try:
@@ -48,7 +60,7 @@ def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
 
 def empty_bundle(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
     """Find trust bundles without a certificate."""
-    if resource.type == CONFIG_MAP and resource.is_below(TRUST_BUNDLE):
+    if resource.object_type == CONFIG_MAP and resource.is_below(TRUST_BUNDLE):
         data = resource.at("data")
         if data is UNKNOWN:
             return
@@ -56,29 +68,35 @@ def empty_bundle(resource: Resource, _parameters: Parameters) -> Iterator[Findin
         for key, value in values.items():
             if isinstance(value, str) and _BLOCK not in value:
                 yield about(resource, f"data.{key} holds no certificate")
-        if not values and not resource.at("binaryData"):
+        if not (values or resource.at("binaryData") or resource.is_patch):
             yield about(resource, "it has no data")
-    elif resource.type == BUNDLE:
+    elif resource.object_type == BUNDLE:
         sources = resource.at("spec", "sources")
-        if sources is UNKNOWN:
+        if sources is UNKNOWN or (sources is None and resource.is_patch):
             return
         given = sources if isinstance(sources, list) else []
         if not any(_may_hold_a_certificate(source) for source in given):
             yield about(resource, "no source in spec.sources holds a certificate")
+    elif resource.object_type == CLUSTER_BUNDLE and not resource.is_patch:
+        inline = {"inLine": resource.at("spec", "inLineCAs")}
+        others = [resource.at("spec", "sourceRefs"), _default_cas(resource)]
+        if not _may_hold_a_certificate(inline) and not any(others):
+            yield about(resource, "neither spec.inLineCAs nor another source holds a certificate")
 
 
 def missing_bundles(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
     """Find namespaces that have Certificates and no trust bundle, cluster by cluster."""
     for cluster, objects in stack.clusters():
         wanted = {r.namespace: r for r in objects.resources if is_leaf(r) and r.namespace}
+        roots = domain_roots(objects.resources)
         covered: set[str] = set()
         anywhere = False
         for bundle in objects.resources:
-            if _is_bundle_of_a_namespace(bundle):
+            if _is_bundle_of_a_namespace(bundle, roots):
                 # A namespace that is not known yet may be any of them.
                 anywhere |= bundle.namespace is None
                 covered |= {bundle.namespace} if bundle.namespace else set()
-            elif bundle.type == BUNDLE:
+            elif bundle.object_type in BUNDLES:
                 named = bundle_namespaces(bundle)
                 anywhere |= named is None
                 covered |= named or set()
@@ -109,12 +127,18 @@ def _partial_bundles(stack: Stack) -> Iterator[Finding]:
             yield about(bundle, f"it lacks {', '.join(lacking)}, which other bundles hold")
 
 
-def _is_bundle_of_a_namespace(resource: Resource) -> bool:
-    if resource.type != CONFIG_MAP:
+def _is_bundle_of_a_namespace(resource: Resource, roots: set[x509.Certificate]) -> bool:
+    """Tell whether a namespace has the bundle with it, which is more than some certificate."""
+    if resource.object_type != CONFIG_MAP:
         return False
     if resource.is_below(TRUST_BUNDLE):
         return True
-    return not is_stage_record(resource) and any(_BLOCK in pem for _, pem in pem_texts(resource))
+    held = {certificate for _, certificate in certificates_in(resource)}
+    return not is_stage_record(resource) and bool(held) and roots <= held
+
+
+def _default_cas(resource: Resource) -> bool:
+    return resource.at("spec", "defaultCAs", "provider") not in (None, "Disabled")
 
 
 def _may_hold_a_certificate(source: object) -> bool:

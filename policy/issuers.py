@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cryptography import x509
-
 from pki.chain import signing_anchors
+from policy.asked import Identity, asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import (
-    BUNDLE,
-    CERTIFICATE,
     CLUSTER_ISSUER,
-    CONFIG_MAP,
     ISSUER,
     SECRET,
+    VAULT_ROLE,
     ca_chain,
-    certificates_in,
+    domain_roots,
     is_installed_chart,
-    is_stage_record,
 )
 
-_CERT_MANAGER = "cert-manager.io"
+_SPIFFE = "spiffe://"
+_NOBODY: Identity = ("", "", None, "")
 # Issuers of cert-manager whose leaves chain to no anchor of a trust domain.
 _FOREIGN_KINDS = ("selfSigned", "acme")
 
@@ -47,24 +44,32 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
     for cluster, objects in stack.clusters():
         resources = [r for r in objects.resources if not is_installed_chart(r)]
         declared = {identity for r in resources if (identity := _identity(r))}
-        for certificate in (r for r in resources if r.type == CERTIFICATE):
-            wanted = _wanted(certificate)
+        for resource in resources:
+            leaf = asked(resource)
+            wanted = leaf.issuer if leaf else None
             if wanted is None or wanted in declared or _name(wanted) in parameters["issuers"]:
                 continue
             yield about(
-                certificate,
+                resource,
                 f"its issuer {_name(wanted)} ({wanted[0]}) is not declared in cluster {cluster} by "
                 "this stack",
             )
-        yield from _foreign_authorities(resources)
+        yield from _foreign_authorities(resources, parameters["issuers"])
+        yield from _foreign_roles(stack, resources, parameters["issuers"])
 
 
 def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
-    """Find SPIFFE IDs of another trust domain in Certificates."""
+    """Find SPIFFE IDs of another trust domain: asked for, or allowed by a Vault role."""
     exported = stack.exports.text("trustDomain") if stack.exports else None
     domain = parameters["trustDomain"] or exported
-    for certificate in stack.of(CERTIFICATE):
-        for uri in certificate.texts("spec", "uris"):
+    for resource in stack.resources:
+        leaf = asked(resource)
+        # Of a role they are patterns in which an asterisk stands for anything.
+        patterns = resource.texts("allowedUriSans") if resource.type == VAULT_ROLE else ()
+        for pattern in patterns:
+            if "*" in pattern and _SPIFFE.startswith(pattern.partition("*")[0].lower()):
+                yield about(resource, f"{pattern} lets it sign for any trust domain")
+        for uri in leaf.uris if leaf else patterns:
             named = trust_domain_of(uri)
             if named is None or named == domain:
                 continue
@@ -75,7 +80,7 @@ def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding
                     f"{uri} cannot be judged: the stack exports no trustDomain, and the rule's "
                     "parameter trustDomain is empty"
                 )
-            yield about(certificate, problem)
+            yield about(resource, problem)
 
 
 def trust_domain_of(uri: str) -> str | None:
@@ -84,19 +89,21 @@ def trust_domain_of(uri: str) -> str | None:
     return rest.partition("/")[0] if separator and scheme.lower() == "spiffe" else None
 
 
-def _foreign_authorities(resources: list[Resource]) -> Iterator[Finding]:
+def _foreign_authorities(resources: list[Resource], known: list[str]) -> Iterator[Finding]:
     """Find issuers that sign with no CA at all, or with one that no bundle's root has signed."""
-    roots = {
-        certificate
-        for r in resources
-        if r.type in (CONFIG_MAP, BUNDLE) and not is_stage_record(r)
-        for _, certificate in certificates_in(r)
-    }
-    for issuer in (r for r in resources if r.type in (ISSUER, CLUSTER_ISSUER)):
+    roots = domain_roots(resources)
+    for issuer in (r for r in resources if r.object_type in (ISSUER, CLUSTER_ISSUER)):
         for kind in _FOREIGN_KINDS:
             if issuer.at("spec", kind) not in (None, UNKNOWN):
                 yield about(issuer, f"it is a {kind} issuer, whose leaves no trust bundle verifies")
-        for chain in _chains(issuer, resources):
+        secrets = _ca_secrets(issuer, resources)
+        if secrets == [] and _name(_identity(issuer) or _NOBODY) not in known:
+            yield about(
+                issuer,
+                f"its CA Secret {issuer.text('spec', 'ca', 'secretName')} is not declared by this "
+                "stack, so nothing tells who has signed it",
+            )
+        for chain in map(ca_chain, secrets or ()):
             # Without a known root nothing can be said, as in the preview of a new stack.
             if chain and roots and not signing_anchors(chain, roots):
                 yield about(
@@ -106,18 +113,40 @@ def _foreign_authorities(resources: list[Resource]) -> Iterator[Finding]:
                 )
 
 
-def _chains(issuer: Resource, resources: list[Resource]) -> Iterator[tuple[x509.Certificate, ...]]:
+def _ca_secrets(issuer: Resource, resources: list[Resource]) -> list[Resource] | None:
+    """Return the declared Secrets that may be the issuer's; None where it names none as yet."""
     name = issuer.text("spec", "ca", "secretName")
-    for secret in resources:
-        if secret.type != SECRET or name is None or secret.text("metadata", "name") != name:
-            continue
+    if name is None:
+        return None
+    return [
+        secret
+        for secret in resources
+        if secret.object_type == SECRET
+        and secret.at("metadata", "name") in (name, UNKNOWN)
         # A ClusterIssuer's Secret stands in a namespace that is a flag of cert-manager.
-        if issuer.type == CLUSTER_ISSUER or secret.namespace == issuer.namespace:
-            yield ca_chain(secret)
+        and (
+            issuer.object_type == CLUSTER_ISSUER
+            or secret.at("metadata", "namespace") in (issuer.namespace, UNKNOWN)
+        )
+    ]
 
 
-Identity = tuple[str, str, str | None, str]
-"""Of an issuer: API group, kind, namespace (None where it has none), name."""
+def _foreign_roles(stack: Stack, resources: list[Resource], known: list[str]) -> Iterator[Finding]:
+    """Find issuers that ask a Vault to sign by anything but a role of this stack."""
+    roles = [(role.at("backend"), role.at("name")) for role in stack.of(VAULT_ROLE)]
+    if any(UNKNOWN in role for role in roles):
+        return
+    for issuer in (r for r in resources if r.object_type in (ISSUER, CLUSTER_ISSUER)):
+        path = issuer.text("spec", "vault", "path")
+        if path is None or _name(_identity(issuer) or _NOBODY) in known:
+            continue
+        if not any(
+            path.startswith(f"{backend}/") and path.endswith(f"/sign/{name}")
+            for backend, name in roles
+        ):
+            yield about(
+                issuer, f"it asks a Vault to sign at {path}, which is no role of this stack"
+            )
 
 
 def _identity(resource: Resource) -> Identity | None:
@@ -127,20 +156,6 @@ def _identity(resource: Resource) -> Identity | None:
     if version is None or kind is None or name is None or "/" not in version:
         return None
     return version.partition("/")[0], kind, resource.namespace, name
-
-
-def _wanted(certificate: Resource) -> Identity | None:
-    reference = certificate.at("spec", "issuerRef")
-    if reference is UNKNOWN or certificate.at("metadata", "namespace") is UNKNOWN:
-        return None
-    name = certificate.at("spec", "issuerRef", "name")
-    kind = certificate.at("spec", "issuerRef", "kind") or "Issuer"
-    group = certificate.at("spec", "issuerRef", "group") or _CERT_MANAGER
-    if UNKNOWN in (name, kind, group):
-        return None
-    cluster_wide = str(kind).endswith("ClusterIssuer")
-    namespace = None if cluster_wide else certificate.namespace
-    return str(group), str(kind), namespace, str(name)
 
 
 def _name(identity: Identity) -> str:

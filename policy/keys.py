@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from policy import objects
+from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 
 _CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -51,7 +51,7 @@ def _is_allowed(algorithm: str, allowed: list[str]) -> bool:
 def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
     """Yield what is a key, and its algorithm, where both are known."""
     algorithm = None
-    match resource.type:
+    match resource.object_type:
         case "tls:index/privateKey:PrivateKey":
             # The provider's own default is P-224.
             algorithm = _named(
@@ -73,8 +73,11 @@ def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
             )
     if algorithm is not None:
         yield "its key", algorithm
+    request = asked(resource)
+    if request is not None and request.key is not None:
+        yield "the key of its request", _algorithm_of(request.key)
     for place, certificate in objects.certificates_in(resource):
-        yield f"the key of the certificate in {place}", _algorithm_of(certificate)
+        yield f"the key of the certificate in {place}", _algorithm_of(certificate.public_key())
 
 
 def _named(algorithm: Any, *, curve: Any, bits: Any) -> str | None:
@@ -100,8 +103,8 @@ def _whole(number: Any) -> Any:
     return int(number) if isinstance(number, float) else number
 
 
-def _algorithm_of(certificate: x509.Certificate) -> str:
-    match certificate.public_key():
+def _algorithm_of(public_key: Any) -> str:
+    match public_key:
         case ec.EllipticCurvePublicKey() as key:
             return _CURVES.get(key.curve.name, key.curve.name)
         case rsa.RSAPublicKey() as key:

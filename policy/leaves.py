@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
-from policy.objects import CERTIFICATE, VAULT_ROLE, is_installed_chart, is_leaf
+from policy.objects import VAULT_ROLE
 from rotation.durations import DurationError, parse_duration
 
-# Of cert-manager, for a Certificate that does not say: v1 API, spec.duration and spec.usages.
+# Of cert-manager, where it is not said: v1 API, spec.duration and spec.usages.
 _DEFAULT_DURATION = "2160h"
 _DEFAULT_USAGES = ["digital signature", "key encipherment"]
 _PURPOSES = {"server auth", "client auth"}
@@ -62,17 +63,18 @@ CA_PARAMETERS = {"namespaces": _namespaces("be CAs")}
 
 def long_lives(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates and Vault roles whose leaves live longer than allowed."""
-    if is_leaf(resource):
-        where, value = "spec.duration", resource.at("spec", "duration")
+    leaf = asked(resource)
+    if leaf is not None and not leaf.ca[1]:
+        where, value = leaf.duration
         unset = f"is not set, and cert-manager takes {_DEFAULT_DURATION}"
-    elif resource.type == VAULT_ROLE:
+    elif resource.object_type == VAULT_ROLE:
         # A signer may ask for anything up to maxTtl; ttl is what it gets if it does not ask.
         where, value = "maxTtl", resource.at("maxTtl")
         unset = "is not set, and Vault takes the mount's or its own, 768h"
     else:
         return
     longest = parameters["maxDuration"]
-    if value is UNKNOWN:
+    if value is UNKNOWN or (value is None and resource.is_patch):
         return
     if value in (None, "", "0", 0):
         yield about(resource, f"{where} {unset}; allowed: {longest}")
@@ -89,45 +91,62 @@ def long_lives(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
 
 def foreign_usages(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates and Vault roles whose leaves may be used for more than mTLS."""
-    if is_leaf(resource):
-        yield from _usages_of_certificate(resource, parameters["allowed"])
-    elif resource.type == VAULT_ROLE:
+    leaf = asked(resource)
+    if leaf is not None and not leaf.ca[1]:
+        yield from _usages_of_leaf(resource, *leaf.usages, allowed=parameters["allowed"])
+    elif resource.object_type == VAULT_ROLE:
         for flag, usage in _ROLE_FLAGS.items():
             if resource.at(flag) is True and usage not in parameters["allowed"]:
                 yield about(resource, f"{flag} lets its leaves be used for {usage}")
+        for place in ("keyUsages", "extKeyUsages"):
+            foreign = [
+                usage
+                for usage in resource.texts(place)
+                if not _allows(usage, parameters["allowed"])
+            ]
+            if foreign:
+                yield about(resource, f"{place} has {', '.join(foreign)}")
+        if resource.texts("extKeyUsageOids"):
+            yield about(resource, "extKeyUsageOids gives its leaves more purposes than those")
         if resource.at("serverFlag") is False and resource.at("clientFlag") is False:
             yield about(resource, "serverFlag and clientFlag are false: its leaves have no purpose")
 
 
-def _usages_of_certificate(resource: Resource, allowed: list[str]) -> Iterator[Finding]:
-    value = resource.at("spec", "usages")
+def _allows(usage: str, allowed: list[str]) -> bool:
+    """Tell whether a usage in Vault's words (``ExtKeyUsageAny``) is allowed."""
+    word = usage.lower().removeprefix("ext").removeprefix("keyusage")
+    return word in {each.replace(" ", "") for each in allowed}
+
+
+def _usages_of_leaf(
+    resource: Resource, place: str, value: Any, *, allowed: list[str]
+) -> Iterator[Finding]:
     if value is UNKNOWN or (isinstance(value, list) and UNKNOWN in value):
+        return
+    if value is None and resource.is_patch:
         return
     usages = [str(usage) for usage in value] if isinstance(value, list) else _DEFAULT_USAGES
     foreign = [usage for usage in usages if usage not in allowed]
     if foreign:
-        yield about(
-            resource, f"spec.usages has {', '.join(foreign)}; allowed: {', '.join(allowed)}"
-        )
+        yield about(resource, f"{place} has {', '.join(foreign)}; allowed: {', '.join(allowed)}")
     if not _PURPOSES & set(usages):
         yield about(
             resource,
-            "spec.usages has neither server auth nor client auth, and a certificate without a "
+            f"{place} has neither server auth nor client auth, and a certificate without a "
             "purpose is good for every purpose (RFC 5280 4.2.1.12)",
         )
 
 
 def loose_names(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find wildcard names in Certificates, and Vault roles that do not bind names."""
-    if resource.type == CERTIFICATE and not is_installed_chart(resource):
+    leaf = asked(resource)
+    if leaf is not None:
         if resource.namespace in parameters["namespaces"]:
             return
-        common_name = resource.text("spec", "commonName")
-        names = (*resource.texts("spec", "dnsNames"), *([common_name] if common_name else ()))
-        for name in dict.fromkeys(names):
-            if name.startswith("*"):
+        for name in dict.fromkeys(leaf.names):
+            if "*" in name:
                 yield about(resource, f"the name {name} is a wildcard")
-    elif resource.type == VAULT_ROLE and resource.at("name") not in parameters["roles"]:
+    elif resource.object_type == VAULT_ROLE and resource.at("name") not in parameters["roles"]:
         for flag, meaning in _ROLE_NAME_FLAGS.items():
             if resource.at(flag) is True:
                 yield about(resource, f"{flag} is true, so it signs {meaning}")
@@ -138,10 +157,6 @@ def loose_names(resource: Resource, parameters: Parameters) -> Iterator[Finding]
 
 def ca_leaves(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates that ask for a CA."""
-    if (
-        resource.type == CERTIFICATE
-        and not is_installed_chart(resource)
-        and resource.at("spec", "isCA") is True
-        and resource.namespace not in parameters["namespaces"]
-    ):
-        yield about(resource, "spec.isCA is true, so whoever reads its Secret can issue")
+    leaf = asked(resource)
+    if leaf is not None and leaf.ca[1] and resource.namespace not in parameters["namespaces"]:
+        yield about(resource, f"{leaf.ca[0]} is true, so whoever has its key can issue")

@@ -70,6 +70,16 @@ class Resource:
         return component in ancestors
 
     @property
+    def is_patch(self) -> bool:
+        """Whether it states only some fields of an object that others state as well."""
+        return self.type.startswith("kubernetes:") and self.type.endswith("Patch")
+
+    @property
+    def object_type(self) -> str:
+        """Its type; of a patch, the type of what it patches."""
+        return self.type.removesuffix("Patch") if self.is_patch else self.type
+
+    @property
     def kind(self) -> str:
         """The last part of the type: ``Certificate``, ``Mount``."""
         return self.type.rpartition(":")[2]
@@ -105,8 +115,8 @@ class Stack:
         return next((r for r in self.resources if r.type == "pulumi:pulumi:Stack"), None)
 
     def of(self, *types: str) -> Iterator[Resource]:
-        """Yield the resources of these types."""
-        return (r for r in self.resources if r.type in types)
+        """Yield the resources of these types, and the patches of such."""
+        return (r for r in self.resources if r.object_type in types)
 
     def clusters(self) -> Iterator[tuple[str, Stack]]:
         """Yield the Kubernetes objects by the name of their provider."""

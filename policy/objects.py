@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cryptography import x509
@@ -18,6 +18,10 @@ CLUSTER_ISSUER = "kubernetes:cert-manager.io/v1:ClusterIssuer"
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type token
 BUNDLE = "kubernetes:trust.cert-manager.io/v1alpha1:Bundle"
+CLUSTER_BUNDLE = "kubernetes:trust-manager.io/v1alpha2:ClusterBundle"
+BUNDLES = frozenset({BUNDLE, CLUSTER_BUNDLE})
+"""The two forms of trust-manager's object."""
+
 VAULT_REQUEST = (
     "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
 )
@@ -47,7 +51,7 @@ def is_stage_record(resource: Resource) -> bool:
 def is_leaf(resource: Resource) -> bool:
     """Tell whether the resource asks for a workload's certificate."""
     return (
-        resource.type == CERTIFICATE
+        resource.object_type == CERTIFICATE
         and not is_installed_chart(resource)
         and resource.at("spec", "isCA") is not True
     )
@@ -55,20 +59,24 @@ def is_leaf(resource: Resource) -> bool:
 
 def pem_texts(resource: Resource) -> Iterator[tuple[str, str]]:
     """Yield the place and the text of everything in the object that may be PEM certificates."""
-    if resource.type == CONFIG_MAP:
+    if resource.object_type == CONFIG_MAP:
         yield from _texts("data", resource.at("data"))
         yield from _decoded("binaryData", resource.at("binaryData"))
-    elif resource.type == SECRET:
+    elif resource.object_type == SECRET:
         # The key beside it is no certificate, and no rule on certificates may touch it.
         for key in ("tls.crt", "ca.crt"):
             text = _secret_text(resource, key)
             if text is not None:
                 yield key, text
-    elif resource.type == BUNDLE:
+    elif resource.object_type == BUNDLE:
         sources = resource.at("spec", "sources")
         for index, source in enumerate(sources if isinstance(sources, list) else ()):
             if isinstance(source, Mapping) and isinstance(source.get("inLine"), str):
                 yield f"spec.sources[{index}].inLine", source["inLine"]
+    elif resource.object_type == CLUSTER_BUNDLE:
+        text = resource.text("spec", "inLineCAs")
+        if text is not None:
+            yield "spec.inLineCAs", text
 
 
 def certificates_in(resource: Resource) -> Iterator[tuple[str, x509.Certificate]]:
@@ -86,6 +94,22 @@ def certificates_in(resource: Resource) -> Iterator[tuple[str, x509.Certificate]
 def ca_chain(secret: Resource) -> tuple[x509.Certificate, ...]:
     """Return the certificates below ``tls.crt`` of a Secret; none where they are not known."""
     return tuple(c for place, c in certificates_in(secret) if place == "tls.crt")
+
+
+def domain_roots(resources: Iterable[Resource]) -> set[x509.Certificate]:
+    """Return what a cluster's trust bundles hold, as far as it is known.
+
+    Where this project's components or trust-manager's objects say which they are, another ConfigMap
+    that holds certificates makes nobody trusted.
+    """
+    held = [r for r in resources if r.object_type in (CONFIG_MAP, *BUNDLES)]
+    named = [r for r in held if r.is_below(TRUST_BUNDLE) or r.object_type in BUNDLES]
+    return {
+        certificate
+        for r in named or held
+        if not is_stage_record(r)
+        for _, certificate in certificates_in(r)
+    }
 
 
 def bundle_namespaces(resource: Resource) -> frozenset[str] | None:

@@ -62,7 +62,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     ResourceRule(
         name="leaf-is-no-ca",
-        description="No Certificate asks for a CA.",
+        description="No Certificate and no request asks for a CA.",
         remedy="remove spec.isCA, or allow the namespace in the parameter namespaces",
         parameters=leaves.CA_PARAMETERS,
         find=leaves.ca_leaves,
@@ -107,8 +107,8 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     ResourceRule(
         name="vault-over-tls",
-        description="Vault is spoken to over TLS.",
-        remedy="write an https address, with the CA's certificate beside it",
+        description="Vault is spoken to over TLS, and proves who it is.",
+        remedy="write an https address, with the CA's certificate beside it, and have it checked",
         find=vault.plain_http,
     ),
 )

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from policy.model import Finding, Parameters, Resource, about
 from policy.objects import CLUSTER_ISSUER, ISSUER
 
+_PROVIDER = "pulumi:providers:vault"
 # Type -> where the address of a Vault server stands.
 _ADDRESSES = {
-    "pulumi:providers:vault": ("address",),
+    _PROVIDER: ("address",),
     ISSUER: ("spec", "vault", "server"),
     CLUSTER_ISSUER: ("spec", "vault", "server"),
 }
 
 
 def plain_http(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
-    """Find addresses of Vault that are not https, in its provider and in issuers."""
-    path = _ADDRESSES.get(resource.type)
+    """Find a Vault that is reached without TLS, or by TLS that proves nothing."""
+    path = _ADDRESSES.get(resource.object_type)
     address = resource.text(*path) if path else None
     if path and address and not address.lower().startswith("https://"):
         # The address itself is not shown, for it may carry a credential.
         yield about(resource, f"{'.'.join(path)} is no https URL, so tokens go in clear text")
+    # A provider's inputs are texts, whatever their type.
+    if resource.type == _PROVIDER and resource.at("skipTlsVerify") in (True, "true"):
+        yield about(resource, "skipTlsVerify is true, so anybody on the way can be the Vault")

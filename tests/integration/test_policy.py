@@ -30,7 +30,7 @@ from tests.unit.pki import material
 _PROGRAM = Path(__file__).parent / "policy_program"
 _VENV = Path(__file__).parents[2] / ".venv"
 # What the program breaks -> the rule that says so, where it is not called the same.
-_RULE = {"vault-role": "leaf-names"}
+_RULE = {"vault-role": "leaf-names", "patch": "leaf-is-no-ca"}
 BREAKS = {
     "private-key-in-clear": "ConfigMap shop/notes in dev: a private key stands in data.text.",
     "private-key-in-outputs": "Stack violations-dev: a private key stands in output note.",
@@ -42,6 +42,7 @@ BREAKS = {
     "leaf-names": "Certificate shop/web in dev: the name *.shop.svc is a wildcard.",
     "vault-role": "SecretBackendRole mesh: allowAnyName is true",
     "leaf-is-no-ca": "Certificate shop/web in dev: spec.isCA is true",
+    "patch": "CertificatePatch shop/web in dev: spec.isCA is true",
     "bundle-roots-only": "ConfigMap shop/mesh-trust in dev: data.ca.crt holds CN=i1.example.org",
     "bundle-not-empty": "ConfigMap shop/mesh-trust in dev: data.ca.crt holds no certificate.",
     "bundle-everywhere": "namespace shop in dev: it has Certificate shop/web",

@@ -107,6 +107,10 @@ def declare_issuing(cluster: pulumi.ProviderResource) -> None:
         "uris": [f"spiffe://{domain}/ns/shop/sa/web"],
     }
     declare_object("cert-manager.io/v1/Certificate", "web", {"spec": spec}, cluster)
+    if BROKEN == "patch":
+        # As pulumi_kubernetes.apiextensions.CustomResourcePatch declares it.
+        wish = {"spec": {"isCA": True}}
+        declare_object("cert-manager.io/v1/CertificatePatch", "web", wish, cluster)
 
 
 def declare_vault() -> None:

@@ -15,15 +15,21 @@ from rotation.stage import Anchor, TrustStage
 from tests.unit.pki import material
 from tests.unit.policy.world import (
     ANCHOR,
+    DURATION,
+    IS_CA,
     KEY,
     bundle,
     certificate,
+    cluster_bundle,
     config_map,
     exports,
     kubernetes,
+    patch,
+    request,
     resource,
     role,
     said,
+    signing_request,
 )
 
 PEM = material.key_pem("secret")
@@ -37,7 +43,7 @@ DECLARED = (
     exports(trustDomain="example.org", anchors={"g1": {"role": "issuing"}}),
     resource("pulumi:providers:vault", "vault", {"address": "https://v.example.org"}),
     resource("vault:index/mount:Mount", "pki", {"type": "pki", "path": "pki"}, protect=True),
-    role(ttl="1h", codeSigningFlag=False),
+    role(backend="pki", ttl="1h", codeSigningFlag=False, keyUsages=["DigitalSignature"]),
     resource(ANCHOR, "g1", {"certificatePem": ROOT, "fingerprint": "ab" * 32}),
     resource(
         KEY,
@@ -53,7 +59,10 @@ DECLARED = (
         "cert-manager.io/v1/Issuer",
         "ca",
         namespace="shop",
-        spec={"ca": {"secretName": "mesh-ca"}, "vault": {"server": "https://v.example.org"}},
+        spec={
+            "ca": {"secretName": "mesh-ca"},
+            "vault": {"server": "https://v.example.org", "path": "pki/sign/mesh"},
+        },
     ),
     kubernetes(
         "trust.cert-manager.io/v1alpha1/Bundle",
@@ -71,6 +80,10 @@ DECLARED = (
         },
     ),
     certificate(commonName="web", isCA=False),
+    patch(certificate("patched", commonName="web", isCA=False)),
+    request(isCA=False),
+    signing_request(annotations={DURATION: "24h", IS_CA: "false"}),
+    cluster_bundle(inLineCAs=ROOT, defaultCAs={"provider": "Disabled"}),
 )
 
 

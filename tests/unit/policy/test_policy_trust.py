@@ -250,7 +250,8 @@ def test_a_pki_mount_without_protection_is_found() -> None:
     ],
 )
 def test_an_issuer_of_this_stack_may_be_named(reference: Any) -> None:
-    assert found("issuer-of-domain", CA_ISSUER, certificate(issuerRef=reference)) == []
+    parts = (CA_ISSUER, ca_secret(UNKNOWN))
+    assert found("issuer-of-domain", *parts, certificate(issuerRef=reference)) == []
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,8 @@ def test_an_issuer_of_this_stack_may_be_named(reference: Any) -> None:
     ],
 )
 def test_any_other_issuer_is_found(reference: dict[str, str], named: str) -> None:
-    message = said("issuer-of-domain", CA_ISSUER, certificate(issuerRef=reference))
+    parts = (CA_ISSUER, ca_secret(UNKNOWN))
+    message = said("issuer-of-domain", *parts, certificate(issuerRef=reference))
     assert f"its issuer {named}" in message or named in message
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from policy.model import Finding, Resource, ResourceRule, Stack
 from policy.rules import RULES
@@ -12,6 +19,8 @@ _BY_NAME = {rule.name: rule for rule in RULES}
 ANCHOR = "mtls-pki:index:TrustAnchor"
 KEY = "tls:index/privateKey:PrivateKey"
 ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
+DURATION = "experimental.cert-manager.io/request-duration"
+IS_CA = "experimental.cert-manager.io/request-is-ca"
 _STACK = "pulumi:pulumi:Stack"
 
 
@@ -103,6 +112,60 @@ def role(**settings: Any) -> Resource:
         "clientFlag": True,
     }
     return resource(ROLE, "role", good | settings, provider="vault")
+
+
+def pkcs10(curve: ec.EllipticCurve | None = None, *names: str) -> str:
+    """A request for these names (URIs have a colon), as objects of Kubernetes hold it."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "web")])
+    alternatives = [
+        x509.UniformResourceIdentifier(name) if ":" in name else x509.DNSName(name)
+        for name in names or ("web.shop.svc",)
+    ]
+    made = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .sign(ec.generate_private_key(curve or ec.SECP256R1()), hashes.SHA256())
+    )
+    return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+def request(encoded: Any = None, **spec: Any) -> Resource:
+    """A CertificateRequest that no rule finds fault with, with ``spec`` laid over it."""
+    good = {
+        "request": pkcs10() if encoded is None else encoded,
+        "issuerRef": {"name": "ca"},
+        "duration": "24h",
+        "usages": ["digital signature", "server auth"],
+    }
+    whole = {key: value for key, value in (good | spec).items() if value is not None}
+    kind = "cert-manager.io/v1/CertificateRequest"
+    return kubernetes(kind, "web", namespace="shop", spec=whole)
+
+
+def signing_request(
+    encoded: Any = None, annotations: dict[str, Any] | None = None, **spec: Any
+) -> Resource:
+    """A CertificateSigningRequest for cert-manager that no rule finds fault with, likewise."""
+    good = {
+        "request": pkcs10() if encoded is None else encoded,
+        "signerName": "issuers.cert-manager.io/shop.ca",
+        "expirationSeconds": 86_400.0,
+        "usages": ["digital signature", "client auth"],
+    }
+    whole = {key: value for key, value in (good | spec).items() if value is not None}
+    metadata = {"name": "web", "annotations": annotations or {}}
+    kind = "certificates.k8s.io/v1/CertificateSigningRequest"
+    return kubernetes(kind, "web", spec=whole, metadata=metadata)
+
+
+def patch(given: Resource) -> Resource:
+    """The same as a server-side apply patch."""
+    return replace(given, type=f"{given.type}Patch", urn=f"{given.urn}Patch")
+
+
+def cluster_bundle(**spec: Any) -> Resource:
+    return kubernetes("trust-manager.io/v1alpha2/ClusterBundle", "mesh-trust", spec=spec)
 
 
 def exports(**values: Any) -> Resource:
