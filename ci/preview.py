@@ -58,7 +58,7 @@ def preview(
     forge: Forge | None,
     environment: Mapping[str, str],
 ) -> int:
-    """Preview ``stack`` and leave ``<stack>.json``, ``.md`` and ``.html`` in ``output``.
+    """Preview ``stack`` and leave its digest, findings and page in ``output``.
 
     With a forge the page becomes the change's one comment for this stack and the outcome a status
     of its head. Without one, in a person's shell, the files are all.

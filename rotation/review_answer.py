@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rotation.report import changes_line
 from rotation.review import Review
+from rotation.review_digest import mapping
 from rotation.review_document import Callout, Line, Strong, Tone
 from rotation.review_resources import dangers
 from rotation.review_text import named, one_line
@@ -61,7 +62,7 @@ def answer(review: Review) -> Callout:
 
 def _agreed(review: Review, changed: str) -> Callout:
     trust = review.trust
-    tone, rests = Tone.SAFE, "The guard judged what the clusters show now; the update asks again."
+    tone, rests = Tone.SAFE, f"The guard judged {_seen(review)}; the update asks again."
     lines: list[Line] = []
     if review.said.will_refuse:
         tone = Tone.WARNING
@@ -79,6 +80,9 @@ def _agreed(review: Review, changed: str) -> Callout:
     else:
         tone, rests = (Tone.NOTE if tone is Tone.SAFE else tone), ""
         lines.append((Strong(text="Nothing changes."),))
+    if trust.domains:
+        tone = Tone.WARNING
+        lines.append((Strong(text="The trust domain changes."), " Authorisation must follow it."))
     lost = len(list(dangers(review.preview.steps)))
     if lost:
         tone = Tone.WARNING
@@ -87,6 +91,13 @@ def _agreed(review: Review, changed: str) -> Callout:
     if rests:
         lines.append((rests,))
     return Callout(tone=tone, lines=tuple(lines))
+
+
+def _seen(review: Review) -> str:
+    """What the guard went by: a change may also lower the hold-down that it is judged with."""
+    hold_down = mapping(review.preview.config.get("trust")).get("holdDown")
+    known = f", by a hold-down of {one_line(hold_down)}" if isinstance(hold_down, str) else ""
+    return f"what the clusters show now{known}"
 
 
 def _reissued(trust: TrustChange) -> Line:

@@ -85,13 +85,21 @@ def _origin(review: Review) -> Line:
 def _reason(reason: Reason) -> Item:
     below: list[Line] = [(one_line(fact),) for fact in reason.seen[:NAMED]]
     below += [("waits for ", one_line(laggard)) for laggard in reason.laggards]
-    below += [(Strong(text="Do:"), f" {one_line(remedy)}") for remedy in reason.remedy]
+    below += [(Strong(text="Do:"), " ", *_with_commands(remedy)) for remedy in reason.remedy]
     if reason.earliest:
         below.append((Strong(text="Earliest:"), f" {one_line(reason.earliest)}"))
     return Item(
         line=(Strong(text=one_line(reason.sentence)), " ", Code(text=reason.rule)),
         below=tuple(below),
     )
+
+
+def _with_commands(remedy: str) -> Line:
+    """What the guard puts in backticks is a command or a key of the stack file."""
+    parts = one_line(remedy).split("`")
+    if len(parts) % 2 == 0:
+        return (one_line(remedy),)
+    return tuple(Code(text=part) if n % 2 else part for n, part in enumerate(parts) if part)
 
 
 def _finding(finding: PolicyFinding) -> Item:

@@ -30,6 +30,14 @@ def leaf_lines(trust: TrustChange) -> Iterator[Line]:
         )
     if any(bundle.renewed for bundle in trust.bundles):
         yield ("Roots are renewed: same keys, new dates; verifiers get them with the bundles",)
+    for old, new in trust.domains:
+        yield (
+            "Identities move to trust domain ",
+            Code(text=one_line(new)),
+            " from ",
+            Code(text=one_line(old)),
+            "; whoever authorises by SPIFFE ID refuses the new ones until told of them",
+        )
     reissued = [leaf for leaf in trust.leaves if leaf.reissued]
     moved = Counter((leaf.former, leaf.issuer) for leaf in reissued if leaf.former != leaf.issuer)
     for (former, signer), count in sorted(moved.items()):

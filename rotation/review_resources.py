@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from rotation.review_digest import PROVIDER, Step
+from rotation.review_digest import PROVIDER, UNKNOWN, Step, mapping
 from rotation.review_document import Code, Item
 from rotation.review_kinds import BUNDLE, GATE, Fate, fate, is_trust, once
 from rotation.review_text import NAMED, named, one_line
@@ -24,6 +25,8 @@ def dangers(steps: Iterable[Step]) -> Iterator[Item]:
             text = f"{guarded}would be replaced{because}"
         elif became is Fate.DELETED and lost:
             text = f"{guarded}would be deleted"
+        elif became is Fate.UPDATED and BUNDLE in step.parents and (taken := _taken(step)):
+            text = f"no longer has {named(taken)}, which workloads may rely on"
         elif became is Fate.UPDATED and step.kind.startswith(PROVIDER):
             text = f"reaches its cluster or service in another way{because}"
         else:
@@ -43,6 +46,24 @@ def others(steps: Iterable[Step]) -> Iterator[Item]:
         yield Item(
             line=(f"{kind}: {len(found)} {became} ({named(step.name for step in found)}){changed}",)
         )
+
+
+def _taken(step: Step) -> list[str]:
+    """What of a trust bundle is no longer where workloads find it: keys, and namespaces."""
+    if UNKNOWN in (step.new.get("data"), step.new.get("spec")):
+        return []
+    return sorted(_offered(step.old) - _offered(step.new))
+
+
+def _offered(inputs: Mapping[str, Any]) -> set[str]:
+    target = mapping(mapping(inputs.get("spec")).get("target"))
+    key = mapping(target.get("configMap")).get("key")
+    found = {f"key {each}" for each in (*mapping(inputs.get("data")), key) if each is not None}
+    expressions = mapping(target.get("namespaceSelector")).get("matchExpressions")
+    for expression in expressions if isinstance(expressions, list) else ():
+        values = mapping(expression).get("values")
+        found |= {f"namespace {each}" for each in (values if isinstance(values, list) else ())}
+    return found
 
 
 def _kind(step: Step) -> str:

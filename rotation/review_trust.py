@@ -17,6 +17,7 @@ from rotation.transitions import Change
 from rotation.transitions import Step as TrustStep
 
 DEFAULT_ISSUER = "mtls-ca"
+_SPIFFE = "spiffe://"
 
 
 # A change of these fields alone does not make cert-manager issue again: it compares the last
@@ -82,6 +83,7 @@ class LeafChange:
         issuer: what it names after, or named before where it goes; ``former`` is what it named.
         reissued: cert-manager issues it again.
         fields: of its spec, that change.
+        domain: the trust domain of its SPIFFE ID, before and after, where that changes.
     """
 
     cluster: str
@@ -92,6 +94,7 @@ class LeafChange:
     former: str
     reissued: bool
     fields: tuple[str, ...]
+    domain: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,11 @@ class TrustChange:
     def changes(self) -> tuple[Change, ...]:
         """What happens to every generation, each thing once however many clusters it happens in."""
         return tuple(dict.fromkeys(each for stage in self.stages for each in stage.changes))
+
+    @property
+    def domains(self) -> tuple[tuple[str, str], ...]:
+        """Trust domains that identities leave, and those that they get instead."""
+        return tuple(sorted({leaf.domain for leaf in self.leaves if leaf.domain is not None}))
 
     @property
     def distrusts(self) -> bool:
@@ -259,7 +267,21 @@ def _leaf(step: Step) -> LeafChange:
         former=_issuer_of(before),
         reissued=became is Fate.REPLACED or (became is Fate.UPDATED and bool(set(fields) - _QUIET)),
         fields=fields if became is Fate.UPDATED else (),
+        domain=_moved(_trust_domain(before), _trust_domain(after)),
     )
+
+
+def _moved(before: str, after: str) -> tuple[str, str] | None:
+    return (before, after) if before and after and before != after else None
+
+
+def _trust_domain(spec: Mapping[str, Any]) -> str:
+    """Return the trust domain of the first SPIFFE ID; empty where there is none."""
+    uris = spec.get("uris")
+    for uri in uris if isinstance(uris, list) else ():
+        if isinstance(uri, str) and uri.startswith(_SPIFFE):
+            return uri.removeprefix(_SPIFFE).partition("/")[0]
+    return ""
 
 
 def _issuer_of(spec: Mapping[str, Any]) -> str:

@@ -193,6 +193,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             "`no-leaf-chains-to-anchor`",
             "3 of 3 leaves keep it",
             "waits for east/review Certificate",
+            "cert-manager reissues declared leaves by itself, `python -m rotation reissue` moves",
         ),
     ),
     "go-back": (
@@ -328,61 +329,6 @@ def test_a_stable_issuer_that_asks_a_vault_follows_by_its_spec() -> None:
     whole["steps"][0]["newState"]["inputs"] = {**old, "metadata": {**old["metadata"], "labels": {}}}
     assert "signs with another CA" not in markdown(whole)
     assert "mesh: updated" in markdown(whole)
-
-
-def test_a_vault_that_is_reached_in_another_way_signs_as_before() -> None:
-    vault = {"server": "https://vault.example", "path": "pki/sign/g1", "caBundle": "old"}
-    old = {"metadata": {"name": "mesh", "namespace": "shop"}, "spec": {"vault": vault}}
-    kind = "mtls-pki:index:VaultIssuer$kubernetes:cert-manager.io/v1:Issuer"
-    for changed, moved in (({"caBundle": "new"}, False), ({"server": "https://other"}, True)):
-        new = {**old, "spec": {"vault": {**vault, **changed}}}
-        page = markdown(digest(step("update", kind, "east-mesh-shop", old=old, new=new)))
-        assert ("another key under the same name" in page) is moved
-        assert ("mesh: updated" in page) is not moved
-
-
-@pytest.mark.parametrize(
-    ("field", "words"),
-    [
-        ("metadata.annotations", ""),
-        ('data["tls.crt"]', "is renewed: same key, new dates"),
-        ('data["tls.key"]', "gets another key under the same name"),
-        ("stringData", "gets another key under the same name"),
-    ],
-)
-def test_a_ca_secret_changes_its_key_only_where_its_values_change(field: str, words: str) -> None:
-    inner = "mtls-pki:index:CaIssuer$kubernetes:"
-    metadata = {"metadata": {"name": "mesh", "namespace": "shop"}}
-    page = markdown(
-        digest(
-            step("same", f"{inner}cert-manager.io/v1:Issuer", "i", old=metadata, new=metadata),
-            step("update", f"{inner}core/v1:Secret", "i-ca", old=metadata, new=metadata,
-                 detailedDiff={field: {"kind": "update"}}),
-        )
-    )  # fmt: skip
-    assert ("The CA of `mesh`" in page) is bool(words)
-    assert words in page
-
-
-def test_what_a_broken_off_update_left_behind_is_not_the_fate_of_what_replaced_it() -> None:
-    kind = f"{BUNDLE}core/v1:ConfigMap"
-    now = {"metadata": {"name": "mesh"}, "data": {"ca.crt": pem("g1")}}
-    steps = [
-        step("same", kind, "b", old=now, new=now),
-        step("delete-replaced", kind, "b", old=now),
-    ]
-    for order in (steps, steps[::-1]):
-        page = markdown(digest(*order))
-        assert "loses" not in page
-        assert "would be replaced" not in page
-
-
-def test_what_deserves_a_second_look_is_never_under_a_green_answer() -> None:
-    lost = step("delete", f"{BUNDLE}core/v1:ConfigMap", "b", old={"data": {"ca.crt": pem("g1")}})
-    page = markdown(digest(lost))
-    assert "> [!WARNING]\n> **No anchor changes its role.**" in page
-    assert "> **Look twice:** one resource is named for it below." in page
-    assert "> [!TIP]" in markdown("retire")
 
 
 def test_a_lost_bundle_gate_or_namespace_deserves_a_second_look() -> None:
