@@ -158,7 +158,7 @@ def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
     if op == "same":
         before = after = after or before
     reference = str(step.get("provider") or new.get("provider") or old.get("provider") or "")
-    named = [*(step.get("detailedDiff") or ()), *(step.get("replaceReasons") or ())]
+    named = [*mapping(step.get("detailedDiff")), *_list(step.get("replaceReasons"))]
     was, is_ = (bool(state.get("protect")) for state in (old, new))
     return Step(
         op=op,
@@ -168,7 +168,7 @@ def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
         provider=reference.split("::")[-2] if reference.count("::") >= 2 else "",
         old=before if op != "create" else {},
         new=after if not op.startswith(("delete", "discard")) else {},
-        fields=tuple(dict.fromkeys(map(str, named or step.get("diffReasons") or ()))),
+        fields=tuple(dict.fromkeys(map(str, named or _list(step.get("diffReasons"))))),
         protected=was if old else is_,
         secret=kind == KUBERNETES_SECRET
         or kind.startswith(PROVIDER)
@@ -199,9 +199,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _mappings(value: Any) -> Iterator[dict[str, Any]]:
-    return (
-        (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
-    )
+    return (each for each in _list(value) if isinstance(each, dict))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _clean(value: Any) -> Any:

@@ -418,6 +418,7 @@ def test_what_is_no_preview_is_refused(text: str) -> None:
     [
         {"steps": None},
         {"steps": [None, 1, {}, {"urn": "x"}]},
+        {"steps": [step("update", "a:b:C", "c", detailedDiff=3.5, replaceReasons=True)]},
         {"diagnostics": [{}, None]},
         {"config": []},
         {"config": {"mtls-pki:anchors": '{"g1": 1}', "mtls-pki:services": "[]"}},
