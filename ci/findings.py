@@ -41,5 +41,5 @@ def _finding(event: dict[str, Any]) -> PolicyFinding:
         level=str(event["enforcementLevel"]),
         rule=str(event["policyName"]),
         resource=str(event.get("resourceUrn") or "stack").rpartition("::")[2],
-        message=" ".join(str(event["message"]).split()),
+        message=str(event["message"]).strip(),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pki.key_text import holds_private_key
+from rotation.review_findings import REMEDY
 
 JsonSchema = Mapping[str, Any]
 Parameters = Mapping[str, Any]
@@ -176,7 +177,7 @@ class Rule:
         said = f"{finding.place}: {finding.problem}"
         # Rules quote names, durations and the like; somebody may have put a key in such a place.
         shown = "a value that it names is a private key" if holds_private_key(said) else said
-        return f"{shown}. What to do: {self.remedy}."
+        return f"{shown}.{REMEDY}{self.remedy}."
 
 
 @dataclass(frozen=True, kw_only=True)

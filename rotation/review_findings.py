@@ -16,6 +16,9 @@ from rotation.review_text import redacted
 MANDATORY = "mandatory"
 """The level that makes the engine refuse the update."""
 
+REMEDY = " What to do: "
+"""Stands before the remedy in the messages of this project's pack."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFinding:
@@ -25,7 +28,8 @@ class PolicyFinding:
         level: the engine's word for how much it binds: ``mandatory``, ``advisory``, ...
         rule: name of the rule.
         resource: name in the program of what it is about.
-        message: what is wrong, and what to do.
+        message: lines: what must hold, and what is wrong with which object. A remedy may follow
+            after ``REMEDY``.
     """
 
     level: str

@@ -22,7 +22,7 @@ from rotation.review_document import (
     Strong,
     Table,
 )
-from rotation.review_findings import PolicyFinding
+from rotation.review_findings import REMEDY, PolicyFinding
 from rotation.review_kinds import Fate, fate, once
 from rotation.review_places import leaf_lines, place_rows
 from rotation.review_resources import dangers, others
@@ -103,14 +103,15 @@ def _with_commands(remedy: str) -> Line:
 
 
 def _finding(finding: PolicyFinding) -> Item:
-    return Item(
-        line=(
-            Strong(text=one_line(finding.level)),
-            " ",
-            Code(text=one_line(finding.rule)),
-            f" {one_line(finding.message)}",
-        )
-    )
+    holds, *problems = finding.message.strip().splitlines() or [""]
+    below: list[Line] = []
+    for problem in filter(None, map(str.strip, problems[:NAMED])):
+        said, _, remedy = problem.partition(REMEDY)
+        below.append((one_line(said),))
+        if remedy:
+            below.append((Strong(text="Do:"), f" {one_line(remedy)}"))
+    level, rule = Strong(text=one_line(finding.level)), Code(text=one_line(finding.rule))
+    return Item(line=(level, " ", rule, f" {one_line(holds)}"), below=tuple(below))
 
 
 def _said(said: Said) -> Item:

@@ -49,4 +49,5 @@ def test_a_finding_is_read_beside_the_digest_and_leads_the_page(
     reviewed = review(read_preview(done.stdout), stack="dev", findings=found)
     page = markdown_page(review_page(reviewed))
     assert answer in page.partition("###")[0]
-    assert ("its key is P-224" in page) is bool(expected)
+    assert ("  - PrivateKey g1-key: its key is P-224" in page) is bool(expected)
+    assert ("  - **Do:** choose an allowed algorithm" in page) is bool(expected)

@@ -156,7 +156,7 @@ def test_the_page_is_told_what_the_policy_pack_finds(
     assert [finding.level for finding in given] == ["mandatory", "advisory"]
     first = given[0]
     assert (first.rule, first.resource) == ("key-algorithm", "g1-key")
-    assert first.message == "P-224 <b> use P-256"
+    assert first.message == "P-224 <b>\nuse P-256"
 
 
 def test_no_status_is_recorded_where_the_comment_is_refused(

@@ -134,7 +134,7 @@ FINDING = {
     "level": "mandatory",
     "rule": "key-algorithm",
     "resource": "g1-key",
-    "message": "PrivateKey g1-key: its key is P-224 <b>. What to do: choose another.",
+    "message": "Keys are strong.\nPrivateKey g1-key: its key is P-224 <b>. What to do: use P-256.",
 }
 
 
@@ -154,7 +154,11 @@ def test_findings_of_a_pack_lead_the_page(review: Project, said: Say) -> None:
     assert "as long as it breaks one mandatory rule, whatever the guard says" in page
     assert "The guard agrees" not in page
     assert "What can be undone" not in page
-    assert "its key is P-224 &#60;b>" in page
+    assert (
+        "- **mandatory** `key-algorithm` Keys are strong.\n"
+        "  - PrivateKey g1-key: its key is P-224 &#60;b>.\n"
+        "  - **Do:** use P-256.\n"
+    ) in page
     assert page.index("**mandatory**") < page.index("**advisory**") < page.index("```diff")
     assert "The policy pack forbids it." in (review.directory / "page.html").read_text()
 
