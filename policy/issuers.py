@@ -15,6 +15,7 @@ from policy.objects import (
     ca_chain,
     domain_roots,
     is_installed_chart,
+    states_certificate,
 )
 
 _SPIFFE = "spiffe://"
@@ -43,7 +44,8 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates of issuers that are not this domain's, and issuers whose CA is not."""
     for cluster, objects in stack.clusters():
         resources = [r for r in objects.resources if not is_installed_chart(r)]
-        declared = {identity for r in resources if (identity := _identity(r))}
+        # A patch of somebody else's issuer does not make it this stack's.
+        declared = {identity for r in resources if not r.is_patch and (identity := _identity(r))}
         for resource in resources:
             leaf = asked(resource)
             wanted = leaf.issuer if leaf else None
@@ -122,6 +124,7 @@ def _ca_secrets(issuer: Resource, resources: list[Resource]) -> list[Resource] |
         secret
         for secret in resources
         if secret.object_type == SECRET
+        and states_certificate(secret)
         and secret.at("metadata", "name") in (name, UNKNOWN)
         # A ClusterIssuer's Secret stands in a namespace that is a flag of cert-manager.
         and (

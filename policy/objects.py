@@ -96,6 +96,11 @@ def ca_chain(secret: Resource) -> tuple[x509.Certificate, ...]:
     return tuple(c for place, c in certificates_in(secret) if place == "tls.crt")
 
 
+def states_certificate(secret: Resource) -> bool:
+    """Tell whether a Secret is declared with its ``tls.crt``, and not left to somebody else."""
+    return any(secret.at(field, "tls.crt") is not None for field in ("stringData", "data"))
+
+
 def domain_roots(resources: Iterable[Resource]) -> set[x509.Certificate]:
     """Return what a cluster's trust bundles hold, as far as it is known.
 

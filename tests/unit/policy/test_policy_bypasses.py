@@ -186,6 +186,19 @@ def test_a_ca_that_nobody_here_has_declared_is_found(kind: str) -> None:
     assert found("issuer-of-domain", given, issuers=[name]) == []
 
 
+def test_touching_what_belongs_to_others_does_not_declare_it() -> None:
+    foreign = patch(issuer(ca=None))
+    message = said("issuer-of-domain", foreign, certificate())
+    assert "its issuer Issuer/shop/ca (cert-manager.io) is not declared" in message
+    metadata = {"name": "mesh-ca", "namespace": "shop", "labels": {"a": "b"}}
+    labelled = patch(kubernetes("v1/Secret", "ca", metadata=metadata))
+    hollow = kubernetes("v1/Secret", "ca", metadata=metadata, data={"tls.key": UNKNOWN})
+    for secret in (labelled, hollow):
+        assert "is not declared by this stack" in said("issuer-of-domain", CA_ISSUER, secret)
+    unknown = kubernetes("v1/Secret", "ca", metadata=metadata, data=UNKNOWN)
+    assert found("issuer-of-domain", CA_ISSUER, unknown) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "secret", "there"),
     [
