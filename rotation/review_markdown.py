@@ -33,8 +33,9 @@ _MARKUP = {
     **{mark: f"&#{ord(mark)};" for mark in "<&|$"},
 }
 _AT_BEGIN = re.compile(r"(\d*)([-+=#>.)])")
-# What GitHub itself makes links of: people who would be notified, issues, addresses.
-_MENTION = re.compile(r"([@#](?=\w)|\bGH(?=-\d))", re.IGNORECASE)
+# What GitHub and GitLab make links of: people who would be notified, issues, changes, labels,
+# milestones, epics, snippets, addresses.
+_MENTION = re.compile(r"""([@#~%](?=[\w"])|[!&$](?=\d)|\bGH(?=-\d))""", re.IGNORECASE)
 _LINK = re.compile(r"(?<=:)//|(?<=www)\.", re.IGNORECASE)
 _NOT_IN_MERMAID = re.compile(r"[^A-Za-z0-9 .,:/()+-]")
 
@@ -173,7 +174,7 @@ def _code(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A backslash would not keep GitHub from notifying people: it looks at the text that results.
+    # A backslash would not keep a forge from notifying people: it looks at the text that results.
     apart = _MENTION.sub("\\1\u200b", text)
     escaped = "".join(_MARKUP.get(char, char) for char in apart)
     return _LINK.sub(lambda found: "".join(f"\\{char}" for char in found[0]), escaped)

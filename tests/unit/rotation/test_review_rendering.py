@@ -253,10 +253,12 @@ def refusal(number: int, long: str) -> str:
 
 
 def test_nobody_is_notified_and_nothing_is_linked() -> None:
-    said = "ask @org/team or a@b.example, see #12, GH-12 and https://x.example, www.x.example"
-    text = inline((said,))
-    assert not re.search(r"@\w|#\w|GH-|://|www\.", text)
-    assert inline(("ghost",)) == "ghost"
+    said = "ask @org/team or a@b.example, see #12, GH-12, !12 ~bug %12 &12 $12 https://x.example"
+    text = inline((f"{said}, www.x.example",))
+    (shown,) = parsed(text)[1].children or ()
+    assert not re.search(r"[@#!~%&$]\w|GH-", shown.content)
+    assert not re.search(r"://|www\.", text)
+    assert inline(("ghost: 100% of 5!",)) == "ghost: 100% of 5!"
 
 
 @pytest.mark.parametrize("stack", HOSTILE)
