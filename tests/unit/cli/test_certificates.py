@@ -160,6 +160,14 @@ def test_what_failed_is_issued_again_on_every_issuer_of_the_stack(
     assert said()[0] == "dev: no Certificate's last issuance failed\n"
 
 
+def test_a_reader_without_rights_is_told_the_manifest_of_this_command(
+    project: Project, promoted: Api, said: Say
+) -> None:
+    promoted.refused[CERTIFICATES] = 403
+    assert project.run("reissue", "--failed") == 1
+    assert "is forbidden; grant what deploy/rbac-reissue.yaml grants" in said()[1]
+
+
 def test_without_a_stable_issuer_there_is_nothing_to_do(project: Project, said: Say) -> None:
     project.write(project.read().replace("stable: true", "stable: false"))
     assert project.run("reissue") == 1
