@@ -93,9 +93,9 @@ class Stack:
 
     # Commands
 
-    def init(self) -> None:
+    def init(self, *options: str) -> None:
         """Create the stack in its backend."""
-        self.must("stack", "init", self.name)
+        self.must("stack", "init", self.name, *options)
 
     def command(self, *arguments: str, standard_input: str = "") -> Run:
         """Run any command on this stack."""
