@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import urllib3
 
@@ -28,7 +28,7 @@ _NAME = "s3"
 _READY_SECONDS = 30
 # A line of its log: time | vgw | status | duration | address | method | path | error | query
 _REQUEST = re.compile(
-    r"\| 2\d\d \|[^|]*\|[^|]*\| (?P<method>[A-Z]+) *\| (?P<path>\S+) \|[^|]*\| ?(?P<query>\S*)"
+    r"\| 2\d\d \|[^|]*\|[^|]*\| [A-Z]+ *\| (?P<path>\S+) \|[^|]*\| ?(?P<query>\S*)"
 )
 
 
@@ -145,25 +145,25 @@ class S3:
         policy = {"Version": "2012-10-17", "Statement": statements}
         self._request("PUT", f"/{name}", {"policy": ""}, json.dumps(policy).encode())
 
-    def requests(self) -> list[tuple[str, str, str]]:
-        """Method, path and query of all that was granted so far, of whoever asked."""
-        lines = self._layout.log(_NAME).read_text(encoding="utf-8").splitlines()
-        found = map(_REQUEST.search, lines)
-        return [(each["method"], each["path"], each["query"]) for each in found if each]
+    def keys(self, bucket: str) -> list[str]:
+        """What lies in a bucket, of up to a thousand objects."""
+        listed = self._request("GET", f"/{bucket}", {"list-type": "2"})
+        return re.findall("<Key>([^<]+)</Key>", listed)
 
     def objects(self, bucket: str) -> dict[str, str]:
-        """All that lies in a bucket, by key, as the server keeps it."""
-        root = self._directory / "data" / bucket
-        return {
-            str(path.relative_to(root)): path.read_text(encoding="utf-8")
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
+        """All that lies in a bucket, by key."""
+        return {key: self._request("GET", f"/{bucket}/{key}") for key in self.keys(bucket)}
+
+    def requests(self) -> list[tuple[str, dict[str, str]]]:
+        """Path and query of all that was granted so far, of whoever asked; AWS's SDK says what."""
+        lines = self._layout.log(_NAME).read_text(encoding="utf-8").splitlines()
+        found = map(_REQUEST.search, lines)
+        return [(each["path"], dict(parse_qsl(each["query"]))) for each in found if each]
 
     def _request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> None:
-        """One request of the administrator's, signed (AWS Signature Version 4)."""
+    ) -> str:
+        """The answer to one request of the administrator's, signed (AWS Signature Version 4)."""
         moment = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
         headers = {
             "host": f"{LOOPBACK}:{self._port}",
@@ -203,4 +203,6 @@ class S3:
                 ),
             },
         )
-        assert answer.status in (200, 204), answer.data.decode()
+        text: str = answer.data.decode()
+        assert answer.status in (200, 204), text
+        return text
