@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -87,6 +87,23 @@ def vault_address(vault: VaultSettings, directory: Path) -> VaultAddress:
     )
 
 
+def connect(address: VaultAddress, *, token: str | None = None) -> hvac.Client:
+    """Return a client of the Vault at ``address``; nothing is sent yet.
+
+    Args:
+        address: where it is.
+        token: empty for none, None for the user's own.
+    """
+    return hvac.Client(
+        url=address.url,
+        token=token,
+        namespace=address.namespace,
+        verify=str(address.ca_file) if address.ca_file else True,
+        timeout=_TIMEOUT_SECONDS,
+        allow_redirects=True,
+    )
+
+
 class Vault:
     """A client of one Vault; it has no method that writes.
 
@@ -97,19 +114,9 @@ class Vault:
     def __init__(self, address: VaultAddress) -> None:
         """Nothing is sent yet."""
         self.address = address
-        self._client = self._connect(namespace=address.namespace)
+        self._client = connect(address)
         # What the server says of itself is outside of its namespaces, and for anybody.
-        self._anybody = self._connect(token="")
-
-    def _connect(self, *, token: str | None = None, namespace: str | None = None) -> hvac.Client:
-        return hvac.Client(
-            url=self.address.url,
-            token=token,
-            namespace=namespace,
-            verify=str(self.address.ca_file) if self.address.ca_file else True,
-            timeout=_TIMEOUT_SECONDS,
-            allow_redirects=True,
-        )
+        self._anybody = connect(replace(address, namespace=None), token="")
 
     def server(self) -> ServerFacts:
         """Return what the server says of itself without a token.
@@ -258,10 +265,7 @@ class Vault:
         except exceptions.InvalidPath:
             raise _NotFoundError(f"{self.address.url} has nothing at {path}") from None
         except exceptions.VaultDown:
-            raise VaultError(
-                f"{self.address.url} is sealed or not initialised; unseal it (`bao operator "
-                "unseal`) and run this again"
-            ) from None
+            raise VaultError(sealed(self.address)) from None
         except exceptions.VaultError as error:
             meaning = explain(str(error))
             raise VaultError(
@@ -269,7 +273,7 @@ class Vault:
                 + (f"; {meaning}" if meaning else "")
             ) from None
         except (requests.RequestException, OSError) as error:
-            raise VaultError(_unreachable(self.address, error)) from None
+            raise VaultError(unreachable(self.address, error)) from None
         if isinstance(response, requests.Response):
             return response.json() if response.status_code == HTTPStatus.OK else {}
         return dict(response)
@@ -283,7 +287,15 @@ class _NotFoundError(VaultError):
     """404."""
 
 
-def _unreachable(address: VaultAddress, error: Exception) -> str:
+def sealed(address: VaultAddress) -> str:
+    """Say that the server can do nothing."""
+    return (
+        f"{address.url} is sealed or not initialised; unseal it (`bao operator unseal`) and run "
+        "this again"
+    )
+
+
+def unreachable(address: VaultAddress, error: Exception) -> str:
     """Say why a request did not come through, in one line."""
     # An SSLError is also what a server that restarts makes of a handshake.
     if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
