@@ -149,7 +149,10 @@ def _key(request: x509.CertificateSigningRequest | None) -> Any:
 def _names(request: x509.CertificateSigningRequest | None) -> tuple[str, ...]:
     if request is None:
         return ()
-    common = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    try:
+        common = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        common = []
     return (*(str(each.value) for each in common), *_alternative(request, x509.DNSName))
 
 
