@@ -11,6 +11,7 @@ from rotation.durations import format_duration
 from settings.model import Settings
 from settings.names import (
     held_issuer_name,
+    issuer_name_of,
     vault_auth_path,
     vault_generations,
     vault_settings,
@@ -189,7 +190,10 @@ def _auth_problems(settings: Settings, auth: dict[str, dict[str, str]]) -> Itera
 def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) -> Iterator[str]:
     """Issuing CAs that clusters use and the mount has no more."""
     mount = vault_settings(settings).mount
-    held = {issuer.name: issuer for issuer in vault.issuers(mount)} if in_use else {}
+    held: dict[str, bool] = {}
+    for issuer in vault.issuers(mount) if in_use else ():
+        name = issuer_name_of(issuer.name)
+        held[name] = held.get(name, False) or issuer.has_key
     for generation in vault_generations(settings):
         name = held_issuer_name(settings, generation)
         if generation not in in_use:
@@ -201,7 +205,7 @@ def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) 
                 f"certificate again (`bao write {mount}/intermediate/set-signed certificate=@...`) "
                 "and name it; else go on with a new one (issuing.intermediate.generation)"
             )
-        elif not held[name].has_key:
+        elif not held[name]:
             yield (
                 f"the issuing CA {name} in the mount {mount} has no key any more; restore the "
                 "Vault from its backup, or go on with a new one (issuing.intermediate.generation)"

@@ -21,6 +21,7 @@ from tests.integration.support.vault_proxy import between
 from tests.integration.support.vault_stack import (
     POLICY,
     auth_path,
+    held_issuer,
     mount,
     prepare,
     sign_role,
@@ -265,11 +266,11 @@ def test_a_role_that_refuses_a_name(applied: Stack, vault: Vault, vault_api: Api
 def test_a_chain_that_is_cross_signed_in_the_mount(
     applied: Stack, vault: Vault, vault_api: Api
 ) -> None:
-    held = vault.api("GET", f"{mount(APPLIED)}/issuer/g1-i1")["data"]
+    held = held_issuer(vault, mount(APPLIED))
     crossed = cross_signed(held["certificate"])
     path = f"{mount(APPLIED)}/issuers/import/bundle"
     imported = vault.api("POST", path, {"pem_bundle": crossed})["data"]["imported_issuers"]
-    change(vault, "issuer/g1-i1", {"manual_chain": [held["issuer_id"], *imported]})
+    change(vault, f"issuer/{held['issuer_id']}", {"manual_chain": [held["issuer_id"], *imported]})
     run = late(applied, "crossed")
     refused_by_cert_manager(
         run,

@@ -13,6 +13,7 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.vault_client import VaultError
 from pki.parsing import parse_certificate
+from settings.names import issuer_name_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
@@ -24,6 +25,7 @@ from tests.integration.support.vault import AuditEntry, Vault
 from tests.integration.support.vault_stack import (
     EVIDENCE,
     auth_path,
+    held_issuer,
     issuer,
     mount,
     prepare,
@@ -68,10 +70,10 @@ def writes(vault: Vault, since: dt.datetime, who: str) -> list[AuditEntry]:
 
 
 def with_key(vault: Vault, name: str) -> dict[str, bool]:
-    """Whether each issuer of a stack's mount can sign, by the issuer's name."""
+    """Whether each issuer of a stack's mount can sign, by what it is called in the stack."""
     held = vault.api("LIST", f"{mount(name)}/issuers")["data"]["keys"]
     found = [vault.api("GET", f"{mount(name)}/issuer/{each}")["data"] for each in held]
-    names = {each["issuer_name"]: bool(each["key_id"]) for each in found}
+    names = {issuer_name_of(each["issuer_name"]): bool(each["key_id"]) for each in found}
     assert len(names) == len(held), "two of one name"
     return names
 
@@ -83,7 +85,7 @@ def test_the_issuing_ca_is_in_the_vault_and_its_key_nowhere_else(
     assert set(live) == {"web", "db"}
     assert all(cluster.is_ready(each) for each in live.values())
     assert {each["spec"]["issuerRef"]["name"] for each in live.values()} == {issuer(NAME)}
-    held = vault.api("GET", f"{mount(NAME)}/issuer/g1-i1")["data"]
+    held = held_issuer(vault, mount(NAME))
     own = held["issuer_id"]
     # Beside it the root, which came with its chain, and which nobody can sign with.
     assert with_key(vault, NAME) == {"g1-i1": True, "g1-root": False}

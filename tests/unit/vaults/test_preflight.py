@@ -17,7 +17,9 @@ URL = "https://127.0.0.1:8200"
 OURS = description(load(VAULT))
 MOUNT = {"type": "pki", "description": OURS, "config": {"max_lease_ttl": 86400}}
 AUTH = {"type": "kubernetes", "description": OURS}
-ISSUER = HeldIssuer(issuer_id="6f1c", name="g1-i1", certificate_pem="", default=True, has_key=True)
+ISSUER = HeldIssuer(
+    issuer_id="6f1c", name="g1-i1-5f3a09c2", certificate_pem="", default=True, has_key=True
+)
 
 
 class Stand(Vault):
@@ -139,6 +141,13 @@ def test_an_issuing_ca_that_cannot_sign_any_more_is_told_while_it_is_in_use(
     assert problem.startswith(said)
     assert "issuing.intermediate.generation" in problem
     assert read(mount=MOUNT, issuers=issuers).problems == ()
+
+
+def test_a_renewed_issuing_ca_is_there_beside_the_certificate_that_it_had() -> None:
+    renewed = HeldIssuer(**{**ISSUER.__dict__, "name": "g1-i1-77b1d0aa"})
+    without_key = HeldIssuer(**{**ISSUER.__dict__, "has_key": False})
+    for issuers in ((ISSUER, renewed), (renewed, without_key)):
+        assert read(in_use=["g1"], mount=MOUNT, issuers=issuers).problems == ()
 
 
 def test_an_adopted_mount_must_be_there_and_let_leaves_live() -> None:
