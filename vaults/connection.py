@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import hvac
 import requests
 from hvac import exceptions
+from hvac.utils import get_token_from_env
 
 from settings.model import VaultSettings
 from vaults.diagnosis import explain
@@ -19,6 +22,23 @@ from vaults.diagnosis import explain
 _TIMEOUT_SECONDS = 10
 # In the text of an error by Python's ssl (OpenSSL's reason code).
 _NOT_VERIFIED = "CERTIFICATE_VERIFY_FAILED"
+# The same text -> what to do; the first that it has counts. An unknown CA is what is left.
+_SERVER_CERTIFICATES = {
+    "mismatch, certificate is not valid for": "write an address that it names (issuing.vault)",
+    "certificate has expired": "renew it, or set this machine's clock right",
+    "certificate is not yet valid": "set the clock right, of this machine or of who issued it",
+}
+_UNKNOWN_CA = "give the CA that signed it as issuing.vault.caBundle"
+# What servers make are printable and without blanks; all else cannot stand in a request's header.
+_TOKEN = re.compile(r"[!-~]+")
+_ABSENT = (
+    "there is no token; set VAULT_TOKEN, or log in so that ~/.vault-token has one that can be read "
+    "(`bao login`, `vault login`)"
+)
+_MALFORMED = (
+    "the token has a blank, the end of a line or another character that no token has; set "
+    "VAULT_TOKEN to the token alone"
+)
 
 
 class VaultError(Exception):
@@ -97,18 +117,20 @@ class Vault:
     def __init__(self, address: VaultAddress) -> None:
         """Nothing is sent yet."""
         self.address = address
-        self._client = self._connect(namespace=address.namespace)
+        self._client = self._connect(token=_own_token(), namespace=address.namespace)
         # What the server says of itself is outside of its namespaces, and for anybody.
         self._anybody = self._connect(token="")
 
-    def _connect(self, *, token: str | None = None, namespace: str | None = None) -> hvac.Client:
+    def _connect(self, *, token: str, namespace: str | None = None) -> hvac.Client:
+        session = InsideTls()
+        # Of a session that it is given, hvac takes this and not its own argument.
+        session.verify = str(self.address.ca_file) if self.address.ca_file else True
         return hvac.Client(
             url=self.address.url,
             token=token,
             namespace=namespace,
-            verify=str(self.address.ca_file) if self.address.ca_file else True,
+            session=session,
             timeout=_TIMEOUT_SECONDS,
-            allow_redirects=True,
         )
 
     def server(self) -> ServerFacts:
@@ -123,7 +145,9 @@ class Vault:
             "sys/health?sealedcode=200&uninitcode=200&standbyok=true&perfstandbyok=true",
             client=self._anybody,
         )
-        version = str(health.get("version", ""))
+        if "version" not in health:
+            raise VaultError(_no_vault(self.address))
+        version = str(health["version"])
         return ServerFacts(
             version=version,
             # OpenBao counts from 2.0 on and has dropped what tells editions apart.
@@ -140,10 +164,9 @@ class Vault:
             VaultError: the server cannot be reached.
         """
         if not self._client.token:
-            return (
-                "there is no token; set VAULT_TOKEN, or log in so that ~/.vault-token has one "
-                "(`bao login`, `vault login`)"
-            )
+            return _ABSENT
+        if not _TOKEN.fullmatch(self._client.token):
+            return _MALFORMED
         try:
             self._call("GET", "auth/token/lookup-self")
         except _ForbiddenError:
@@ -245,8 +268,12 @@ class Vault:
         *,
         client: hvac.Client | None = None,
     ) -> dict[str, Any]:
+        client = client or self._client
+        if client.token and not _TOKEN.fullmatch(client.token):
+            # Sent, it would come back in the text of an error.
+            raise VaultError(_MALFORMED)
         try:
-            response = (client or self._client).adapter.request(
+            answer = client.adapter.request(
                 method.lower(), f"/v1/{path}", json=dict(body) if body else None
             )
         except exceptions.Forbidden:
@@ -270,9 +297,32 @@ class Vault:
             ) from None
         except (requests.RequestException, OSError) as error:
             raise VaultError(_unreachable(self.address, error)) from None
-        if isinstance(response, requests.Response):
-            return response.json() if response.status_code == HTTPStatus.OK else {}
-        return dict(response)
+        if isinstance(answer, requests.Response) and answer.status_code == HTTPStatus.NO_CONTENT:
+            return {}
+        if not isinstance(answer, dict):
+            raise VaultError(_no_vault(self.address))
+        return answer
+
+
+class InsideTls(requests.Session):
+    """Follows a standby to the active server as Vault's own client does: never out of TLS."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where the answer points to.
+
+        Raises:
+            VaultError: there the token would go in clear text.
+        """
+        target: str | None = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        there = urljoin(resp.url, target)
+        if resp.url.startswith("https:") and not there.startswith("https:"):
+            raise VaultError(
+                f"{resp.url} redirects to {there}, where the token would go in clear text; correct "
+                "the server's own api_addr"
+            )
+        return target
 
 
 class _ForbiddenError(VaultError):
@@ -283,14 +333,27 @@ class _NotFoundError(VaultError):
     """404."""
 
 
+def _own_token() -> str:
+    """Return the user's token; empty where there is none, or its file cannot be read."""
+    try:
+        return get_token_from_env() or ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _no_vault(address: VaultAddress) -> str:
+    return f"{address.url} does not answer as a Vault does; is this its address?"
+
+
 def _unreachable(address: VaultAddress, error: Exception) -> str:
     """Say why a request did not come through, in one line."""
     # An SSLError is also what a server that restarts makes of a handshake.
     if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
         trusted = address.ca_file or "the system's trust store"
+        remedies = (remedy for text, remedy in _SERVER_CERTIFICATES.items() if text in str(error))
         return (
             f"{address.url} shows a certificate that {trusted} does not verify ({_cause(error)}); "
-            "give the CA that signed it as issuing.vault.caBundle"
+            + next(remedies, _UNKNOWN_CA)
         )
     if isinstance(error, requests.exceptions.Timeout):
         return f"{address.url} does not answer within {_TIMEOUT_SECONDS} s; is it up?"

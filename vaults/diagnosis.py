@@ -41,6 +41,16 @@ CAUSES = (
         "issuing.vault.server is its address as cert-manager sees it",
     ),
     Cause(
+        pattern=r"x509: certificate has expired or is not yet valid",
+        meaning="the Vault's own server certificate has ended or has not begun: renew it; if its "
+        "dates are right, a clock is wrong: see that all follow one time service",
+    ),
+    Cause(
+        pattern=r"x509: certificate is (?:not )?valid for|x509: cannot validate certificate for",
+        meaning="the Vault's own server certificate is for another name: write one that it has as "
+        "issuing.vault.server, or give the server a certificate with this one",
+    ),
+    Cause(
         pattern=r"certificate signed by unknown authority|x509: certificate",
         meaning="the Vault's own server certificate is not trusted: give the CA that signed it as "
         "issuing.vault.caBundle",

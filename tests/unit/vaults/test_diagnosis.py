@@ -32,6 +32,22 @@ RECORDED = {
         "certificate signed by unknown authority",
         ("server certificate is not trusted", "issuing.vault.caBundle"),
     ),
+    "ended": (
+        'Get "https://127.0.0.1:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "certificate has expired or is not yet valid: current time 2026-11-23T15:00:00Z is after "
+        "2026-11-01T00:00:00Z",
+        ("server certificate has ended or has not begun", "one time service"),
+    ),
+    "another name": (
+        'Get "https://vault:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "certificate is valid for localhost, not vault",
+        ("server certificate is for another name", "issuing.vault.server"),
+    ),
+    "another address": (
+        'Get "https://127.0.0.2:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "cannot validate certificate for 127.0.0.2 because it doesn't contain any IP SANs",
+        ("server certificate is for another name", "issuing.vault.server"),
+    ),
     "DNS name": (
         "POST pki-roles/sign/pki-roles-g1-i1: 400 subject alternate name "
         "web.elsewhere.svc.cluster.local not allowed by this role",
