@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,6 +23,7 @@ from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
 from tests.integration.support.killing import up_killed_after
 from tests.integration.support.policy import assert_no_finding
+from tests.integration.support.project import PROJECT
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
 from tests.integration.support.vault import AuditEntry, Vault
@@ -196,6 +201,61 @@ def test_neither_token_nor_key_is_in_the_state_nor_in_anything_printed_or_logged
     del texts["stack export"]
     leaf = cluster.secret(vault_api, NAME, "web-tls")["tls.key"]
     assert_no_private_key(texts, keys=[leaf])
+
+
+def status(stack: Stack, vault: Vault) -> dict[str, Any]:
+    """What ``rotation status`` says of the Vault to who may read only."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rotation", "status", "--json", "--stack", stack.name],
+        cwd=stack.project,
+        env=os.environ
+        # The server is the configured one, whatever the shell names.
+        | {"PYTHONPATH": str(PROJECT), "BAO_ADDR": "https://127.0.0.1:1"}
+        | {"VAULT_TOKEN": token(stack, vault, EVIDENCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)["vault"]
+    return found
+
+
+def test_status_shows_the_mounts_health_and_a_leaf_that_the_role_cut_short(
+    applied: Stack, vault: Vault, vault_api: Api
+) -> None:
+    found = status(applied, vault)
+    assert found["server"].startswith("OpenBao 2.")
+    assert found["problems"] == []
+    issuers = {
+        issuer_name_of(each["name"]): (each["anchor"], each["hasKey"], each["default"])
+        for each in found["issuers"]
+    }
+    assert issuers == {"g1-i1": (False, True, True), "g1-root": (True, False, False)}
+    statuses = {each["status"] for each in found["healthCheck"]}
+    assert "ok" in statuses
+    assert "insufficient_permissions" not in statuses
+    assert found["leavesUnlikeAsked"] == []
+
+    path = f"{cluster.CERT_MANAGER}/namespaces/{NAME}/certificates/long"
+    names = [f"long.{NAME}.svc"]
+    reference = {"name": issuer(NAME), "kind": "Issuer"}
+    key = {"algorithm": "ECDSA", "rotationPolicy": "Always"}
+    spec = {"secretName": "long-tls", "dnsNames": names, "duration": "240h", "privateKey": key}
+    asked = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "long", "namespace": NAME},
+        "spec": spec | {"issuerRef": reference},
+    }
+    vault_api.apply_text(path, json.dumps(asked))
+    try:
+        cluster.wait_for(lambda: cluster.is_ready(vault_api.request("GET", path)), "long leaf")
+        (line,) = status(applied, vault)["leavesUnlikeAsked"]
+    finally:
+        vault_api.request("DELETE", path)
+        vault_api.request("DELETE", f"/api/v1/namespaces/{NAME}/secrets/long-tls")
+    assert line.startswith(f"cluster dev: Certificate {NAME}/long: asked for 240h0m0s, and got 24h")
 
 
 def test_the_policy_pack_finds_no_fault(applied: Stack) -> None:
