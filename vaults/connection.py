@@ -28,6 +28,8 @@ _SERVER_CERTIFICATES = {
     "certificate has expired": "renew it, or set this machine's clock right",
     "certificate is not yet valid": "set the clock right, of this machine or of who issued it",
 }
+# Method -> what a policy calls it.
+_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update"}
 _UNKNOWN_CA = "give the CA that signed it as issuing.vault.caBundle"
 # What servers make are printable and without blanks; all else cannot stand in a request's header.
 _TOKEN = re.compile(r"[!-~]+")
@@ -279,7 +281,8 @@ class Vault:
         except exceptions.Forbidden:
             raise _ForbiddenError(
                 f"{self.address.url} forbids reading {path}; the token's policy needs "
-                f'`path "{path.partition("?")[0]}" {{ capabilities = ["read"] }}` '
+                f'`path "{path.partition("?")[0]}" '
+                f'{{ capabilities = ["{_CAPABILITIES[method]}"] }}` '
                 "(deploy/vault-policy-evidence.hcl)"
             ) from None
         except exceptions.InvalidPath:

@@ -23,6 +23,9 @@ from vaults.needs import needed_capabilities
 # Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
 # verifier whose clock is further behind would not take them yet.
 _CLOCK_TOLERANCE_SECONDS = 30
+# `max_lease_ttl` of both servers where neither their configuration nor the mount says more; what
+# the configuration says no token of this program may read.
+_DEFAULT_LIMIT = timedelta(hours=768)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +170,12 @@ def _mount_problems(
 def _lease_problems(settings: Settings, mount: Mapping[str, Any]) -> Iterator[str]:
     """A mount's own limit: the server cuts leaves to it, whatever their role allows."""
     path, wanted = vault_settings(settings).mount, max_ttl(settings)
-    limit = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
-    # 0 is the server's own limit, which is at least that of every mount.
-    if limit and limit < wanted:
+    own = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
+    limit = own or _DEFAULT_LIMIT
+    if limit < wanted:
+        whose = "" if own else " (the server's default, for it has no limit of its own)"
         yield (
-            f"the mount {path} signs for at most {format_duration(limit)}, and leaves of "
+            f"the mount {path} signs for at most {format_duration(limit)}{whose}, and leaves of "
             f"{format_duration(wanted)} are asked for; raise its limit (`bao secrets tune "
             f"-max-lease-ttl={format_duration(wanted)} {path}`), or give the leaves a shorter "
             "duration"

@@ -185,6 +185,10 @@ def test_what_the_token_may_not_read_names_the_line_of_the_policy(
         vault.read("pki-mesh/roles/x")
     assert 'path "pki-mesh/roles/x" { capabilities = ["read"] }' in str(told.value)
     assert "deploy/vault-policy-evidence.hcl" in str(told.value)
+    server.says("POST /v1/sys/capabilities-self", 403, {"errors": ["permission denied"]})
+    with pytest.raises(VaultError) as asked:
+        vault.missing_capabilities({"pki-mesh/roles/x": ["read"]})
+    assert 'path "sys/capabilities-self" { capabilities = ["update"] }' in str(asked.value)
     assert TOKEN not in str(told.value)
 
 

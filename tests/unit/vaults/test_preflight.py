@@ -163,6 +163,19 @@ def test_an_adopted_mount_must_be_there_and_let_leaves_live() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "own", "said"),
+    [("768h", 0, False), ("769h", 0, True), ("769h", 769 * 3600, False)],
+)
+def test_an_adopted_mount_without_a_limit_has_the_servers(
+    wanted: str, own: int, said: bool
+) -> None:
+    changes = {"issuing.vault.adopt": True, "issuing.vault.maxTtl": wanted}
+    mount = {"type": "pki", "description": "theirs", "config": {"max_lease_ttl": own}}
+    problems = read(changes, mount=mount).problems
+    assert [("768h0m0s (the server's default" in each) for each in problems] == [True] * said
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"), [(3600, "3600 s ahead of"), (-300, "300 s behind"), (20, None)]
 )
 def test_a_clock_that_differs_is_a_warning(seconds: int, said: str | None) -> None:
