@@ -112,6 +112,19 @@ def test_a_token_that_is_wrong_or_missing(restored: Stack) -> None:
     )
 
 
+def test_a_shell_that_would_override_the_configuration(restored: Stack) -> None:
+    restored.environment |= {
+        "VAULT_AGENT_ADDR": "https://127.0.0.1:1",
+        "VAULT_NAMESPACE": "elsewhere",
+        "VAULT_SKIP_VERIFY": "true",
+    }
+    is_refused(
+        restored.preview(),
+        *(f"{name} is set, so that" for name in ("VAULT_AGENT_ADDR", "VAULT_SKIP_VERIFY")),
+        "VAULT_NAMESPACE is set, so that Pulumi's provider works in that namespace",
+    )
+
+
 def test_the_token_file_of_a_login_is_used(restored: Stack) -> None:
     """The positive control of the missing token."""
     own = restored.environment.pop("VAULT_TOKEN")

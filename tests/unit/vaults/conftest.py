@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("VAULT_AGENT_ADDR", "VAULT_NAMESPACE", "VAULT_SKIP_VERIFY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 class Server:
     """Answers by method and path, in JSON but for bytes, and keeps what it was asked."""
 
