@@ -103,15 +103,32 @@ CAUSES = (
         meaning="the role is not in the Vault any more: `pulumi up --refresh` makes it again",
     ),
     Cause(
-        pattern=r"url: \w+ https?://[^/\s]+/v1/(?P<path>\S+)\s+code: 403",
+        # Not what cert-manager asks for, with a token of its own.
+        pattern=r"url: \w+ https?://[^/\s]+/v1/(?P<path>(?!auth/\S+/login\s|\S+/sign/)\S+)\s+"
+        r"code: 403",
         meaning='the token may not do this; its policy needs `path "{path}" {{ capabilities = '
         '["create", "read", "update"] }}` (deploy/vault-policy.hcl)',
     ),
     Cause(
         pattern=r"permission denied",
         meaning="the login or the policy behind it is refused: `pulumi up --refresh` makes auth "
-        "role and policy as the stack declares them; if the cluster's API server or its CA "
-        "changed, see clusters.NAME.apiServer",
+        "method, role and policy as the stack declares them; if the cluster's API server or its "
+        "CA changed, see clusters.NAME.apiServer",
+    ),
+    Cause(
+        pattern=r'no handler for route "auth/',
+        meaning="the auth method is not in the Vault any more: `pulumi up --refresh` makes it "
+        "again, with its roles",
+    ),
+    Cause(
+        pattern=r"no handler for route",
+        meaning="the mount is not in the Vault any more: restore the Vault from its backup, or go "
+        "on with a new issuing CA (issuing.intermediate.generation)",
+    ),
+    Cause(
+        pattern=r"requested usage \S+ for issuer",
+        meaning="the issuing CA in the mount may not sign: `pulumi up --refresh` gives it the "
+        "usages that the stack declares, none for the CA of a compromised anchor",
     ),
     Cause(
         pattern=r"path is already in use",

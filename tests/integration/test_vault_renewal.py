@@ -1,4 +1,4 @@
-"""Root and issuing CA of a Vault's stack are renewed: the same keys, new dates."""
+"""An issuing CA in a Vault is renewed (same key, new dates), with its root; then it is rotated."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from pki.fingerprints import spki_sha256
 from pki.parsing import parse_certificates
+from pki.signatures import is_signed_by
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("vaul
 NAME = "renewed"
 
 
-def test_a_renewed_issuing_ca_signs_and_what_was_issued_stays(
+def test_a_renewed_issuing_ca_signs_and_leaves_stay_a_rotated_one_signs_them_anew(
     vault_plane: ControlPlane, vault: Vault, vault_api: Api, make_stack: MakeStack
 ) -> None:
     stack = prepare(make_stack(NAME), vault, vault_stack(NAME, vault_plane, vault))
@@ -59,6 +60,18 @@ def test_a_renewed_issuing_ca_signs_and_what_was_issued_stays(
     role = vault.api("GET", f"{mount(NAME)}/roles/{sign_role(NAME)}")["data"]
     assert role["issuer_ref"] == default
     assert _certificate(_issuer(vault, default)) == second
+
+    values["issuing"]["intermediate"]["generation"] = "i2"
+    stack.write(values)
+    stack.up()
+    web, third = parse_certificates(
+        cluster.secret(vault_api, NAME, "web-tls")["tls.crt"], origin=""
+    )
+    assert is_signed_by(web, third)
+    assert spki_sha256(third) != spki_sha256(first)
+    # It was not protected any more, so the stack's last one is gone; what was retained is not.
+    assert set(_signing(vault)) == {first, third}
+    assert cluster.config_map(vault_api, NAME, f"{NAME}-trust")["ca.crt"] == bundle
 
     values["issuing"]["vault"]["protect"] = True
     stack.write(values)
