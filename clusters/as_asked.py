@@ -70,7 +70,7 @@ def differences(request: Mapping[str, Any]) -> Iterator[str]:
         yield f"asked for a leaf, and got a CA; {_IGNORED}"
     purposes = extension(leaf, x509.ExtendedKeyUsage)
     granted = set(purposes.value) if purposes else set()
-    usages = {usage for usage in spec.get("usages", ()) if usage in _USAGES}
+    usages = {usage for usage in spec.get("usages") or () if usage in _USAGES}
     for usage in sorted(each for each in usages if _USAGES[each] not in granted):
         yield f"asked for {usage}, and got a leaf without; the sign role does not grant it"
 
