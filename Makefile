@@ -47,7 +47,7 @@ unit: $(STAMP) ## Tests that need no control plane
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain
-	@$(BIN)/python -m lab.toolchain step
+	@$(BIN)/python -m lab.toolchain step versitygw
 	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadgroup -q
 	@$(BIN)/python -m pytest tests/rotation_lab -n 2 --dist loadgroup -q
 

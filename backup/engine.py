@@ -46,6 +46,9 @@ def _pulumi(*arguments: str, given: str = "") -> str:
         raise BackupError("there is no pulumi on PATH; install it") from None
     if done.returncode != 0:
         # Of standard error alone: what goes to standard output may be a state.
-        said = done.stderr.strip() or "it said nothing"
-        raise BackupError(f"`pulumi {' '.join(arguments)}` failed: {said}")
+        said = " ".join(done.stderr.split()) or "it said nothing"
+        raise BackupError(
+            f"`pulumi {' '.join(arguments)}` failed; it needs what the stack's backend and its "
+            f"secrets provider ask for (docs/state.md). It said: {said}"
+        )
     return done.stdout

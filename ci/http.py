@@ -45,9 +45,15 @@ class JsonApi:
         """Send one request and return the decoded answer.
 
         Raises:
-            CiError: unreachable or refused.
+            CiError: unreachable, refused, or answered with something that is not JSON.
         """
-        return self._send(method, f"{self._base}{path}", body).json()
+        answer = self._send(method, f"{self._base}{path}", body)
+        try:
+            return answer.json()
+        except ValueError:
+            raise CiError(
+                f"{method} {path}: {self._base} does not answer in JSON; is this its address?"
+            ) from None
 
     def pages(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield every item of a collection, page by page (RFC 8288 ``Link: rel=next``).

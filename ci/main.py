@@ -18,6 +18,7 @@ from ci.preview import REFUSED, Change, preview
 from ci.runner import give_output, open_forge
 from ci.stacks import known_stacks, touched_stacks
 from ci.static import mistakes
+from ci.vault import logged_in
 from cli.errors import CliError
 from settings.errors import SettingsError
 
@@ -118,18 +119,20 @@ def _kubeconfig(options: argparse.Namespace) -> int:
 
 def _preview(options: argparse.Namespace) -> int:
     change = Change(commit=options.commit or repository.commit("HEAD"), number=options.change)
-    return preview(
-        options.stack,
-        change,
-        output=options.output,
-        forge=open_forge(os.environ),
-        environment=os.environ,
-    )
+    forge = open_forge(os.environ)
+    with logged_in(options.stack, os.environ):
+        return preview(
+            options.stack, change, output=options.output, forge=forge, environment=os.environ
+        )
 
 
 def _deploy(options: argparse.Namespace) -> int:
-    return deploy(options.stack, forge=open_forge(os.environ))
+    forge = open_forge(os.environ)
+    with logged_in(options.stack, os.environ):
+        return deploy(options.stack, forge=forge)
 
 
 def _drift(options: argparse.Namespace) -> int:
-    return drift(options.stack, forge=open_forge(os.environ), environment=os.environ)
+    forge = open_forge(os.environ)
+    with logged_in(options.stack, os.environ):
+        return drift(options.stack, forge=forge, environment=os.environ)

@@ -23,6 +23,11 @@ def open_forge(environment: Mapping[str, str]) -> Forge | None:
     return None
 
 
+def on_a_runner(environment: Mapping[str, str]) -> bool:
+    """Return whether a forge's runner runs this, and not a person."""
+    return "true" in (environment.get("GITHUB_ACTIONS"), environment.get("GITLAB_CI"))
+
+
 def give_output(environment: Mapping[str, str], name: str, value: str) -> None:
     """Hand a one-line value to later jobs, where the runner takes such (``$GITHUB_OUTPUT``)."""
     _append(environment.get("GITHUB_OUTPUT"), f"{name}={value}\n")

@@ -1,4 +1,4 @@
-"""The Certificates that hang on the stable issuer, and which of them it did not issue.
+"""The Certificates that cert-manager is to issue again: left on an older CA, or failed.
 
 Everything here is read with what deploy/rbac-reissue.yaml grants.
 """
@@ -70,7 +70,12 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stale:
-    """A Certificate that was not issued by what its issuer is now; ``why`` says by what."""
+    """A Certificate that is to be issued again.
+
+    Attributes:
+        why: it was issued by something else than what its issuer is now, or its last issuance
+            failed.
+    """
 
     certificate: Certificate
     why: str
@@ -155,7 +160,7 @@ def read_stale(
         for reference in stack_issuers(settings)
         if reference.name == settings.issuing.name
     )
-    scopes = [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
+    scopes = _scopes(namespaces)
     certificates = {
         certificate.uid: certificate
         for scope in scopes
@@ -184,6 +189,44 @@ def read_stale(
     )
 
 
+def read_failed(
+    cluster: Cluster, settings: Settings, namespaces: Iterable[str]
+) -> tuple[Stale, ...]:
+    """Return the Certificates on the stack's issuers whose last issuance failed.
+
+    cert-manager leaves them alone for an hour, then for twice as long after each failure, whatever
+    was put right since (cert-manager, pkg/controller/certificates/trigger).
+
+    Args:
+        namespaces: to look in; all of them where it is empty.
+
+    Raises:
+        ClusterError: the cluster cannot be read.
+    """
+    issuers = frozenset(stack_issuers(settings))
+
+    def failed(live: dict[str, Any]) -> Stale | None:
+        if _reference(live) not in issuers:
+            return None
+        certificate = certificate_of(live)
+        why = certificate.failure
+        return Stale(certificate=certificate, why=why) if why is not None else None
+
+    return tuple(
+        stale
+        for scope in _scopes(namespaces)
+        for stale in cluster.list_all(f"{API}{scope}/certificates", failed)
+    )
+
+
+def _scopes(namespaces: Iterable[str]) -> list[str]:
+    return [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
+
+
+def _reference(live: Mapping[str, Any]) -> IssuerReference:
+    return IssuerReference.of(live["spec"]["issuerRef"], live["metadata"]["namespace"])
+
+
 def _authority(settings: Settings, generation: str) -> x509.Name | None:
     issuing_ca = settings.anchors[generation].issuing_ca
     if issuing_ca is not None and issuing_ca.certificate is not None:
@@ -197,9 +240,9 @@ def _authority(settings: Settings, generation: str) -> x509.Name | None:
 
 def _issued_on(issuers: frozenset[IssuerReference], live: dict[str, Any]) -> Certificate | None:
     """Return the Certificate if it hangs on one of ``issuers`` and was issued at least once."""
-    metadata, status = live["metadata"], live.get("status", {})
-    if IssuerReference.of(live["spec"]["issuerRef"], metadata["namespace"]) not in issuers:
+    if _reference(live) not in issuers:
         return None
+    status = live.get("status", {})
     ready = condition(live, "Ready") or {}
     if not (status.get("revision") or status.get("notAfter") or ready.get("status") == "True"):
         return None

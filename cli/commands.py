@@ -146,10 +146,11 @@ def _finish(old: StackFile, new: StackFile, options: argparse.Namespace) -> int:
 
 
 def reissue(stack: StackFile, options: argparse.Namespace) -> int:
-    """Have what hangs on an older CA issued again."""
+    """Have what hangs on an older CA, or failed, issued again."""
     return reissue_command.reissue(
         stack.settings(),
         reissue_command.ReissueOptions(
+            failed=options.failed,
             namespaces=tuple(options.namespaces),
             batch=options.batch,
             rate=options.rate,

@@ -29,6 +29,8 @@ class ConflictError(Exception):
 class CertificateClient(Cluster):
     """A cluster whose Certificates can be read, and marked to be issued again."""
 
+    manifest = "deploy/rbac-reissue.yaml"
+
     def certificate(self, namespace: str, name: str) -> Certificate | None:
         """Return one Certificate, None if it is gone.
 
@@ -88,7 +90,7 @@ class CertificateClient(Cluster):
         if response.status == HTTPStatus.FORBIDDEN:
             raise ClusterError(
                 self.name,
-                f"writing {path} is forbidden; grant what deploy/rbac-reissue.yaml grants",
+                f"writing {path} is forbidden; grant what {self.manifest} grants",
             )
         if response.status != HTTPStatus.OK:
             raise ClusterError(

@@ -197,12 +197,20 @@ def _reissue_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     added = command(
         "reissue",
         commands.reissue,
-        "have Certificates on the stable issuer issued again",
+        "have Certificates issued again that lag behind, or failed",
         "Have cert-manager issue again what hangs on the stable issuer and was issued by an older\n"
-        "CA. Certificates that this stack declares move by themselves. It may be broken off and\n"
-        "run again at any time. deploy/rbac-reissue.yaml grants what it needs.",
+        "CA (Certificates that this stack declares move by themselves), or with --failed, what\n"
+        "could not be issued on any of the stack's issuers and would be left alone for hours. It\n"
+        "may be broken off and run again at any time. deploy/rbac-reissue.yaml grants what it\n"
+        "needs.",
         "reissue --dry-run",
         "reissue --namespace shop --batch 20 --rate 5",
+        "reissue --failed",
+    )
+    added.add_argument(
+        "--failed",
+        action="store_true",
+        help="those whose last issuance failed, once its cause is gone",
     )
     added.add_argument(
         "--namespace",

@@ -1,10 +1,10 @@
-"""``reissue``: what still hangs on an older CA though its issuer is of the issuing generation."""
+"""``reissue``: what hangs on an older CA while its issuer is of the issuing one, or what failed."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.certificates import Stale, Target, read_stale, read_target
+from cli.certificates import Stale, read_failed, read_stale, read_target
 from cli.errors import CliError
 from cli.issuing_condition import CertificateClient
 from cli.output import console, print_json, say
@@ -30,6 +30,8 @@ class ReissueOptions:
     """What the command line says.
 
     Attributes:
+        failed: have issued again what failed, on whichever of the stack's issuers, instead of what
+            hangs on an older CA.
         namespaces: to look in; empty for all.
         batch: Certificates under way at most.
         rate: requests a second to one API server at most.
@@ -38,6 +40,7 @@ class ReissueOptions:
         as_json: print one JSON document instead of lines.
     """
 
+    failed: bool
     namespaces: tuple[str, ...]
     batch: int
     rate: float
@@ -48,18 +51,31 @@ class ReissueOptions:
 
 @dataclass(kw_only=True)
 class _Work:
-    """What is to be done in one cluster, and how far it has come."""
+    """What is to be done in one cluster, and how far it has come.
+
+    Attributes:
+        generation: that all are to be issued from; None where each keeps its own issuer.
+        still_stale: reads which of them were issued by what they are to be rid of.
+        nothing: says that there is nothing to be done.
+    """
 
     client: CertificateClient
-    target: Target
+    generation: str | None
     stale: Sequence[Stale]
+    still_stale: Callable[[], Iterable[Stale]]
+    nothing: str
     run: Run
+
+    @property
+    def source(self) -> str:
+        """What they are issued from, for a sentence; empty where each keeps its own issuer."""
+        return f" from {self.generation}" if self.generation else ""
 
     def json(self) -> dict[str, Any]:
         done = {certificate.uid for certificate in self.run.done}
         return {
             "cluster": self.client.name,
-            "generation": self.target.generation,
+            "generation": self.generation,
             "stale": len(self.stale),
             "reissued": len(self.run.done),
             "failed": [
@@ -74,18 +90,20 @@ class _Work:
 
 
 def reissue(settings: Settings, options: ReissueOptions) -> int:
-    """Run the command; the exit status is 0 when nothing hangs on an older CA any more.
+    """Run the command; the exit status is 0 when all that was to be issued again was.
 
     Raises:
         CliError, ClusterError: nothing can be done, or going on is pointless.
     """
-    if not settings.issuing.stable:
+    if not settings.issuing.stable and not options.failed:
         raise CliError(
             "issuing.stable is false, so there is no stable issuer and nothing that hangs on it; "
-            "Certificates on the issuer of a generation move when their issuerRef changes"
+            "Certificates on the issuer of a generation move when their issuerRef changes (what "
+            "failed on any issuer is issued again with --failed)"
         )
     # Every cluster is read before any is touched.
-    works = [_read(settings, name, options.namespaces) for name in settings.clusters]
+    read = _read_failed if options.failed else _read_stale
+    works = [read(settings, name, options.namespaces) for name in settings.clusters]
     if options.dry_run:
         _list(works, options)
         return 0
@@ -105,13 +123,36 @@ def reissue(settings: Settings, options: ReissueOptions) -> int:
     return 1 if any(work.run.failed for work in works) else 0
 
 
-def _read(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
+def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
     client = CertificateClient(cluster_address(settings, name))
     target = read_target(client, settings)
-    stale = read_stale(client, settings, target, namespaces)
+
+    def read() -> tuple[Stale, ...]:
+        return read_stale(client, settings, target, namespaces)
+
     # What failed before comes last, so that it cannot keep the others waiting.
-    ordered = sorted(stale, key=lambda one: one.certificate.failure is not None)
-    return _Work(client=client, target=target, stale=ordered, run=Run(total=len(ordered)))
+    stale = sorted(read(), key=lambda one: one.certificate.failure is not None)
+    return _Work(
+        client=client,
+        generation=target.generation,
+        stale=stale,
+        still_stale=read,
+        nothing=f"nothing hangs on a CA older than that of {target.generation}",
+        run=Run(total=len(stale)),
+    )
+
+
+def _read_failed(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
+    client = CertificateClient(cluster_address(settings, name))
+    failed = read_failed(client, settings, namespaces)
+    return _Work(
+        client=client,
+        generation=None,
+        stale=failed,
+        still_stale=tuple,
+        nothing="no Certificate's last issuance failed",
+        run=Run(total=len(failed)),
+    )
 
 
 def _do(settings: Settings, work: _Work, options: ReissueOptions) -> None:
@@ -123,8 +164,8 @@ def _do(settings: Settings, work: _Work, options: ReissueOptions) -> None:
             pace=Pace(rate=options.rate),
             batch=options.batch,
             timeout=options.timeout or settings.issuing.ready_timeout,
-            message=f"to be issued from {work.target.generation}: python -m rotation reissue",
-            moved=lambda: read_stale(work.client, settings, work.target, options.namespaces),
+            message=f"to be issued{work.source or ' again'}: python -m rotation reissue",
+            moved=work.still_stale,
             tell=tell,
         )(work.run, work.stale)
 
@@ -166,15 +207,14 @@ def _report(works: Sequence[_Work], options: ReissueOptions) -> None:
         return
     for work in works:
         run = work.run
-        parts = [f"{len(run.done)} of {run.total} reissued from {work.target.generation}"]
+        parts = [f"{len(run.done)} of {run.total} reissued{work.source}"]
         if run.under_way:
             parts.append(f"{len(run.under_way)} under way")
         if run.untouched:
             parts.append(f"{run.untouched} left")
         if run.failed:
             parts.append(f"{len(run.failed)} failed: {printable(named(run.failed))}")
-        nothing = f"nothing hangs on a CA older than that of {work.target.generation}"
-        print(f"{work.client.name}: {'; '.join(parts) if run.total else nothing}")
+        print(f"{work.client.name}: {'; '.join(parts) if run.total else work.nothing}")
 
 
 def _print_json(works: Sequence[_Work], *, dry_run: bool) -> None:

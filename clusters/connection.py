@@ -74,7 +74,10 @@ class Cluster:
     Attributes:
         name: the cluster's name in the stack.
         first_answer_at: the API server's own clock at its first answer; None before that.
+        manifest: grants all that is asked for through such a connection, for a refusal's message.
     """
+
+    manifest = "deploy/rbac-evidence.yaml"
 
     def __init__(self, address: ClusterAddress) -> None:
         """Read the kubeconfig; nothing is sent yet.
@@ -201,7 +204,9 @@ class Cluster:
         if response.status == HTTPStatus.GONE:
             raise _ExpiredError
         if response.status != HTTPStatus.OK:
-            raise ClusterError(self.name, _refusal(response.status, response.reason, path))
+            raise ClusterError(
+                self.name, _refusal(response.status, response.reason, path, self.manifest)
+            )
         try:
             decoded: dict[str, Any] = json.loads(body)
         except ValueError:
@@ -221,11 +226,11 @@ def _server_time(header: str | None) -> datetime | None:
         return None
 
 
-def _refusal(status: int, reason: str, path: str) -> str:
+def _refusal(status: int, reason: str, path: str, manifest: str) -> str:
     if status == 401:
         return "the API server does not know these credentials; log in again"
     if status == 403:
-        return f"reading {path} is forbidden; grant what deploy/rbac-evidence.yaml grants"
+        return f"reading {path} is forbidden; grant what {manifest} grants"
     return f"reading {path} failed: {status} {reason}"
 
 

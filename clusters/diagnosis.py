@@ -25,9 +25,9 @@ _REMEDIES = {
 # cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while the
 # Certificate stays as it is, it is not tried again for an hour, then for twice as long each time.
 _TRY_AGAIN = (
-    "correct what it says, have it tried again with `cmctl renew --namespace {namespace} {name}` "
-    "(by itself cert-manager waits for an hour after a failure, and longer after the next), and "
-    "run `pulumi up` again"
+    "correct what it says, have it tried again with `cmctl renew --namespace {namespace} {name}`, "
+    "or all that failed with `python -m rotation reissue --failed` (by itself cert-manager waits "
+    "for an hour after a failure, and longer after the next), and run `pulumi up` again"
 )
 _VAULT_ISSUER = "correct what its Vault says and run `pulumi up` again"
 _CONDITION_OF_KIND = {"Bundle": "Synced"}

@@ -63,3 +63,7 @@ path "auth/token/lookup-self" {
 path "sys/capabilities-self" {
   capabilities = ["update"]
 }
+# A pipeline's token ends with its job.
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}

@@ -213,6 +213,11 @@ TOOLS: tuple[Tool, ...] = (
         seconds=90,
     ),
     Tool(
+        name="versitygw",
+        parts=(Part(binaries={"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),),
+        seconds=90,
+    ),
+    Tool(
         name="actionlint",
         parts=(Part(binaries={"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}),),
         seconds=20,

@@ -1,1 +1,1 @@
-"""What is read from a Vault or an OpenBao, and what it means; nothing here writes to one."""
+"""What is read from a Vault or an OpenBao, and what it means; all that writes is a login."""

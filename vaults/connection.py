@@ -2,64 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
 import hvac
 import requests
 from hvac import exceptions
-from hvac.utils import get_token_from_env
 
-from settings.model import VaultSettings
 from vaults.diagnosis import explain
+from vaults.transport import (
+    VaultAddress,
+    VaultError,
+    connect,
+    decoded,
+    no_vault,
+    sealed,
+    token_fault,
+    unreachable,
+)
 
-_TIMEOUT_SECONDS = 10
-# In the text of an error by Python's ssl (OpenSSL's reason code).
-_NOT_VERIFIED = "CERTIFICATE_VERIFY_FAILED"
-# The same text -> what to do; the first that it has counts. An unknown CA is what is left.
-_SERVER_CERTIFICATES = {
-    "mismatch, certificate is not valid for": "write an address that it names (issuing.vault)",
-    "certificate has expired": "renew it, or set this machine's clock right",
-    "certificate is not yet valid": "set the clock right, of this machine or of who issued it",
-}
 # Method -> what a policy calls it.
 _CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update"}
-_UNKNOWN_CA = "give the CA that signed it as issuing.vault.caBundle"
-# What servers make are printable and without blanks; all else cannot stand in a request's header.
-_TOKEN = re.compile(r"[!-~]+")
-_ABSENT = (
-    "there is no token; set VAULT_TOKEN, or log in so that ~/.vault-token has one that can be read "
-    "(`bao login`, `vault login`)"
-)
-_MALFORMED = (
-    "the token has a blank, the end of a line or another character that no token has; set "
-    "VAULT_TOKEN to the token alone"
-)
-
-
-class VaultError(Exception):
-    """The Vault could not be read; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaultAddress:
-    """Where the Vault is.
-
-    Attributes:
-        url: ``https://host:port``.
-        ca_file: of the CA that signed its server certificate; None trusts what the system does.
-        namespace: None outside of namespaces.
-    """
-
-    url: str
-    ca_file: Path | None = None
-    namespace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,15 +65,6 @@ class HeldIssuer:
     has_key: bool
 
 
-def vault_address(vault: VaultSettings, directory: Path) -> VaultAddress:
-    """Return how this program reaches the Vault; ``directory`` is that of the stack file."""
-    return VaultAddress(
-        url=vault.reached_at,
-        ca_file=directory / vault.ca_bundle.path if vault.ca_bundle else None,
-        namespace=vault.namespace,
-    )
-
-
 class Vault:
     """A client of one Vault; it has no method that writes.
 
@@ -119,21 +75,9 @@ class Vault:
     def __init__(self, address: VaultAddress) -> None:
         """Nothing is sent yet."""
         self.address = address
-        self._client = self._connect(token=_own_token(), namespace=address.namespace)
+        self._client = connect(address)
         # What the server says of itself is outside of its namespaces, and for anybody.
-        self._anybody = self._connect(token="")
-
-    def _connect(self, *, token: str, namespace: str | None = None) -> hvac.Client:
-        session = InsideTls()
-        # Of a session that it is given, hvac takes this and not its own argument.
-        session.verify = str(self.address.ca_file) if self.address.ca_file else True
-        return hvac.Client(
-            url=self.address.url,
-            token=token,
-            namespace=namespace,
-            session=session,
-            timeout=_TIMEOUT_SECONDS,
-        )
+        self._anybody = connect(replace(address, namespace=None), token="")
 
     def server(self) -> ServerFacts:
         """Return what the server says of itself without a token.
@@ -148,7 +92,7 @@ class Vault:
             client=self._anybody,
         )
         if "version" not in health:
-            raise VaultError(_no_vault(self.address))
+            raise VaultError(no_vault(self.address))
         version = str(health["version"])
         return ServerFacts(
             version=version,
@@ -165,10 +109,9 @@ class Vault:
         Raises:
             VaultError: the server cannot be reached.
         """
-        if not self._client.token:
-            return _ABSENT
-        if not _TOKEN.fullmatch(self._client.token):
-            return _MALFORMED
+        fault = token_fault(self._client.token)
+        if fault is not None:
+            return fault
         try:
             self._call("GET", "auth/token/lookup-self")
         except _ForbiddenError:
@@ -272,9 +215,9 @@ class Vault:
         client: hvac.Client | None = None,
     ) -> dict[str, Any]:
         client = client or self._client
-        if client.token and not _TOKEN.fullmatch(client.token):
-            # Sent, it would come back in the text of an error.
-            raise VaultError(_MALFORMED)
+        fault = token_fault(client.token) if client.token else None
+        if fault is not None:
+            raise VaultError(fault)
         try:
             answer = client.adapter.request(
                 method.lower(), f"/v1/{path}", json=dict(body) if body else None
@@ -289,10 +232,7 @@ class Vault:
         except exceptions.InvalidPath:
             raise _NotFoundError(f"{self.address.url} has nothing at {path}") from None
         except exceptions.VaultDown:
-            raise VaultError(
-                f"{self.address.url} is sealed or not initialised; unseal it (`bao operator "
-                "unseal`) and run this again"
-            ) from None
+            raise VaultError(sealed(self.address)) from None
         except exceptions.VaultError as error:
             meaning = explain(str(error))
             raise VaultError(
@@ -300,33 +240,8 @@ class Vault:
                 + (f"; {meaning}" if meaning else "")
             ) from None
         except (requests.RequestException, OSError) as error:
-            raise VaultError(_unreachable(self.address, error)) from None
-        if isinstance(answer, requests.Response) and answer.status_code == HTTPStatus.NO_CONTENT:
-            return {}
-        if not isinstance(answer, dict):
-            raise VaultError(_no_vault(self.address))
-        return answer
-
-
-class InsideTls(requests.Session):
-    """Follows a standby to the active server as Vault's own client does: never out of TLS."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where the answer points to.
-
-        Raises:
-            VaultError: there the token would go in clear text.
-        """
-        target: str | None = super().get_redirect_target(resp)
-        if target is None:
-            return None
-        there = urljoin(resp.url, target)
-        if resp.url.startswith("https:") and not there.startswith("https:"):
-            raise VaultError(
-                f"{resp.url} redirects to {there}, where the token would go in clear text; correct "
-                "the server's own api_addr"
-            )
-        return target
+            raise VaultError(unreachable(self.address, error)) from None
+        return decoded(self.address, answer)
 
 
 class _ForbiddenError(VaultError):
@@ -335,45 +250,3 @@ class _ForbiddenError(VaultError):
 
 class _NotFoundError(VaultError):
     """404."""
-
-
-def _own_token() -> str:
-    """Return the user's token; empty where there is none, or its file cannot be read."""
-    try:
-        return get_token_from_env() or ""
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _no_vault(address: VaultAddress) -> str:
-    return f"{address.url} does not answer as a Vault does; is this its address?"
-
-
-def _unreachable(address: VaultAddress, error: Exception) -> str:
-    """Say why a request did not come through, in one line."""
-    # An SSLError is also what a server that restarts makes of a handshake.
-    if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
-        trusted = address.ca_file or "the system's trust store"
-        remedies = (remedy for text, remedy in _SERVER_CERTIFICATES.items() if text in str(error))
-        return (
-            f"{address.url} shows a certificate that {trusted} does not verify ({_cause(error)}); "
-            + next(remedies, _UNKNOWN_CA)
-        )
-    if isinstance(error, requests.exceptions.Timeout):
-        return f"{address.url} does not answer within {_TIMEOUT_SECONDS} s; is it up?"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return (
-            f"{address.url} cannot be reached ({_cause(error)}); is it up, and is this its address?"
-        )
-    return f"{address.url} cannot be asked ({_cause(error)}); correct issuing.vault"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, which is the one that tells."""
-    inner = error
-    while isinstance(reason := getattr(inner, "reason", None), BaseException):
-        inner = reason
-    wrapped = [each for each in error.args if isinstance(each, BaseException)]
-    if inner is error and wrapped:
-        return _cause(wrapped[-1])
-    return str(inner).splitlines()[0].partition("object at")[0][-160:] or type(inner).__name__

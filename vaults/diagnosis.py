@@ -1,12 +1,14 @@
 """What an error of a Vault, or of cert-manager about one, means, and what to do about it.
 
 The texts are those of OpenBao 2.7 and Vault 1.18 (``builtin/logical/pki``, ``request_handling`` and
-the Kubernetes auth method), and of cert-manager 1.21 (``internal/vault``, ``pkg/util/pki``).
+the auth methods Kubernetes and JWT), and of cert-manager 1.21 (``internal/vault``,
+``pkg/util/pki``).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -143,9 +145,68 @@ CAUSES = (
 )
 
 
-def explain(text: str) -> str | None:
+# Of a pipeline's login by its forge's identity (`vaults/login.py`), where the same words mean
+# something else.
+LOGIN_CAUSES = (
+    Cause(
+        pattern=r"namespace not found",
+        meaning="there is no such namespace: correct issuing.vault.namespace",
+    ),
+    Cause(
+        pattern=r"permission denied|no handler for route",
+        meaning="there is no auth method at this path: enable it (`bao auth enable -path=PATH "
+        "jwt`), or correct $VAULT_AUTH_PATH",
+    ),
+    Cause(
+        pattern=r"could not load configuration",
+        meaning="the auth method trusts no forge yet: write its config "
+        "(`bao write auth/PATH/config oidc_discovery_url=... bound_issuer=...`)",
+    ),
+    Cause(
+        pattern=r"role \"[^\"]*\" could not be found|invalid role name",
+        meaning="the auth method has no such role: make it as docs/vault.md shows, or correct "
+        "$VAULT_ROLE",
+    ),
+    Cause(
+        pattern=r"invalid audience",
+        meaning="the role takes another audience: its bound_audiences is to be the Vault's address "
+        "as the job reaches it (issuing.vault.address, else server)",
+    ),
+    Cause(
+        pattern=r"claim \"(?P<claim>[^\"]+)\" (?:does not match|is missing)",
+        meaning="the role is for another {claim}: give this job the role that is meant for it "
+        "($VAULT_ROLE), or correct the role's bound_claims",
+    ),
+    Cause(
+        pattern=r"claim \"(?P<claim>[^\"]+)\" not found in token",
+        meaning="the forge says no {claim}: write user_claim=sub into the role",
+    ),
+    Cause(
+        pattern=r"invalid issuer",
+        meaning="the auth method trusts another forge: correct oidc_discovery_url and bound_issuer "
+        "of its config",
+    ),
+    Cause(
+        pattern=r"invalid (?:expiration time|not before|issued at)",
+        meaning="the identity is too old, or the clocks of the forge and of the Vault differ: run "
+        "the job again, and let both follow one time service",
+    ),
+    Cause(
+        pattern=r"get keys failed",
+        meaning="the Vault cannot get the forge's keys: let it reach the oidc_discovery_url of the "
+        "auth method's config",
+    ),
+    Cause(
+        pattern=r"verifying token signature",
+        meaning="the forge that the auth method trusts has not signed this identity: correct "
+        "oidc_discovery_url of its config",
+    ),
+)
+
+
+def explain(text: str, causes: Iterable[Cause] = CAUSES) -> str | None:
     """Return what an error text means and what to do, or None for one that is not known."""
-    for cause in CAUSES:
+    for cause in causes:
         found = re.search(cause.pattern, text, re.IGNORECASE)
         if found:
             return cause.meaning.format(**found.groupdict())

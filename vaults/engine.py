@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from cryptography import x509
 
 from pki.errors import PkiError
 from pki.parsing import parse_certificates
 from settings.model import Settings
 from settings.names import vault_settings
 from vaults.comparison import ISSUER_FIELDS, ROLE_FIELDS, differences
-from vaults.connection import Vault, VaultError, vault_address
+from vaults.connection import Vault
 from vaults.diagnosis import explain
 from vaults.environment import overriding_variables
 from vaults.preflight import VaultReading, read_vault
+from vaults.transport import VaultError, vault_address
 
 # The provider asks the server for its version and then sends what that version of Vault knows.
 # OpenBao's own numbers (2.x) would stand for everything; it knows what Vault 1.18 does, less some.
@@ -53,18 +55,24 @@ def version_override(reading: VaultReading) -> str | None:
 def find_issuer(settings: Settings, directory: Path) -> Callable[[str], str]:
     """Return the function from a certificate to the id that the Vault gave to its issuer.
 
-    It raises :class:`pulumi.RunError` where the mount does not have it.
+    It reads the mount only for a certificate that it has not seen there in this run, and raises
+    :class:`pulumi.RunError` where the mount does not have it.
     """
     section = vault_settings(settings)
+    known: dict[x509.Certificate, str] = {}
 
     def find(chain_pem: str) -> str:
         wanted = parse_certificates(chain_pem, origin="the issuing CA")[0]
+        if wanted in known:
+            return known[wanted]
         try:
             for issuer in Vault(vault_address(section, directory)).issuers(section.mount):
-                if parse_certificates(issuer.certificate_pem, origin="issuer")[0] == wanted:
-                    return issuer.issuer_id
+                held = parse_certificates(issuer.certificate_pem, origin="issuer")[0]
+                known[held] = issuer.issuer_id
         except (VaultError, PkiError) as error:
             raise pulumi.RunError(str(error)) from None
+        if wanted in known:
+            return known[wanted]
         raise pulumi.RunError(
             f"the mount {section.mount} does not hold the issuing CA "
             f"{wanted.subject.rfc4514_string()}; restore the Vault from its backup, or go on with "

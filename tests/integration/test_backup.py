@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +14,9 @@ from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
+from tests.integration.support.backup import backup, refused, same_key
 from tests.integration.support.chains import assert_chain_holds
 from tests.integration.support.configuration import small_stack
-from tests.integration.support.project import PROJECT
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
 
@@ -33,41 +29,9 @@ pytestmark = [
 
 NAME = "kept"
 HOST = f"web.{NAME}.svc.cluster.local"
-PASSPHRASE = "correct horse battery"  # noqa: S105 of this test alone
 NEW_PASSPHRASE = "of the new provider"  # noqa: S105 of this test alone
 CA = f"{NAME}-ca-g1-i1"
 KEYS = ("g1-key", "g1-i1-key")
-
-
-def backup(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    given = {
-        "PYTHONPATH": str(PROJECT),
-        "MTLS_PKI_BACKUP_PASSPHRASE": PASSPHRASE,
-        **stack.environment,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "backup", *arguments, "--stack", stack.name],
-        cwd=stack.project,
-        env={**os.environ, **stack.engine.environment(given)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    stack.printed.append(done.stdout + done.stderr)
-    return done
-
-
-def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(words, done.stderr), done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def same_key(one: dict[str, str], other: dict[str, str]) -> bool:
-    """Compare without a difference that pytest would print."""
-    return one == other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,19 +141,3 @@ def test_a_backup_of_another_stack_is_named(
     stack.write(small_stack("other", plane.kubeconfig))
     stack.init()
     refused(backup(stack, "restore", str(lost.archive)), f"is of stack mtls-pki/{NAME}, not of")
-
-
-def test_the_secrets_provider_can_be_changed(plane: ControlPlane, make_stack: MakeStack) -> None:
-    stack = make_stack("changed")
-    stack.write(small_stack("changed", plane.kubeconfig))
-    stack.init()
-    stack.up()
-    salt = stack.file.read_text()
-    stack.must(
-        "stack", "change-secrets-provider", "passphrase", "--stack", "changed",
-        standard_input=f"{NEW_PASSPHRASE}\n" * 2,
-    )  # fmt: skip
-    assert stack.file.read_text() != salt
-    assert stack.try_up().status != 0
-    stack.environment["PULUMI_CONFIG_PASSPHRASE"] = NEW_PASSPHRASE
-    assert stack.up().changes == {}

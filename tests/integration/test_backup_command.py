@@ -72,10 +72,10 @@ def test_an_engine_that_fails_is_quoted_but_not_its_output(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "tools" / "pulumi").write_text(
-        "#!/bin/sh\necho a-key\necho 'error: why' >&2\nexit 1\n"
+        "#!/bin/sh\necho a-key\nprintf 'error: why\\n\\n* because\\n' >&2\nexit 1\n"
     )
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
     assert main(["save", "dev.age"]) == 1
     said = capsys.readouterr().err
-    assert "error: why" in said
+    assert said.endswith("ask for (docs/state.md). It said: error: why * because\n")
     assert "a-key" not in said

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,34 +31,14 @@ ACCOUNT = "mtls-pki-reissue"
 AS_REISSUER = ("--stack", "reissuer")
 
 
-def command(stack: Stack, *arguments: str) -> list[str]:
-    given = () if "--stack" in arguments else ("--stack", stack.name)
-    return [sys.executable, "-m", "rotation", *arguments, *given]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(PROJECT)}
-
-
-def run(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(stack, *arguments),
-        cwd=stack.project,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def must(stack: Stack, *arguments: str) -> str:
-    done = run(stack, *arguments)
+    done = stack.rotation(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def report(stack: Stack, *arguments: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(run(stack, *arguments, "--json").stdout)
+    document: dict[str, Any] = json.loads(stack.rotation(*arguments, "--json").stdout)
     return document
 
 
@@ -128,7 +105,7 @@ def see_as_reissuer(stack: Stack, plane: ControlPlane, directory: Path) -> None:
 
 
 def await_safe(stack: Stack) -> None:
-    cluster.wait_for(lambda: run(stack, "check").returncode == 0, "a safe verdict", seconds=90)
+    cluster.wait_for(lambda: stack.rotation("check").returncode == 0, "a safe verdict", seconds=90)
 
 
 def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path: Path) -> None:
@@ -144,7 +121,7 @@ def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path:
     stack.up()
     must(stack, "promote")
     see_as_reissuer(stack, plane, tmp_path)
-    early = run(stack, "reissue", *AS_REISSUER)
+    early = stack.rotation("reissue", *AS_REISSUER)
     assert early.returncode == 1
     assert "records g1 as issuing" in early.stderr
     await_safe(stack)
@@ -157,7 +134,7 @@ def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path:
     assert signers == {"g1": TEAM, "g2": 2}
     before = stack.file.read_text()
     must(stack, "retire")
-    blocked = run(stack, "check")
+    blocked = stack.rotation("check")
     assert blocked.returncode == 3
     assert "Certificate team-00: chains to g1" in blocked.stdout
     assert "more\n" in blocked.stdout
@@ -180,14 +157,7 @@ def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
     assert listed[0] == f"dev/{NAME}/team-00: chains to g1"
     assert set(team_revisions(api)) == {1}
 
-    process = subprocess.Popen(
-        command(stack, "reissue", "--batch", "15", "--rate", "15", *AS_REISSUER),
-        cwd=stack.project,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = stack.start_rotation("reissue", "--batch", "15", "--rate", "15", *AS_REISSUER)
     try:
         cluster.wait_for(lambda: sum(team_revisions(api)) > TEAM + 17, "second batch", seconds=120)
         process.send_signal(signal.SIGINT)
@@ -201,7 +171,7 @@ def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
     assert " left" in out
     assert 1 in team_revisions(api)
 
-    again = run(stack, "reissue", *AS_REISSUER)
+    again = stack.rotation("reissue", *AS_REISSUER)
     assert again.returncode == 0, again.stdout + again.stderr
     # Each was issued again exactly once, by both runs together.
     assert team_revisions(api) == [2] * TEAM

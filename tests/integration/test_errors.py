@@ -151,11 +151,21 @@ def test_a_certificate_that_does_not_become_ready_is_explained_by_cert_manager(
         "CertificateRequest late-1: Failed: Error signing certificate",
         "provided PrivateKey doesn't match parent's PublicKey",
         "have it tried again with `cmctl renew --namespace spoiled late`",
+        "or all that failed with `python -m rotation reissue --failed`",
     )
+    listed = stack.rotation("reissue", "--failed", "--dry-run").stdout
+    assert listed.startswith("dev/spoiled/late: The certificate request has failed"), listed
+    # As long as its cause is there it fails once more, and says so.
+    again = stack.rotation("reissue", "--failed")
+    assert again.returncode == 1, again.stdout + again.stderr
+    assert "provided PrivateKey doesn't match" in again.stdout + again.stderr
     # What was done by hand is seen by a refresh, and the next `up` writes over it.
     assert list(stack.refresh().changes) == ["dev-spoiled-ca-g1-i1-spoiled-ca"]
     stack.up()
-    late = f"{cluster.CERT_MANAGER}/namespaces/spoiled/certificates/late"
-    # cert-manager tries a failed issuance again after an hour; `cmctl renew` is at once.
-    status = api.request("GET", late)["status"]
-    assert status["failedIssuanceAttempts"] == 1
+    # cert-manager leaves what failed alone for an hour, and `up` has nothing to change.
+    late = cluster.certificates(api, "spoiled")["late"]
+    assert (cluster.is_ready(late), late["status"]["failedIssuanceAttempts"]) == (False, 2)
+    assert stack.rotation("reissue", "--failed").stdout == "dev: 1 of 1 reissued\n"
+    assert cluster.is_ready(cluster.certificates(api, "spoiled")["late"])
+    left = stack.rotation("reissue", "--failed").stdout
+    assert left == "dev: no Certificate's last issuance failed\n"

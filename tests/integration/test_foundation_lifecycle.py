@@ -10,7 +10,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds
 from tests.integration.support.configuration import small_stack
-from tests.integration.support.killing import kill_session
+from tests.integration.support.killing import kill_session, suspend_session
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
 
@@ -50,7 +50,8 @@ def test_an_up_that_is_killed_in_the_middle_is_resumed_and_doubles_nothing(
     services = {f"s{number}": {"namespace": "killed"} for number in range(12)}
     stack.write(small_stack("killed", plane.kubeconfig, services=services))
     stack.init()
-    running = stack.start_up()
+    # Two at a time, each until it is Ready: the last is a good way off when the third is there.
+    running = stack.start_up("--parallel", "2")
     try:
         cluster.wait_for(lambda: len(cluster.certificates(api, "killed")) >= 3, "certificates")
     finally:
@@ -86,12 +87,16 @@ def test_make_up_goes_on_by_itself_after_a_run_that_was_killed(
     stack = make_stack("revived")
     stack.write(small_stack("revived", plane.kubeconfig))
     stack.init()
-    running = stack.start_up()
+    locks = stack.engine.backend / ".pulumi/locks"
+    running = stack.start_up("--parallel", "1")
     try:
         cluster.wait_for(lambda: len(cluster.certificates(api, "revived")) >= 1, "certificate")
-        # While it runs, nobody takes its lock away.
+        suspend_session(running.pid)
+        held = list(locks.rglob("*.json"))
+        assert held, "it was not in the middle"
+        # While it runs, however slowly, nobody takes its lock away.
         stack.engine.select_stack("revived")
-        assert running.poll() is None
+        assert list(locks.rglob("*.json")) == held
     finally:
         kill_session(running.pid)
         running.wait()

@@ -119,6 +119,7 @@ def applied(
         assert status == 0, output
     token = vault.policy_token(POLICY)
     vault.api("POST", "sys/capabilities-self", {"paths": ["sys/mounts/pki-mesh"]}, token=token)
+    vault.api("POST", "auth/token/revoke-self", token=token)
     # A cluster that leaves the stack takes its auth method along. Here it is not in the state.
     text = POLICY.read_text(encoding="utf-8").replace("kubernetes-dev", "kubernetes-gone")
     (program.project / POLICY.name).write_text(text, encoding="utf-8")
@@ -216,14 +217,17 @@ def test_evidence_allows_previews_and_the_health_check_and_changes_nothing(
     assert status == 0, output
     assert "insufficient_permissions" not in health_check(vault, EVIDENCE)
     paths = {"paths": ["sys/mounts/pki-mesh"]}
-    vault.api("POST", "sys/capabilities-self", paths, token=vault.policy_token(EVIDENCE))
+    token = vault.policy_token(EVIDENCE)
+    vault.api("POST", "sys/capabilities-self", paths, token=token)
+    vault.api("POST", "auth/token/revoke-self", token=token)
 
     user = f"token-{EVIDENCE.stem}"
     requests = [entry for entry in vault.audit_requests(began) if entry.user == user]
     assert unused(EVIDENCE, requests) == set()
     granted = {(path, name) for path, names in rights(EVIDENCE).items() for name in names}
     assert {(path, name) for path, name in granted if name not in ("read", "list")} == {
-        ("sys/capabilities-self", "update")
+        ("sys/capabilities-self", "update"),
+        ("auth/token/revoke-self", "update"),
     }
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +22,6 @@ from settings.model import Settings
 from settings.trust_domain import change_request
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated
-from tests.integration.support.project import PROJECT
 from tests.integration.support.stack import Run, Stack
 
 HOLD_DOWN_SECONDS = 6
@@ -127,15 +124,7 @@ class Domain:
     def rotation(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """``python -m rotation ... --stack STACK``, with the present configuration."""
         self.stack.write(self.values)
-        return subprocess.run(
-            [sys.executable, "-m", "rotation", *arguments, "--stack", self.stack.name],
-            cwd=self.stack.project,
-            # Beside the program, which alone the stack has a copy of, stand the commands.
-            env=os.environ | {"PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return self.stack.rotation(*arguments)
 
     def hold_down(self) -> None:
         """Wait as long as the guard wants what was just applied to have been in place."""

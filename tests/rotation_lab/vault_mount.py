@@ -9,12 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from cli.certificates import certificate_of
-from cli.issuing_condition import CertificateClient
-from clusters.connection import cluster_address
 from lab.vault_client import VaultError
 from settings.names import issuer_name_of
-from tests.integration.support import cluster
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.domain import Domain
@@ -150,17 +146,3 @@ def require_met(count: Count, old: str, new: str) -> None:
     for side in (0, 1):
         assert {old, new} <= {pair[side] for pair in met}, met
     assert met[old, new] + met[new, old], met
-
-
-def renew_failed(domain: Domain) -> None:
-    """Do what a run tells to do about Certificates whose signing failed, as ``cmctl renew`` does.
-
-    That is those whose request met a Vault that had let cert-manager log in a moment before.
-    """
-    settings = domain.settings()
-    for name in domain.planes:
-        client = CertificateClient(cluster_address(settings, name))
-        with domain.api(name) as api:
-            for live in cluster.certificates(api, domain.name).values():
-                if live["status"].get("lastFailureTime"):
-                    client.mark_issuing(certificate_of(live), message="after a Vault was away")

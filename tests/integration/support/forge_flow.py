@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,12 +45,14 @@ class Flow:
         root: holds the repository and every job's checkout.
         forge: where the jobs post.
         engine: whose pulumi, home and backend the jobs use.
+        environment: of every job, besides what the forge itself sets.
         printed: everything that jobs have printed.
     """
 
     root: Path
     forge: ForgeServer
     engine: Engine
+    environment: Mapping[str, str] = field(default_factory=dict)
     printed: list[str] = field(default_factory=list)
     _jobs: int = 0
     _pulls: int = 0
@@ -127,6 +130,7 @@ class Flow:
             **{k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
             **self.engine.environment(),
             **self.forge.github(),
+            **self.environment,
             "KUBECONFIG_TEXT": kubeconfig,
             "GITHUB_STEP_SUMMARY": str(place.with_suffix(".summary")),
         }

@@ -1,4 +1,4 @@
-"""``pulumi up``, killed at a random point of its work."""
+"""``pulumi up``, killed at a random point of its work or held still in the middle of it."""
 
 from __future__ import annotations
 
@@ -57,10 +57,19 @@ def kill_session(leader: int) -> None:
     end = time.monotonic() + _GONE_SECONDS
     while members := _session(leader):
         assert time.monotonic() < end, f"still there: {members}"
-        for pid in members:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _send(members, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def suspend_session(leader: int) -> None:
+    """Hold every process of the session of ``leader`` still, for :func:`kill_session` to end."""
+    _send(_session(leader), signal.SIGSTOP)
+
+
+def _send(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _session(leader: int) -> list[int]:

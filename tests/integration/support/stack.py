@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 
 from lab.engine import Engine, open_engine
-from tests.integration.support.project import copy_project
+from tests.integration.support.project import PROJECT, copy_project
 
 PROJECT_NAME = "mtls-pki"
 # Makes the CLI know `--event-log`, which tells exactly what was done to each resource.
@@ -92,9 +93,9 @@ class Stack:
 
     # Commands
 
-    def init(self) -> None:
+    def init(self, *options: str) -> None:
         """Create the stack in its backend."""
-        self.must("stack", "init", self.name)
+        self.must("stack", "init", self.name, *options)
 
     def command(self, *arguments: str, standard_input: str = "") -> Run:
         """Run any command on this stack."""
@@ -148,11 +149,11 @@ class Stack:
         """``pulumi destroy`` with its preview, whatever comes of it."""
         return self._operation("destroy", "--yes")
 
-    def start_up(self) -> subprocess.Popen[bytes]:
+    def start_up(self, *options: str) -> subprocess.Popen[bytes]:
         """Start ``pulumi up`` as the leader of a session of its own, and do not wait for it."""
         command = [self.engine.pulumi, "up", "--yes", "--skip-preview", "--non-interactive"]
         return subprocess.Popen(
-            [*command, "--stack", self.name],
+            [*command, "--stack", self.name, *options],
             cwd=self.project,
             env=self.engine.environment(self.environment),
             stdin=subprocess.DEVNULL,
@@ -160,6 +161,25 @@ class Stack:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+    def start_rotation(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``python -m rotation ARGUMENTS`` on this stack, and do not wait for it."""
+        verb, *options = arguments
+        return subprocess.Popen(
+            [sys.executable, "-m", "rotation", verb, "--stack", self.name, *options],
+            cwd=self.project,
+            # Beside the program, which alone the stack has a copy of, stand the commands.
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def rotation(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``python -m rotation ARGUMENTS`` on this stack, whatever comes of it."""
+        with self.start_rotation(*arguments) as process:
+            out, error = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
     def _operation(self, verb: str, *options: str) -> Run:
         log = self.directory / f"events-{len(self.printed)}.json"

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from ci.identity import GITLAB_VARIABLE
 from ci.main import main
 from ci.stacks import known_stacks
+from ci.vault import AUTH_PATH, ROLE
 from lab import toolchain
 
 ROOT = Path(__file__).parents[3]
@@ -129,6 +131,32 @@ def test_a_run_line_holds_no_expression(path: Path) -> None:
     """An expression would be pasted into the shell's text; values come as variables."""
     for job in read(path)["jobs"].values():
         assert not any("${{" in step.get("run", "") for step in job["steps"])
+
+
+@pytest.mark.parametrize("name", ["preview", "deploy", "drift"])
+def test_what_runs_on_a_stack_can_log_in_to_its_vault_and_holds_no_token(name: str) -> None:
+    text = (GITHUB / "workflows" / f"{name}.yml").read_text()
+    assert "VAULT_TOKEN" not in text
+    found = 0
+    for job in read(GITHUB / "workflows" / f"{name}.yml")["jobs"].values():
+        for step in job["steps"]:
+            if f"-m ci {name} " in step.get("run", ""):
+                found += 1
+                assert step["env"][ROLE] == "${{ vars.VAULT_ROLE }}"
+                assert step["env"][AUTH_PATH] == "${{ vars.VAULT_AUTH_PATH }}"
+                assert job["permissions"]["id-token"] == "write"
+                assert "environment" in job
+            else:
+                assert ROLE not in step.get("env", {})
+    assert found == (2 if name == "deploy" else 1)
+
+
+def test_a_job_of_gitlab_has_an_identity_for_its_vault() -> None:
+    assert "VAULT_TOKEN" not in GITLAB.read_text()
+    for name, job in expanded(read(GITLAB)).items():
+        if name.startswith(("preview ", "deploy ", "drift ")):
+            assert set(job["id_tokens"][GITLAB_VARIABLE]) == {"aud"}, name
+            assert "name" in job["environment"], name
 
 
 def expanded(pipeline: dict[str, Any]) -> dict[str, Any]:

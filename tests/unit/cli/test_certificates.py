@@ -128,6 +128,46 @@ def test_nothing_to_do(project: Project, promoted: Api, said: Say) -> None:
     assert said()[0] == "dev: nothing hangs on a CA older than that of g2\n"
 
 
+def failed(name: str, issuer: dict[str, str], *, again: bool = False) -> dict[str, Any]:
+    made = live(name, issuer=issuer, revision=None, notAfter=None)
+    condition = {"type": "Issuing", "status": "False", "reason": "Failed", "message": "sealed"}
+    if again:
+        condition |= {"status": "True", "reason": "ManuallyTriggered"}
+    made["status"]["conditions"] = [condition]
+    return made
+
+
+def test_what_failed_is_issued_again_on_every_issuer_of_the_stack(
+    project: Project, promoted: Api, said: Say
+) -> None:
+    promoted.objects[CERTIFICATES] = [
+        failed("stable", STABLE),
+        failed("named", {"kind": "ClusterIssuer", "name": "mtls-ca-g1-i1"}),
+        failed("tried", STABLE, again=True),
+        failed("foreign", {"kind": "ClusterIssuer", "name": "theirs"}),
+        live("good"),
+    ]
+    # Neither needs it that a promotion is applied, nor that there is a stable issuer.
+    del promoted.objects[STAGE]
+    assert project.run("reissue", "--failed", "--dry-run") == 0
+    assert said()[0] == "dev/app/stable: sealed\ndev/app/named: sealed\n"
+    project.write(project.read().replace("stable: true", "stable: false"))
+    assert project.run("reissue", "--failed", "--dry-run", "--json") == 0
+    (document,) = json.loads(said()[0])["clusters"]
+    assert (document["stale"], document["generation"]) == (1, None)
+    promoted.objects[CERTIFICATES] = [live("good")]
+    assert project.run("reissue", "--failed") == 0
+    assert said()[0] == "dev: no Certificate's last issuance failed\n"
+
+
+def test_a_reader_without_rights_is_told_the_manifest_of_this_command(
+    project: Project, promoted: Api, said: Say
+) -> None:
+    promoted.refused[CERTIFICATES] = 403
+    assert project.run("reissue", "--failed") == 1
+    assert "is forbidden; grant what deploy/rbac-reissue.yaml grants" in said()[1]
+
+
 def test_without_a_stable_issuer_there_is_nothing_to_do(project: Project, said: Say) -> None:
     project.write(project.read().replace("stable: true", "stable: false"))
     assert project.run("reissue") == 1

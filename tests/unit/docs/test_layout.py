@@ -17,7 +17,7 @@ _ALLOWED = {
     "components": {"pki", "rotation", "settings"},
     "vaults": {"pki", "rotation", "settings"},
     "cli": {"pki", "rotation", "settings", "clusters", "vaults"},
-    "ci": {"settings", "rotation", "cli"},
+    "ci": {"settings", "rotation", "cli", "vaults"},
     "backup": {"settings", "clusters", "cli"},
     "policy": {"pki", "rotation"},
     "lab": set[str](),

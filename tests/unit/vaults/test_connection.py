@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from tests.unit.vaults.conftest import Server
-from vaults.connection import InsideTls, Vault, VaultAddress, VaultError
+from vaults.connection import Vault
+from vaults.transport import InsideTls, VaultAddress, VaultError
 
 OPENBAO = {"initialized": True, "sealed": False, "server_time_utc": 1795444800, "version": "2.7.2"}
 HASHICORP = {**OPENBAO, "version": "1.18.5", "enterprise": False}

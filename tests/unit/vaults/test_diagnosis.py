@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vaults.diagnosis import CAUSES, explain
+from vaults.diagnosis import CAUSES, LOGIN_CAUSES, Cause, explain
 
 # Recorded text, and what of the cause and of the remedy must be said.
 RECORDED = {
@@ -157,6 +157,69 @@ RECORDED = {
 }
 
 
+LOGINS = {
+    "namespace": ("namespace not found", ("issuing.vault.namespace",)),
+    "path, OpenBao": ("permission denied", ("no auth method at this path", "$VAULT_AUTH_PATH")),
+    "path, Vault": (
+        'no handler for route "auth/jwt/login". route entry not found.',
+        ("no auth method at this path", "bao auth enable"),
+    ),
+    "config": ("could not load configuration", ("bao write auth/PATH/config",)),
+    "role": ('role "nope" could not be found', ("make it as docs/vault.md shows", "$VAULT_ROLE")),
+    "other kind of method": ('invalid role name "preview"', ("no such role",)),
+    "audience": (
+        "error validating token: invalid audience (aud) claim: audience claim does not match any "
+        "expected audience",
+        ("another audience", "bound_audiences", "issuing.vault.address"),
+    ),
+    "claim": (
+        'error validating claims: claim "environment" does not match any associated bound claim '
+        "values",
+        ("for another environment", "bound_claims"),
+    ),
+    "claim missing": (
+        'error validating claims: claim "environment" is missing',
+        ("for another environment",),
+    ),
+    "user claim": ('claim "sub" not found in token', ("says no sub", "user_claim=sub")),
+    "issuer": (
+        "error validating token: invalid issuer (iss) claim",
+        ("trusts another forge", "bound_issuer"),
+    ),
+    "old": (
+        "error validating token: invalid expiration time (exp) claim: token is expired",
+        ("too old", "one time service"),
+    ),
+    "early": (
+        "error validating token: invalid not before (nbf) claim: token not yet valid",
+        ("clocks",),
+    ),
+    "future": (
+        "error validating token: invalid issued at (iat) claim: token issued in the future",
+        ("clocks",),
+    ),
+    "keys": (
+        "error validating token: error verifying token signature: fetching keys oidc: get keys "
+        'failed Get "http://127.0.0.1:44787/jwks": dial tcp 127.0.0.1:44787: connect: connection '
+        "refused",
+        ("cannot get the forge's keys",),
+    ),
+    "signature": (
+        "error validating token: error verifying token signature: failed to verify id token "
+        "signature",
+        ("has not signed this identity",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOGINS)
+def test_a_recorded_login_is_explained_with_its_remedy(case: str) -> None:
+    text, said = LOGINS[case]
+    meaning = explain(text, LOGIN_CAUSES)
+    assert meaning is not None
+    assert [each for each in said if each not in meaning] == []
+
+
 @pytest.mark.parametrize("case", RECORDED)
 def test_a_recorded_error_is_explained_with_its_remedy(case: str) -> None:
     text, said = RECORDED[case]
@@ -165,12 +228,15 @@ def test_a_recorded_error_is_explained_with_its_remedy(case: str) -> None:
     assert [each for each in said if each not in meaning] == []
 
 
-def test_every_entry_of_the_table_is_met_by_a_recorded_text() -> None:
+@pytest.mark.parametrize(("causes", "recorded"), [(CAUSES, RECORDED), (LOGIN_CAUSES, LOGINS)])
+def test_every_entry_of_a_table_is_met_by_a_recorded_text(
+    causes: tuple[Cause, ...], recorded: dict[str, tuple[str, tuple[str, ...]]]
+) -> None:
     met = {
-        next(cause for cause in CAUSES if re.search(cause.pattern, text, re.IGNORECASE))
-        for text, _ in RECORDED.values()
+        next(cause for cause in causes if re.search(cause.pattern, text, re.IGNORECASE))
+        for text, _ in recorded.values()
     }
-    assert [cause.pattern for cause in CAUSES if cause not in met] == []
+    assert [cause.pattern for cause in causes if cause not in met] == []
 
 
 @pytest.mark.parametrize(

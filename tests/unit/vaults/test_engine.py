@@ -103,15 +103,19 @@ def _made(hook: object) -> None:
 
 
 def test_an_issuer_is_found_by_its_certificate_and_a_lost_one_is_told(server: Server) -> None:
-    find = find_issuer(reaching(server), HERE)
+    settings = reaching(server)
+    find = find_issuer(settings, HERE)
     keys = {"data": {"keys": ["99aa", "6f1c"], "key_info": {}}}
     server.says("LIST /v1/pki-mesh/issuers", 200, keys)
     server.says("GET /v1/pki-mesh/issuer/99aa", 200, {"data": {"certificate": ROOT}})
     server.says("GET /v1/pki-mesh/issuer/6f1c", 200, {"data": {"certificate": CHAIN}})
     assert find(CHAIN + ROOT) == "6f1c"
+    read = len(server.seen)
+    assert find(ROOT) == "99aa"
+    assert len(server.seen) == read  # one reading of the mount serves the run
     server.says("LIST /v1/pki-mesh/issuers", 200, {"data": {"keys": ["99aa"], "key_info": {}}})
     with pytest.raises(pulumi.RunError, match="does not hold the issuing CA") as told:
-        find(CHAIN + ROOT)
+        find_issuer(settings, HERE)(CHAIN + ROOT)
     assert "issuing.intermediate.generation" in str(told.value)
 
 

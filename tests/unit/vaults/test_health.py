@@ -15,8 +15,8 @@ from tests.unit.pki import material
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
 from tests.unit.vaults.conftest import Server
-from vaults.connection import VaultAddress, VaultError
 from vaults.health import Severity, VaultHealth, health_check, read_health
+from vaults.transport import VaultAddress, VaultError
 
 _FOUND = {
     "ca_validity_period": [

@@ -10,8 +10,9 @@ import pytest
 
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
-from vaults.connection import HeldIssuer, ServerFacts, Vault, VaultAddress, VaultError
+from vaults.connection import HeldIssuer, ServerFacts, Vault
 from vaults.preflight import VaultReading, description, read_vault
+from vaults.transport import VaultAddress, VaultError
 
 URL = "https://127.0.0.1:8200"
 OURS = description(load(VAULT))

@@ -16,7 +16,8 @@ from cryptography import x509
 
 from pki.certificates import Validity
 from tests.unit.pki import material
-from vaults.connection import Vault, VaultAddress, VaultError
+from vaults.connection import Vault
+from vaults.transport import VaultAddress, VaultError
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
