@@ -215,28 +215,6 @@ def test_a_wrong_name_of_a_section_is_told(section: str, key: str, message: str)
     assert told({section: wrong}) == [f"{section}.{key}: {message}"]
 
 
-@pytest.mark.parametrize("url", ["https://h:8200/", "https://[::1]:8200", "https://Vault.example"])
-def test_an_address_of_a_vault_is_scheme_host_and_port(url: str) -> None:
-    settings = load({"issuing.vault.server": url})
-    assert settings.issuing.vault is not None
-    assert settings.issuing.vault.server == url.rstrip("/")
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://h:8200", "h:8200", "https://", "https://h/v1", "https://h?x", "https://h#x",
-     "https://h:x", "https://h:65536", "https://[::1"],
-)  # fmt: skip
-def test_any_other_address_of_a_vault_is_a_mistake(url: str) -> None:
-    said = "write https://HOST:PORT and nothing more; a token never goes in clear text"
-    assert told({"issuing.vault.server": url}) == [f"issuing.vault.server: {url!r}: {said}"]
-
-
-def test_a_password_in_an_address_is_a_mistake_and_not_shown() -> None:
-    (line,) = told({"issuing.vault.server": "https://me:hunter2@vault:8200"})
-    assert line.startswith("issuing.vault.server: write https://HOST:PORT")
-
-
 def test_long_values_are_cut() -> None:
     (line,) = told({"trustDomain": "X" * 500})
     assert len(line) < 200
