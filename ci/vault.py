@@ -13,8 +13,8 @@ from ci.runner import on_a_runner
 from cli.stack_file import open_stack_file
 from rotation.durations import format_duration
 from settings.names import vault_generations, vault_settings
-from vaults.connection import VaultAddress, VaultError, connect, vault_address
 from vaults.login import ClientToken, LoginRefusedError, log_in, log_out
+from vaults.transport import VaultAddress, VaultError, connect, vault_address
 
 ROLE = "VAULT_ROLE"
 """Names the role to log in as; another one for previews than for deploys."""

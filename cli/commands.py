@@ -51,7 +51,7 @@ def status(stack: StackFile, options: argparse.Namespace) -> int:
     plan = standing.plan()
     settings = standing.settings
     vault = read_health(settings, stack.path.parent) if settings.issuing.vault else None
-    unlike = () if standing.evidence.unreachable else leaves_unlike_asked(settings)
+    unlike = leaves_unlike_asked(standing.evidence)
     if options.json:
         held = {"vault": {**vault.to_json(), "leavesUnlikeAsked": list(unlike)}} if vault else {}
         print_json({**position_json(plan.position), **held})

@@ -29,6 +29,7 @@ _TRY_AGAIN = (
     "or all that failed with `python -m rotation reissue --failed` (by itself cert-manager waits "
     "for an hour after a failure, and longer after the next), and run `pulumi up` again"
 )
+_VAULT_ISSUER = "correct what its Vault says and run `pulumi up` again"
 _CONDITION_OF_KIND = {"Bundle": "Synced"}
 
 
@@ -69,6 +70,8 @@ def _remedy(live: dict[str, Any], kind: str) -> str:
     if kind == "Certificate" and live.get("status", {}).get("lastFailureTime"):
         metadata = live["metadata"]
         return _TRY_AGAIN.format(namespace=metadata["namespace"], name=metadata["name"])
+    if "vault" in live.get("spec", {}):
+        return _VAULT_ISSUER
     return _REMEDIES[kind]
 
 

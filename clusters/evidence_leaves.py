@@ -17,8 +17,9 @@ from typing import Any
 
 from cryptography import x509
 
+from clusters.as_asked import differences
 from clusters.connection import Cluster
-from clusters.evidence_issuers import API, GROUP, IssuerReading, IssuerReference
+from clusters.evidence_issuers import API, GROUP, IssuerReading, IssuerReference, stack_issuers
 from clusters.evidence_times import condition, decode_pem, owned_since, parse_time
 from pki.errors import PkiError
 from pki.parsing import parse_certificates
@@ -149,6 +150,7 @@ class LeafReader:
             anchors=self.anchors,
             issuing_cas=_authorities(status.get("ca")),
             issued_at=owned_since(metadata, "f:status", "f:certificate"),
+            unlike=differences(live) if issuer in self._of_vault else (),
         )
 
     def _of_certificates(
@@ -183,6 +185,15 @@ class LeafReader:
             issued_at=(certificate.issued_at if same else None) or issued.leaf.issued_at,
         )
         return replace(issued, leaf=leaf)
+
+    @cached_property
+    def _of_vault(self) -> frozenset[IssuerReference]:
+        """The issuers whose signer decides by its own role what a leaf becomes."""
+        return frozenset(
+            reference
+            for reference, generation in stack_issuers(self.settings).items()
+            if self.settings.backend_of(generation) == "vault"
+        )
 
     @cached_property
     def _declared(self) -> frozenset[_Key]:

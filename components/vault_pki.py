@@ -11,6 +11,9 @@ from pulumi import Output
 from pulumi_vault import pkisecret
 
 from components.trust_anchor import RequestProfile
+from pki.fingerprints import der_sha256
+from pki.parsing import parse_certificates
+from settings.names import name_in_mount
 from settings.sign_role import VAULT_KEYS, SignRole
 
 # Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
@@ -54,8 +57,8 @@ class VaultCaArgs:
     """One issuing CA in the mount.
 
     Attributes:
-        issuer_name: its name in the mount, such as ``g1-i1``; also of its Pulumi resources.
-        root_name: of its anchor's certificate in the mount, such as ``g1-root``.
+        issuer_name: of its Pulumi resources, such as ``g1-i1``; its name in the mount begins so.
+        root_name: the same of its anchor's certificate, such as ``g1-root``.
         root_pem: the anchor's certificate; its key is not here.
         request: what its signing request asks for.
         certify: request PEM -> certificate PEM and root; None while nobody has signed.
@@ -226,22 +229,32 @@ class VaultPki(pulumi.ComponentResource):
         issuer_id = Output.all(certificate_pem, imported.id).apply(
             lambda known: self._args.find_issuer(known[0])
         )
-        public = f"{mount.server}/v1/{mount.path}/issuer/{issuer_name}"
+        name = certificate_pem.apply(
+            lambda pem: name_in_mount(
+                issuer_name, der_sha256(parse_certificates(pem, origin=issuer_name)[0])
+            )
+        )
+        public = Output.format("{0}/v1/{1}/issuer/{2}", mount.server, mount.path, name)
         return pkisecret.SecretBackendIssuer(
             f"{self._name}-{issuer_name}",
             backend=mount.path,
             issuer_ref=issuer_id,
-            issuer_name=issuer_name,
+            issuer_name=name,
             # What outlives its issuer is refused by verifiers; cert-manager would not notice.
             leaf_not_after_behavior="err",
             usage=usage,
             # cert-manager takes one linear chain only, and names its top `ca.crt`. Found by the
             # server itself, a CA that is cross-signed in this mount would put two chains into it.
             manual_chains=[issuer_id, *above],
-            issuing_certificates=[f"{public}/der"] if above else None,
-            crl_distribution_points=[f"{public}/crl/der"] if above else None,
+            issuing_certificates=[Output.concat(public, "/der")] if above else None,
+            crl_distribution_points=[Output.concat(public, "/crl/der")] if above else None,
             opts=self._options(
-                protect=authority.protect, retain_on_delete=authority.protect, compare=True
+                protect=authority.protect,
+                retain_on_delete=authority.protect,
+                # A renewed certificate is another issuer to the server. The provider would go on
+                # with the old one, whatever it is asked for (SecretBackendIssuer's update).
+                replace_on_changes=["issuerRef"],
+                compare=True,
             ),
         )
 
@@ -297,6 +310,7 @@ class VaultPki(pulumi.ComponentResource):
         retain_on_delete: bool | None = None,
         import_: str | None = None,
         depends_on: list[pulumi.Resource] | None = None,
+        replace_on_changes: list[str] | None = None,
         compare: bool = False,
     ) -> pulumi.ResourceOptions:
         after: list[pulumi.ResourceHook | pulumi.ResourceHookFunction] | None = (
@@ -308,6 +322,7 @@ class VaultPki(pulumi.ComponentResource):
             retain_on_delete=retain_on_delete,
             import_=import_,
             depends_on=depends_on,
+            replace_on_changes=replace_on_changes,
             hooks=pulumi.ResourceHookBinding(
                 on_error=[self._args.on_failure], after_create=after, after_update=after
             ),

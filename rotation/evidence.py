@@ -96,6 +96,8 @@ class LeafObservation:
             for cross-signed CAs. Empty with ``problem`` None: it chains to no known anchor, so no
             verifier of this domain trusts it and no change can break it.
         problem: why the signer cannot be told; such a leaf counts as a laggard (fail closed).
+        unlike: how it differs from what was asked for, where its signer decides by rules of its own
+            (a Vault); nothing is judged by it.
         issuer: text of the issuer reference, ``ClusterIssuer/mtls-ca-g1``, or the issuer's name.
         not_before: start of validity, None when it could not be read; likewise ``not_after``.
         issued_at: when the server recorded that it was put in place; None: ``not_before`` counts.
@@ -115,6 +117,7 @@ class LeafObservation:
     issued_at: datetime | None = None
     issuing_ca_not_after: datetime | None = None
     problem: str | None = None
+    unlike: tuple[str, ...] = ()
 
     def live(self, now: datetime) -> bool:
         """Whether a verifier may accept it now. A leaf whose end is unknown counts as live."""
@@ -260,6 +263,7 @@ def observe_leaf(
     anchors: Iterable[x509.Certificate],
     issuing_cas: Iterable[x509.Certificate] = (),
     issued_at: datetime | None = None,
+    unlike: Iterable[str] = (),
 ) -> LeafObservation:
     """Judge the chain of one leaf: who signed it and until when it lives.
 
@@ -269,6 +273,7 @@ def observe_leaf(
             of live bundles, else a leaf under a root added by hand looks like nobody's.
         issuing_cas: further CA certificates of the domain, for chains that are presented without
             their intermediate.
+        unlike: how it differs from what was asked for.
     """
     problem: str | None = None
     signers: frozenset[str] = frozenset()
@@ -299,6 +304,7 @@ def observe_leaf(
         issued_at=issued_at,
         issuing_ca_not_after=ca_end,
         problem=problem,
+        unlike=tuple(unlike),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +19,7 @@ from settings.types import UnreadSecret
 # Values at or below these keys are never shown, whatever is wrong with them.
 _SECRET_KEYS = frozenset({"privateKey"})
 _SHOWN_LENGTH = 80
+_USER_IN_URL = re.compile("://[^/?#]*@")
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -28,12 +30,15 @@ def _shown(details: ErrorDetails, secret: Collection[str]) -> str:
     """The offending value for the message, or nothing where it is secret, or may hold a secret.
 
     The engine tells only which top-level keys hold an encrypted value somewhere, so nothing below
-    those is shown. A list or a PEM text is not shown either: a key may be in it by mistake.
+    those is shown. A list or a PEM text is not shown either: a key may be in it by mistake, nor a
+    URL with a user's name, behind which a password may stand.
     """
     value, location = details["input"], details["loc"]
     if location[0] in secret or _SECRET_KEYS.intersection(location):
         return ""
     if not isinstance(value, str | int | float | None) or "-----BEGIN" in str(value):
+        return ""
+    if _USER_IN_URL.search(str(value)):
         return ""
     text = repr(value)
     return f"{text[:_SHOWN_LENGTH]}{'...' if len(text) > _SHOWN_LENGTH else ''}: "

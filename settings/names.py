@@ -16,6 +16,9 @@ from settings.model import (
 STAGE_KEY = "stage.json"
 """Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
 
+# Hexadecimal digits of a SHA-256: enough to tell the few certificates of one issuing CA apart.
+_IDENTIFYING = 8
+
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
     """Return the generations that have issuers: those that issue, did, or serve a canary."""
@@ -71,8 +74,21 @@ def sign_role_name(settings: Settings, generation: str) -> str:
 
 
 def held_issuer_name(settings: Settings, generation: str) -> str:
-    """Return the name of an issuing CA in the PKI mount: ``g1-i1``."""
+    """Return how the names of an issuing CA's certificates in the PKI mount begin: ``g1-i1``."""
     return f"{generation}-{issuing_ca_generation(settings, generation)}"
+
+
+def name_in_mount(issuer_name: str, fingerprint: str) -> str:
+    """Return the name of one certificate in the PKI mount: ``g1-i1-5f3a09c2``.
+
+    To the server a renewed certificate is another issuer, and no two may have one name.
+    """
+    return f"{issuer_name}-{fingerprint[:_IDENTIFYING]}"
+
+
+def issuer_name_of(name: str) -> str:
+    """Return the ``g1-i1`` of a name in the PKI mount; empty for one that is not this program's."""
+    return name.rpartition("-")[0]
 
 
 def vault_auth_path(settings: Settings, cluster: str) -> str:

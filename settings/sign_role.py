@@ -33,7 +33,8 @@ class SignRole:
         key_type: of the leaves' keys, ``any`` where the services differ.
         key_bits: of the leaves' keys, 0 where the services differ.
         extended_usages: every leaf gets exactly these; a request cannot choose.
-        key_encipherment: whether leaves get that key usage, for RSA key transport.
+        key_encipherment: whether leaves get that key usage, for RSA key transport; never where
+            some have another kind of key, which must not have it (RFC 8813 3).
         max_ttl: the longest leaf.
     """
 
@@ -65,7 +66,7 @@ def sign_role(settings: Settings) -> SignRole:
         key_type=kind,
         key_bits=bits,
         extended_usages=tuple(_EXTENDED_USAGES[usage] for usage in usages_of(settings)),
-        key_encipherment=any(algorithm.startswith("RSA") for algorithm in algorithms),
+        key_encipherment=all(algorithm.startswith("RSA") for algorithm in algorithms),
         max_ttl=max_ttl(settings),
     )
 

@@ -133,8 +133,13 @@ def _endpoint(value: str) -> str:
 
 
 def _https_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
+    try:
+        parts = urlsplit(value)
+        nothing_more = parts.port != 0 and value.rstrip("/") == f"https://{parts.netloc}"
+    except ValueError:
+        nothing_more = False
+    # Before an @ a URL has a user's name and password, which would stand in every issuer.
+    if not nothing_more or not parts.hostname or "@" in parts.netloc:
         raise ValueError(
             "write https://HOST:PORT and nothing more; a token never goes in clear text"
         )

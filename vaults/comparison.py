@@ -37,6 +37,8 @@ ISSUER_FIELDS: Mapping[str, str] = {
     "leafNotAfterBehavior": "leaf_not_after_behavior",
     "usage": "usage",
     "manualChains": "manual_chain",
+    "issuingCertificates": "issuing_certificates",
+    "crlDistributionPoints": "crl_distribution_points",
 }
 
 

@@ -5,39 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import hvac
 import requests
 from hvac import exceptions
 
-from settings.model import VaultSettings
 from vaults.diagnosis import explain
+from vaults.transport import (
+    VaultAddress,
+    VaultError,
+    connect,
+    decoded,
+    no_vault,
+    sealed,
+    token_fault,
+    unreachable,
+)
 
-_TIMEOUT_SECONDS = 10
-# In the text of an error by Python's ssl (OpenSSL's reason code).
-_NOT_VERIFIED = "CERTIFICATE_VERIFY_FAILED"
-
-
-class VaultError(Exception):
-    """The Vault could not be read; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VaultAddress:
-    """Where the Vault is.
-
-    Attributes:
-        url: ``https://host:port``.
-        ca_file: of the CA that signed its server certificate; None trusts what the system does.
-        namespace: None outside of namespaces.
-    """
-
-    url: str
-    ca_file: Path | None = None
-    namespace: str | None = None
+# Method -> what a policy calls it.
+_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,32 +65,6 @@ class HeldIssuer:
     has_key: bool
 
 
-def vault_address(vault: VaultSettings, directory: Path) -> VaultAddress:
-    """Return how this program reaches the Vault; ``directory`` is that of the stack file."""
-    return VaultAddress(
-        url=vault.reached_at,
-        ca_file=directory / vault.ca_bundle.path if vault.ca_bundle else None,
-        namespace=vault.namespace,
-    )
-
-
-def connect(address: VaultAddress, *, token: str | None = None) -> hvac.Client:
-    """Return a client of the Vault at ``address``; nothing is sent yet.
-
-    Args:
-        address: where it is.
-        token: empty for none, None for the user's own.
-    """
-    return hvac.Client(
-        url=address.url,
-        token=token,
-        namespace=address.namespace,
-        verify=str(address.ca_file) if address.ca_file else True,
-        timeout=_TIMEOUT_SECONDS,
-        allow_redirects=True,
-    )
-
-
 class Vault:
     """A client of one Vault; it has no method that writes.
 
@@ -130,7 +91,9 @@ class Vault:
             "sys/health?sealedcode=200&uninitcode=200&standbyok=true&perfstandbyok=true",
             client=self._anybody,
         )
-        version = str(health.get("version", ""))
+        if "version" not in health:
+            raise VaultError(no_vault(self.address))
+        version = str(health["version"])
         return ServerFacts(
             version=version,
             # OpenBao counts from 2.0 on and has dropped what tells editions apart.
@@ -146,17 +109,16 @@ class Vault:
         Raises:
             VaultError: the server cannot be reached.
         """
-        if not self._client.token:
-            return (
-                "there is no token; set VAULT_TOKEN, or log in so that ~/.vault-token has one "
-                "(`bao login`, `vault login`)"
-            )
+        fault = token_fault(self._client.token)
+        if fault is not None:
+            return fault
         try:
             self._call("GET", "auth/token/lookup-self")
         except _ForbiddenError:
             return (
                 f"{self.address.url} does not accept the token (wrong, expired or revoked); "
-                "log in anew"
+                "log in anew. A good one is told likewise if its policy lacks auth/token/"
+                "lookup-self (deploy/vault-policy.hcl has it)"
             )
         return None
 
@@ -252,14 +214,19 @@ class Vault:
         *,
         client: hvac.Client | None = None,
     ) -> dict[str, Any]:
+        client = client or self._client
+        fault = token_fault(client.token) if client.token else None
+        if fault is not None:
+            raise VaultError(fault)
         try:
-            response = (client or self._client).adapter.request(
+            answer = client.adapter.request(
                 method.lower(), f"/v1/{path}", json=dict(body) if body else None
             )
         except exceptions.Forbidden:
             raise _ForbiddenError(
                 f"{self.address.url} forbids reading {path}; the token's policy needs "
-                f'`path "{path.partition("?")[0]}" {{ capabilities = ["read"] }}` '
+                f'`path "{path.partition("?")[0]}" '
+                f'{{ capabilities = ["{_CAPABILITIES[method]}"] }}` '
                 "(deploy/vault-policy-evidence.hcl)"
             ) from None
         except exceptions.InvalidPath:
@@ -274,9 +241,7 @@ class Vault:
             ) from None
         except (requests.RequestException, OSError) as error:
             raise VaultError(unreachable(self.address, error)) from None
-        if isinstance(response, requests.Response):
-            return response.json() if response.status_code == HTTPStatus.OK else {}
-        return dict(response)
+        return decoded(self.address, answer)
 
 
 class _ForbiddenError(VaultError):
@@ -285,40 +250,3 @@ class _ForbiddenError(VaultError):
 
 class _NotFoundError(VaultError):
     """404."""
-
-
-def sealed(address: VaultAddress) -> str:
-    """Say that the server can do nothing."""
-    return (
-        f"{address.url} is sealed or not initialised; unseal it (`bao operator unseal`) and run "
-        "this again"
-    )
-
-
-def unreachable(address: VaultAddress, error: Exception) -> str:
-    """Say why a request did not come through, in one line."""
-    # An SSLError is also what a server that restarts makes of a handshake.
-    if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
-        trusted = address.ca_file or "the system's trust store"
-        return (
-            f"{address.url} shows a certificate that {trusted} does not verify ({_cause(error)}); "
-            "give the CA that signed it as issuing.vault.caBundle"
-        )
-    if isinstance(error, requests.exceptions.Timeout):
-        return f"{address.url} does not answer within {_TIMEOUT_SECONDS} s; is it up?"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return (
-            f"{address.url} cannot be reached ({_cause(error)}); is it up, and is this its address?"
-        )
-    return f"{address.url} cannot be asked ({_cause(error)}); correct issuing.vault"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, which is the one that tells."""
-    inner = error
-    while isinstance(reason := getattr(inner, "reason", None), BaseException):
-        inner = reason
-    wrapped = [each for each in error.args if isinstance(each, BaseException)]
-    if inner is error and wrapped:
-        return _cause(wrapped[-1])
-    return str(inner).splitlines()[0].partition("object at")[0][-160:] or type(inner).__name__

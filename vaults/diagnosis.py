@@ -43,6 +43,16 @@ CAUSES = (
         "issuing.vault.server is its address as cert-manager sees it",
     ),
     Cause(
+        pattern=r"x509: certificate has expired or is not yet valid",
+        meaning="the Vault's own server certificate has ended or has not begun: renew it; if its "
+        "dates are right, a clock is wrong: see that all follow one time service",
+    ),
+    Cause(
+        pattern=r"x509: certificate is (?:not )?valid for|x509: cannot validate certificate for",
+        meaning="the Vault's own server certificate is for another name: write one that it has as "
+        "issuing.vault.server, or give the server a certificate with this one",
+    ),
+    Cause(
         pattern=r"certificate signed by unknown authority|x509: certificate",
         meaning="the Vault's own server certificate is not trusted: give the CA that signed it as "
         "issuing.vault.caBundle",
@@ -95,15 +105,32 @@ CAUSES = (
         meaning="the role is not in the Vault any more: `pulumi up --refresh` makes it again",
     ),
     Cause(
-        pattern=r"url: \w+ https?://[^/\s]+/v1/(?P<path>\S+)\s+code: 403",
+        # Not what cert-manager asks for, with a token of its own.
+        pattern=r"url: \w+ https?://[^/\s]+/v1/(?P<path>(?!auth/\S+/login\s|\S+/sign/)\S+)\s+"
+        r"code: 403",
         meaning='the token may not do this; its policy needs `path "{path}" {{ capabilities = '
         '["create", "read", "update"] }}` (deploy/vault-policy.hcl)',
     ),
     Cause(
         pattern=r"permission denied",
         meaning="the login or the policy behind it is refused: `pulumi up --refresh` makes auth "
-        "role and policy as the stack declares them; if the cluster's API server or its CA "
-        "changed, see clusters.NAME.apiServer",
+        "method, role and policy as the stack declares them; if the cluster's API server or its "
+        "CA changed, see clusters.NAME.apiServer",
+    ),
+    Cause(
+        pattern=r'no handler for route "auth/',
+        meaning="the auth method is not in the Vault any more: `pulumi up --refresh` makes it "
+        "again, with its roles",
+    ),
+    Cause(
+        pattern=r"no handler for route",
+        meaning="the mount is not in the Vault any more: restore the Vault from its backup, or go "
+        "on with a new issuing CA (issuing.intermediate.generation)",
+    ),
+    Cause(
+        pattern=r"requested usage \S+ for issuer",
+        meaning="the issuing CA in the mount may not sign: `pulumi up --refresh` gives it the "
+        "usages that the stack declares, none for the CA of a compromised anchor",
     ),
     Cause(
         pattern=r"path is already in use",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from pki.parsing import parse_certificates
 from settings.model import Settings
 from settings.names import vault_settings
 from vaults.comparison import ISSUER_FIELDS, ROLE_FIELDS, differences
-from vaults.connection import Vault, VaultError, vault_address
+from vaults.connection import Vault
 from vaults.diagnosis import explain
+from vaults.environment import overriding_variables
 from vaults.preflight import VaultReading, read_vault
+from vaults.transport import VaultError, vault_address
 
 # The provider asks the server for its version and then sends what that version of Vault knows.
 # OpenBao's own numbers (2.x) would stand for everything; it knows what Vault 1.18 does, less some.
@@ -31,13 +34,13 @@ def require_vault(settings: Settings, directory: Path, in_use: Collection[str]) 
     Raises:
         pulumi.RunError: the Vault is not ready for the stack; with every reason.
     """
-    vault = Vault(vault_address(vault_settings(settings), directory))
+    section = vault_settings(settings)
+    vault = Vault(vault_address(section, directory))
     reading = read_vault(vault, settings, in_use=in_use, only_reading=pulumi.runtime.is_dry_run())
-    if reading.problems:
+    problems = [*overriding_variables(section, os.environ), *reading.problems]
+    if problems:
         raise pulumi.RunError(
-            "\n".join(
-                ["the Vault is not ready for this stack; nothing was touched:", *reading.problems]
-            )
+            "\n".join(["the Vault is not ready for this stack; nothing was touched:", *problems])
         )
     for warning in reading.warnings:
         pulumi.log.warn(warning)

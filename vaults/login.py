@@ -15,8 +15,16 @@ from typing import Any
 import requests
 from hvac import exceptions
 
-from vaults.connection import VaultAddress, VaultError, connect, sealed, unreachable
 from vaults.diagnosis import LOGIN_CAUSES, explain
+from vaults.transport import (
+    VaultAddress,
+    VaultError,
+    connect,
+    decoded,
+    no_vault,
+    sealed,
+    unreachable,
+)
 
 
 class LoginRefusedError(VaultError):
@@ -47,12 +55,14 @@ def log_in(address: VaultAddress, *, path: str, role: str, identity: str) -> Cli
 
     Raises:
         LoginRefusedError: the Vault does not take it.
-        VaultError: the Vault is sealed or cannot be reached.
+        VaultError: the Vault is sealed or cannot be reached, or something else answers.
     """
     place = f"{address.url}: login at auth/{path} as role {role!r}"
     body = {"role": role, "jwt": identity}
     answer = _write(address, f"auth/{path}/login", body, token="", place=place)
-    made = answer["auth"]
+    made = answer.get("auth")
+    if not isinstance(made, dict):
+        raise VaultError(no_vault(address))
     return ClientToken(
         text=made["client_token"], lifetime=timedelta(seconds=made["lease_duration"])
     )
@@ -75,10 +85,10 @@ def log_out(address: VaultAddress, token: ClientToken) -> None:
 
 def _write(
     address: VaultAddress, path: str, body: Mapping[str, str], *, token: str, place: str
-) -> Any:
+) -> dict[str, Any]:
     client = connect(address, token=token)
     try:
-        return client.adapter.request("post", f"/v1/{path}", json=dict(body))
+        answer = client.adapter.request("post", f"/v1/{path}", json=dict(body))
     except exceptions.VaultDown:
         raise VaultError(sealed(address)) from None
     except exceptions.VaultError as error:
@@ -87,3 +97,4 @@ def _write(
         raise LoginRefusedError(f"{place}: {said}" + (f"; {meaning}" if meaning else "")) from None
     except (requests.RequestException, OSError) as error:
         raise VaultError(unreachable(address, error)) from None
+    return decoded(address, answer)

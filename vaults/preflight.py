@@ -11,17 +11,22 @@ from rotation.durations import format_duration
 from settings.model import Settings
 from settings.names import (
     held_issuer_name,
+    issuer_name_of,
     vault_auth_path,
     vault_generations,
     vault_settings,
 )
 from settings.sign_role import max_ttl
-from vaults.connection import ServerFacts, Vault, VaultError
+from vaults.connection import ServerFacts, Vault
 from vaults.needs import needed_capabilities
+from vaults.transport import VaultError
 
 # Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
 # verifier whose clock is further behind would not take them yet.
 _CLOCK_TOLERANCE_SECONDS = 30
+# `max_lease_ttl` of both servers where neither their configuration nor the mount says more; what
+# the configuration says no token of this program may read.
+_DEFAULT_LIMIT = timedelta(hours=768)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +171,12 @@ def _mount_problems(
 def _lease_problems(settings: Settings, mount: Mapping[str, Any]) -> Iterator[str]:
     """A mount's own limit: the server cuts leaves to it, whatever their role allows."""
     path, wanted = vault_settings(settings).mount, max_ttl(settings)
-    limit = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
-    # 0 is the server's own limit, which is at least that of every mount.
-    if limit and limit < wanted:
+    own = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
+    limit = own or _DEFAULT_LIMIT
+    if limit < wanted:
+        whose = "" if own else " (the server's default, for it has no limit of its own)"
         yield (
-            f"the mount {path} signs for at most {format_duration(limit)}, and leaves of "
+            f"the mount {path} signs for at most {format_duration(limit)}{whose}, and leaves of "
             f"{format_duration(wanted)} are asked for; raise its limit (`bao secrets tune "
             f"-max-lease-ttl={format_duration(wanted)} {path}`), or give the leaves a shorter "
             "duration"
@@ -189,7 +195,10 @@ def _auth_problems(settings: Settings, auth: dict[str, dict[str, str]]) -> Itera
 def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) -> Iterator[str]:
     """Issuing CAs that clusters use and the mount has no more."""
     mount = vault_settings(settings).mount
-    held = {issuer.name: issuer for issuer in vault.issuers(mount)} if in_use else {}
+    held: dict[str, bool] = {}
+    for issuer in vault.issuers(mount) if in_use else ():
+        name = issuer_name_of(issuer.name)
+        held[name] = held.get(name, False) or issuer.has_key
     for generation in vault_generations(settings):
         name = held_issuer_name(settings, generation)
         if generation not in in_use:
@@ -201,7 +210,7 @@ def _issuer_problems(vault: Vault, settings: Settings, in_use: Collection[str]) 
                 f"certificate again (`bao write {mount}/intermediate/set-signed certificate=@...`) "
                 "and name it; else go on with a new one (issuing.intermediate.generation)"
             )
-        elif not held[name].has_key:
+        elif not held[name]:
             yield (
                 f"the issuing CA {name} in the mount {mount} has no key any more; restore the "
                 "Vault from its backup, or go on with a new one (issuing.intermediate.generation)"

@@ -21,6 +21,7 @@ from tests.integration.support.vault_proxy import between
 from tests.integration.support.vault_stack import (
     POLICY,
     auth_path,
+    held_issuer,
     mount,
     prepare,
     sign_role,
@@ -108,6 +109,19 @@ def test_a_token_that_is_wrong_or_missing(restored: Stack) -> None:
     restored.environment["HOME"] = str(restored.directory)
     is_refused(
         restored.preview(), "there is no token; set VAULT_TOKEN, or log in", "~/.vault-token"
+    )
+
+
+def test_a_shell_that_would_override_the_configuration(restored: Stack) -> None:
+    restored.environment |= {
+        "VAULT_AGENT_ADDR": "https://127.0.0.1:1",
+        "VAULT_NAMESPACE": "elsewhere",
+        "VAULT_SKIP_VERIFY": "true",
+    }
+    is_refused(
+        restored.preview(),
+        *(f"{name} is set, so that" for name in ("VAULT_AGENT_ADDR", "VAULT_SKIP_VERIFY")),
+        "VAULT_NAMESPACE is set, so that Pulumi's provider works in that namespace",
     )
 
 
@@ -265,11 +279,11 @@ def test_a_role_that_refuses_a_name(applied: Stack, vault: Vault, vault_api: Api
 def test_a_chain_that_is_cross_signed_in_the_mount(
     applied: Stack, vault: Vault, vault_api: Api
 ) -> None:
-    held = vault.api("GET", f"{mount(APPLIED)}/issuer/g1-i1")["data"]
+    held = held_issuer(vault, mount(APPLIED))
     crossed = cross_signed(held["certificate"])
     path = f"{mount(APPLIED)}/issuers/import/bundle"
     imported = vault.api("POST", path, {"pem_bundle": crossed})["data"]["imported_issuers"]
-    change(vault, "issuer/g1-i1", {"manual_chain": [held["issuer_id"], *imported]})
+    change(vault, f"issuer/{held['issuer_id']}", {"manual_chain": [held["issuer_id"], *imported]})
     run = late(applied, "crossed")
     refused_by_cert_manager(
         run,

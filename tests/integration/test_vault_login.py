@@ -38,8 +38,8 @@ from tests.integration.support.vault import Vault
 from tests.unit.ci.forge_server import serve
 from tests.unit.ci.identity_server import IdentityServer, serve_identities
 from vaults.connection import Vault as Connection
-from vaults.connection import vault_address
 from vaults.preflight import read_vault
+from vaults.transport import vault_address
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("vault")]
 

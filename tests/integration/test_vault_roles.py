@@ -30,6 +30,7 @@ from tests.integration.support.stack import Stack
 from tests.integration.support.vault import Vault
 from tests.integration.support.vault_stack import (
     auth_path,
+    held_issuer,
     issuer,
     mount,
     prepare,
@@ -184,12 +185,15 @@ def test_another_kind_of_key_is_refused(vault: Vault, login: str) -> None:
 def test_a_login_signs_through_its_own_role_alone(vault: Vault, login: str) -> None:
     csr = request_pem(*GOOD)
     assert sign(vault, login, csr)
+    own, other = (
+        held_issuer(vault, mount(NAME), f"{each}-i1")["issuer_id"] for each in ("g1", "g2")
+    )
     for path in (
         f"sign/{sign_role(NAME, 'g2')}",
         f"sign-verbatim/{sign_role(NAME)}",
         f"issue/{sign_role(NAME)}",
-        f"issuer/g1-i1/sign/{sign_role(NAME)}",
-        "issuer/g2-i1/sign-intermediate",
+        f"issuer/{own}/sign/{sign_role(NAME)}",
+        f"issuer/{other}/sign-intermediate",
         "root/sign-intermediate",
         f"roles/{sign_role(NAME)}",
         "config/issuers",
@@ -301,5 +305,5 @@ def signer(leaf: x509.Certificate) -> bytes | None:
 
 
 def issuing_key(vault: Vault, name: str) -> bytes | None:
-    pem = vault.api("GET", f"{mount(NAME)}/issuer/{name}")["data"]["certificate"]
+    pem = held_issuer(vault, mount(NAME), name)["certificate"]
     return subject_key_id(parse_certificate(pem, origin=name))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -13,17 +17,20 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.vault_client import VaultError
 from pki.parsing import parse_certificate
+from settings.names import issuer_name_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
 from tests.integration.support.killing import up_killed_after
 from tests.integration.support.policy import assert_no_finding
+from tests.integration.support.project import PROJECT
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.integration.support.vault_stack import (
     EVIDENCE,
     auth_path,
+    held_issuer,
     issuer,
     mount,
     prepare,
@@ -68,10 +75,10 @@ def writes(vault: Vault, since: dt.datetime, who: str) -> list[AuditEntry]:
 
 
 def with_key(vault: Vault, name: str) -> dict[str, bool]:
-    """Whether each issuer of a stack's mount can sign, by the issuer's name."""
+    """Whether each issuer of a stack's mount can sign, by what it is called in the stack."""
     held = vault.api("LIST", f"{mount(name)}/issuers")["data"]["keys"]
     found = [vault.api("GET", f"{mount(name)}/issuer/{each}")["data"] for each in held]
-    names = {each["issuer_name"]: bool(each["key_id"]) for each in found}
+    names = {issuer_name_of(each["issuer_name"]): bool(each["key_id"]) for each in found}
     assert len(names) == len(held), "two of one name"
     return names
 
@@ -83,7 +90,7 @@ def test_the_issuing_ca_is_in_the_vault_and_its_key_nowhere_else(
     assert set(live) == {"web", "db"}
     assert all(cluster.is_ready(each) for each in live.values())
     assert {each["spec"]["issuerRef"]["name"] for each in live.values()} == {issuer(NAME)}
-    held = vault.api("GET", f"{mount(NAME)}/issuer/g1-i1")["data"]
+    held = held_issuer(vault, mount(NAME))
     own = held["issuer_id"]
     # Beside it the root, which came with its chain, and which nobody can sign with.
     assert with_key(vault, NAME) == {"g1-i1": True, "g1-root": False}
@@ -194,6 +201,61 @@ def test_neither_token_nor_key_is_in_the_state_nor_in_anything_printed_or_logged
     del texts["stack export"]
     leaf = cluster.secret(vault_api, NAME, "web-tls")["tls.key"]
     assert_no_private_key(texts, keys=[leaf])
+
+
+def status(stack: Stack, vault: Vault) -> dict[str, Any]:
+    """What ``rotation status`` says of the Vault to who may read only."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rotation", "status", "--json", "--stack", stack.name],
+        cwd=stack.project,
+        env=os.environ
+        # The server is the configured one, whatever the shell names.
+        | {"PYTHONPATH": str(PROJECT), "BAO_ADDR": "https://127.0.0.1:1"}
+        | {"VAULT_TOKEN": token(stack, vault, EVIDENCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)["vault"]
+    return found
+
+
+def test_status_shows_the_mounts_health_and_a_leaf_that_the_role_cut_short(
+    applied: Stack, vault: Vault, vault_api: Api
+) -> None:
+    found = status(applied, vault)
+    assert found["server"].startswith("OpenBao 2.")
+    assert found["problems"] == []
+    issuers = {
+        issuer_name_of(each["name"]): (each["anchor"], each["hasKey"], each["default"])
+        for each in found["issuers"]
+    }
+    assert issuers == {"g1-i1": (False, True, True), "g1-root": (True, False, False)}
+    statuses = {each["status"] for each in found["healthCheck"]}
+    assert "ok" in statuses
+    assert "insufficient_permissions" not in statuses
+    assert found["leavesUnlikeAsked"] == []
+
+    path = f"{cluster.CERT_MANAGER}/namespaces/{NAME}/certificates/long"
+    names = [f"long.{NAME}.svc"]
+    reference = {"name": issuer(NAME), "kind": "Issuer"}
+    key = {"algorithm": "ECDSA", "rotationPolicy": "Always"}
+    spec = {"secretName": "long-tls", "dnsNames": names, "duration": "240h", "privateKey": key}
+    asked = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "long", "namespace": NAME},
+        "spec": spec | {"issuerRef": reference},
+    }
+    vault_api.apply_text(path, json.dumps(asked))
+    try:
+        cluster.wait_for(lambda: cluster.is_ready(vault_api.request("GET", path)), "long leaf")
+        (line,) = status(applied, vault)["leavesUnlikeAsked"]
+    finally:
+        vault_api.request("DELETE", path)
+        vault_api.request("DELETE", f"/api/v1/namespaces/{NAME}/secrets/long-tls")
+    assert line.startswith(f"cluster dev: Certificate {NAME}/long: asked for 240h0m0s, and got 24h")
 
 
 def test_the_policy_pack_finds_no_fault(applied: Stack) -> None:

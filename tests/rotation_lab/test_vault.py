@@ -14,6 +14,7 @@ import pytest
 from lab.control_plane import ControlPlane
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
+from tests.integration.support.vault_stack import held_issuer
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
@@ -182,4 +183,5 @@ def test_negative_control_the_same_swap_in_one_step_breaks_connections(
     fleet.settle()
     # It was issuing until the end, and such an issuing CA stays in the Vault whatever happens.
     for each in ("i1", "root"):
-        vault.api("DELETE", f"{MOUNT}/issuer/{old}-{each}")
+        issuer_id = held_issuer(vault, MOUNT, f"{old}-{each}")["issuer_id"]
+        vault.api("DELETE", f"{MOUNT}/issuer/{issuer_id}")

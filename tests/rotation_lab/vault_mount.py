@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.vault_client import VaultError
+from settings.names import issuer_name_of
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.domain import Domain
@@ -33,7 +34,7 @@ def vault_section(vault: Vault, name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What the Vault holds of one domain; issuing CAs are called as in the mount, ``g1-i1``.
+    """What the Vault holds of one domain; issuing CAs are called as in the stack, ``g1-i1``.
 
     Attributes:
         issuers: of the mount; beside the issuing CAs their roots, which sign nothing there.
@@ -55,7 +56,10 @@ def held(vault: Vault, domain: Domain) -> Held:
     section = domain.values["issuing"]["vault"]
     mount, cluster = section["mount"], next(iter(domain.planes))
     described = _listed(vault, f"{mount}/issuers").get("key_info", {})
-    names = {issuer_id: each["issuer_name"] for issuer_id, each in described.items()}
+    names = {
+        issuer_id: issuer_name_of(each["issuer_name"]) for issuer_id, each in described.items()
+    }
+    assert len({*names.values()}) == len(names), "two certificates of one issuing CA"
     roles = _listed(vault, f"{mount}/roles").get("keys", ())
     signers = {role: vault.api("GET", f"{mount}/roles/{role}")["data"] for role in roles}
     policies = _listed(vault, "sys/policies/acl").get("keys", ())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.control_plane import ControlPlane
+from settings.names import issuer_name_of
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.project import PROJECT
 from tests.integration.support.stack import Stack
@@ -35,6 +36,18 @@ def issuer(name: str, generation: str = "g1") -> str:
 def sign_role(name: str, generation: str = "g1") -> str:
     """The sign role of one generation, and its policy."""
     return f"{mount(name)}-{generation}-i1"
+
+
+def held_issuer(vault: Vault, path: str, name: str = "g1-i1") -> dict[str, Any]:
+    """What the mount at ``path`` says of the one certificate of the issuing CA ``name``."""
+    described = vault.api("LIST", f"{path}/issuers")["data"]["key_info"]
+    (found,) = (
+        issuer_id
+        for issuer_id, each in described.items()
+        if issuer_name_of(each["issuer_name"]) == name
+    )
+    data: dict[str, Any] = vault.api("GET", f"{path}/issuer/{found}")["data"]
+    return data
 
 
 def vault_stack(name: str, plane: ControlPlane, vault: Vault, **sections: Any) -> dict[str, Any]:

@@ -74,6 +74,23 @@ def test_an_object_that_is_ready_needs_no_word(api: ApiServer, cluster: Cluster)
     assert api.requests == [CERTIFICATE]
 
 
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        ({"ca": {"secretName": "mtls-ca"}}, "correct the CA Secret it names"),
+        ({"vault": {"server": "https://vault"}}, "correct what its Vault says and run `pulumi up`"),
+    ],
+)
+def test_what_to_do_depends_on_who_signs_for_an_issuer(
+    api: ApiServer, cluster: Cluster, spec: dict[str, Any], remedy: str
+) -> None:
+    sealed = condition("Ready", "False", "VaultError", "Vault is sealed")
+    api.answers[ISSUER] = (200, {**live(sealed), "spec": spec})
+    message = explain(cluster, kind="Issuer", name="mtls-ca")
+    assert message is not None
+    assert f"VaultError: Vault is sealed. What to do: {remedy}" in message
+
+
 def test_other_kinds_are_not_looked_up(api: ApiServer, cluster: Cluster) -> None:
     assert explain(cluster, kind="ConfigMap") is None
     assert api.requests == []

@@ -69,6 +69,7 @@ class Declared:
     remote: bool
     protect: bool
     retain_on_delete: bool
+    replace_on_changes: tuple[str, ...]
     dependencies: frozenset[str]
     hooks: dict[str, tuple[str, ...]]
     timeouts: dict[str, str]
@@ -241,6 +242,7 @@ class RecordingMonitor(mocks.MockMonitor):
             remote=request.remote,
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,
+            replace_on_changes=tuple(request.replaceOnChanges),
             dependencies=frozenset(request.dependencies),
             hooks={field.name: tuple(names) for field, names in request.hooks.ListFields()},
             timeouts={

@@ -14,6 +14,7 @@ import clusters.engine
 import vaults.engine
 from pki.parsing import parse_certificates
 from settings.model import Settings
+from settings.names import issuer_name_of
 from tests.unit.clusters.api_server import address
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca
@@ -98,6 +99,20 @@ def test_each_role_names_its_issuer_by_id_and_is_compared() -> None:
         assert issuer.inputs["manualChains"] == [role_id(generation), root.inputs["issuerRef"]]
     default = program.one("SecretBackendConfigIssuers", "pki-mesh-default")
     assert default.inputs["default"] == role_id("g2")
+
+
+def test_a_renewed_certificate_is_another_issuer_of_another_name() -> None:
+    """No two issuers of a mount may have one name, and the provider cannot give one another id."""
+    renewed = {"issuing.intermediate": {"validFor": "17520h"}, "anchors.g1.validFor": "90000h"}
+    for name in ("g1-i1", "g1-root"):
+        issuers = [
+            declared(changes).one("SecretBackendIssuer", f"pki-mesh-{name}")
+            for changes in ({}, renewed)
+        ]
+        first, second = (each.inputs["issuerName"] for each in issuers)
+        assert first != second
+        assert {issuer_name_of(first), issuer_name_of(second)} == {name}
+        assert all(each.replace_on_changes == ("issuerRef",) for each in issuers)
 
 
 def test_an_issuer_has_an_account_of_its_own_and_its_login_nothing_but_its_path() -> None:

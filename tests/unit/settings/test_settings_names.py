@@ -11,9 +11,11 @@ import pytest
 from settings.model import ServiceSettings
 from settings.names import (
     issuer_name,
+    issuer_name_of,
     issuing_ca_common_name,
     issuing_ca_not_before,
     issuing_generations,
+    name_in_mount,
     secret_name,
     service_dns_names,
     spiffe_id,
@@ -128,3 +130,10 @@ def test_dns_names(service: dict[str, Any], names: tuple[str, ...]) -> None:
 def test_spiffe_ids_name_the_service_account(service: dict[str, Any], account: str) -> None:
     read = ServiceSettings.model_validate({"namespace": "app"} | service)
     assert spiffe_id("web", read, "example.org") == f"spiffe://example.org/ns/app/sa/{account}"
+
+
+def test_a_certificate_in_a_vault_is_named_after_itself_and_its_issuing_ca() -> None:
+    name = name_in_mount("g1-i1", "5f3a09c2" + "0" * 56)
+    assert name == "g1-i1-5f3a09c2"
+    assert issuer_name_of(name) == "g1-i1"
+    assert [issuer_name_of(each) for each in ("", "theirs")] == ["", ""]

@@ -62,6 +62,12 @@ def test_services_that_differ_in_their_keys_leave_the_kind_open() -> None:
     assert (role(both).key_type, role(both).key_bits) == ("any", 0)
 
 
+def test_a_key_that_is_no_rsa_key_never_gets_key_encipherment() -> None:
+    both = {"services.db": {"namespace": "app", "keyAlgorithm": "RSA-2048"}}
+    assert role(both).key_encipherment is False
+    assert role(both | service(keyAlgorithm="RSA-4096")).key_encipherment is True
+
+
 def test_a_name_outside_the_namespaces_is_allowed_by_itself() -> None:
     found = role(service(dnsNames=["web.app.svc", "shop.example.com"])).allowed_domains
     assert "shop.example.com" in found

@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("VAULT_AGENT_ADDR", "VAULT_NAMESPACE", "VAULT_SKIP_VERIFY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 class Server:
-    """Answers by method and path, and keeps what it was asked."""
+    """Answers by method and path, in JSON but for bytes, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, Any]] = {}
@@ -39,7 +45,7 @@ def server() -> Iterator[Server]:
             request = f"{self.command} {self.path.partition('?')[0]}"
             held.seen.append((request, headers, json.loads(sent) if sent else None))
             status, body = held.answers.get(request, (404, {"errors": []}))
-            content = json.dumps(body).encode()
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

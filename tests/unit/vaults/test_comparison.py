@@ -38,6 +38,14 @@ def test_the_same_in_another_spelling_is_the_same() -> None:
     assert list(differences(usage, held, ISSUER_FIELDS)) == []
 
 
+def test_addresses_that_the_server_did_not_take_are_told() -> None:
+    asked = {"crlDistributionPoints": ["https://h/crl"], "issuingCertificates": ["https://h/der"]}
+    held = {"crl_distribution_points": [], "issuing_certificates": ["https://h/der"]}
+    assert list(differences(asked, held, ISSUER_FIELDS)) == [
+        "crl_distribution_points: asked for https://h/crl, held is "
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

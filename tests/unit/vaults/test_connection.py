@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.unit.vaults.conftest import Server
-from vaults.connection import Vault, VaultAddress, VaultError
+from vaults.connection import Vault
+from vaults.transport import InsideTls, VaultAddress, VaultError
 
 OPENBAO = {"initialized": True, "sealed": False, "server_time_utc": 1795444800, "version": "2.7.2"}
 HASHICORP = {**OPENBAO, "version": "1.18.5", "enterprise": False}
@@ -67,6 +70,74 @@ def test_a_token_that_is_refused_and_one_that_is_missing_are_told_apart(
     assert absent.startswith("there is no token; set VAULT_TOKEN")
 
 
+@pytest.mark.parametrize("spoilt", [f"{TOKEN}\n", f"{TOKEN}\r", f" {TOKEN}", f"{TOKEN}\u2026"])
+def test_a_token_that_is_none_is_neither_sent_nor_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    """A line's end, as `$(cat token)` under CRLF leaves one: HTTP libraries quote it in errors."""
+    monkeypatch.setenv("VAULT_TOKEN", spoilt)
+    vault = Vault(VaultAddress(url=server.url))
+    mistake = vault.token_mistake()
+    assert mistake is not None
+    assert "set VAULT_TOKEN to the token alone" in mistake
+    with pytest.raises(VaultError, match="set VAULT_TOKEN to the token alone") as told:
+        vault.read("pki-mesh/roles/x")
+    assert TOKEN not in mistake + str(told.value)
+    assert server.seen == []
+
+
+def test_a_token_file_that_cannot_be_read_is_as_none(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("VAULT_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".vault-token").mkdir()
+    mistake = Vault(VaultAddress(url=server.url)).token_mistake()
+    assert mistake is not None
+    assert "so that ~/.vault-token has one that can be read" in mistake
+
+
+@pytest.mark.parametrize("answer", [b"<html>Welcome</html>", b"[]", {"status": "up"}])
+def test_a_server_that_is_no_vault_is_named(server: Server, vault: Vault, answer: Any) -> None:
+    server.says("GET /v1/sys/health", 200, answer)
+    with pytest.raises(VaultError, match="does not answer as a Vault does"):
+        vault.server()
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "follows"),
+    [
+        ("https://standby:8200/v1/sys/mounts", "https://active:8200/v1/sys/mounts", True),
+        ("https://standby:8200/v1/sys/mounts", "/v1/sys/mounts/", True),
+        ("https://standby:8200/v1/sys/mounts", "http://active:8200/v1/sys/mounts", False),
+        ("https://standby:8200/v1/sys/mounts", "//active:8200/v1/sys/mounts", True),
+    ],
+)
+def test_a_token_never_follows_a_redirect_out_of_tls(asked: str, there: str, follows: bool) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url = 307, asked
+    answer.headers["location"] = there
+    if follows:
+        assert InsideTls().get_redirect_target(answer) == there
+    else:
+        with pytest.raises(VaultError, match="where the token would go in clear text"):
+            InsideTls().get_redirect_target(answer)
+
+
+def test_a_redirect_is_followed_by_this_rule(
+    server: Server, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def target(_: InsideTls, answer: requests.Response) -> None:
+        seen.append(answer.url)
+
+    monkeypatch.setattr(InsideTls, "get_redirect_target", target)
+    server.says("GET /v1/pki-mesh/roles/x", 200, {"data": {}})
+    vault.read("pki-mesh/roles/x")
+    assert seen == [f"{server.url}/v1/pki-mesh/roles/x"]
+
+
 def test_rights_that_are_missing_are_listed_and_root_has_all(server: Server, vault: Vault) -> None:
     wanted = {"pki/roles/a": ("read", "update"), "pki/roles/b": ("read",), "sys/x": ("sudo",)}
     held = {"pki/roles/a": ["read"], "pki/roles/b": ["read"], "sys/x": ["root"]}
@@ -115,6 +186,10 @@ def test_what_the_token_may_not_read_names_the_line_of_the_policy(
         vault.read("pki-mesh/roles/x")
     assert 'path "pki-mesh/roles/x" { capabilities = ["read"] }' in str(told.value)
     assert "deploy/vault-policy-evidence.hcl" in str(told.value)
+    server.says("POST /v1/sys/capabilities-self", 403, {"errors": ["permission denied"]})
+    with pytest.raises(VaultError) as asked:
+        vault.missing_capabilities({"pki-mesh/roles/x": ["read"]})
+    assert 'path "sys/capabilities-self" { capabilities = ["update"] }' in str(asked.value)
     assert TOKEN not in str(told.value)
 
 

@@ -32,6 +32,22 @@ RECORDED = {
         "certificate signed by unknown authority",
         ("server certificate is not trusted", "issuing.vault.caBundle"),
     ),
+    "ended": (
+        'Get "https://127.0.0.1:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "certificate has expired or is not yet valid: current time 2026-11-23T15:00:00Z is after "
+        "2026-11-01T00:00:00Z",
+        ("server certificate has ended or has not begun", "one time service"),
+    ),
+    "another name": (
+        'Get "https://vault:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "certificate is valid for localhost, not vault",
+        ("server certificate is for another name", "issuing.vault.server"),
+    ),
+    "another address": (
+        'Get "https://127.0.0.2:24019/v1/sys/health": tls: failed to verify certificate: x509: '
+        "cannot validate certificate for 127.0.0.2 because it doesn't contain any IP SANs",
+        ("server certificate is for another name", "issuing.vault.server"),
+    ),
     "DNS name": (
         "POST pki-roles/sign/pki-roles-g1-i1: 400 subject alternate name "
         "web.elsewhere.svc.cluster.local not allowed by this role",
@@ -102,6 +118,33 @@ RECORDED = {
     "login": (
         "POST auth/roles-dev/login: 403 permission denied",
         ("login or the policy behind it is refused", "clusters.NAME.apiServer"),
+    ),
+    "login, seen by cert-manager": (
+        "while requesting a Vault token using the Kubernetes auth: error calling Vault server: "
+        "Error making API request.\n\nURL: POST https://127.0.0.1:14309/v1/auth/erring-dev/login\n"
+        "Code: 403. Errors:\n\n* permission denied",
+        ("login or the policy behind it is refused", "pulumi up --refresh"),
+    ),
+    "signing, seen by cert-manager": (
+        "Vault failed to sign certificate: failed to sign certificate by vault: Error making API "
+        "request.\n\nURL: POST https://127.0.0.1:14309/v1/pki-erring/sign/pki-erring-g1-i1\n"
+        "Code: 403. Errors:\n\n* 1 error occurred:\n\t* permission denied",
+        ("login or the policy behind it is refused", "pulumi up --refresh"),
+    ),
+    "auth method gone": (
+        "URL: PUT https://127.0.0.1:14309/v1/auth/erring-dev/role/x\nCode: 404. Errors:\n\n"
+        '* no handler for route "auth/erring-dev/role/x". route entry not found.',
+        ("auth method is not in the Vault any more", "pulumi up --refresh"),
+    ),
+    "mount gone": (
+        "URL: POST https://127.0.0.1:14309/v1/pki-erring/sign/x\nCode: 404. Errors:\n\n"
+        '* no handler for route "pki-erring/sign/x". route entry not found.',
+        ("mount is not in the Vault any more", "issuing.intermediate.generation"),
+    ),
+    "usage": (
+        "500 error while attempting to use issuer dc3f2c14: requested usage issuing-certificates "
+        "for issuer [id:dc3f2c14] but only had usage read-only",
+        ("may not sign", "pulumi up --refresh"),
     ),
     "mount in use": (
         "400 path is already in use at pki-held/",

@@ -133,6 +133,15 @@ def test_a_vault_that_is_not_ready_stops_previews_too(
         assert "is sealed" in problem
 
 
+def test_a_shell_that_overrides_the_configuration_stops_the_run(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "read_vault", lambda *_, **__: VaultReading())
+    monkeypatch.setenv("VAULT_AGENT_ADDR", "https://127.0.0.1:8100")
+    with pytest.raises(pulumi.RunError, match="VAULT_AGENT_ADDR is set"):
+        require_vault(reaching(server), HERE, frozenset())
+
+
 def test_what_a_person_should_hear_is_a_warning(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+import vaults.health
 from cli.vault_view import vault_view
 from settings.model import Settings
 from tests.unit.pki import material
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
 from tests.unit.vaults.conftest import Server
-from vaults.connection import VaultAddress, VaultError
 from vaults.health import Severity, VaultHealth, health_check, read_health
+from vaults.transport import VaultAddress, VaultError
 
 _FOUND = {
     "ca_validity_period": [
@@ -35,7 +36,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command = tmp_path / "bao"
     command.write_text(
         '#!/bin/sh\nprintf "%s\\n" "$@" "$VAULT_ADDR" "$VAULT_CACERT" > "$0.asked"\n'
-        'cat "$0.says"\nexit 4\n'
+        'env > "$0.environment"\ncat "$0.says"\nexit 4\n'
     )
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
@@ -89,6 +90,44 @@ def test_a_tool_that_fails_is_quoted(tool: Path) -> None:
     _says(tool, "Error: no such mount\n")
     with pytest.raises(VaultError, match=r"`bao pki health-check pki-mesh` failed: Error: no such"):
         health_check(VaultAddress(url="https://vault:8200"), "pki-mesh")
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", '{"a": [1]}', '{"a": [{"status_code": 99, "endpoint": "", "message": ""}]}']
+)
+def test_an_answer_in_another_form_is_a_problem_and_no_traceback(tool: Path, answer: str) -> None:
+    _says(tool, answer)
+    with pytest.raises(VaultError, match="failed: its answer is in another form"):
+        health_check(VaultAddress(url="https://vault:8200"), "pki-mesh")
+
+
+def test_a_tool_that_hangs_or_does_not_start_is_a_problem_and_no_traceback(
+    tool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.write_text("#!/bin/sh\nexec sleep 600\n")
+    monkeypatch.setattr(vaults.health, "_CHECK_SECONDS", 0.1)
+    with pytest.raises(VaultError, match=r"failed: no answer within 0\.1 s"):
+        health_check(VaultAddress(url="https://vault:8200"), "pki-mesh")
+    tool.write_text("#!/nowhere/sh\n")
+    with pytest.raises(VaultError, match="failed: No such file or directory"):
+        health_check(VaultAddress(url="https://vault:8200"), "pki-mesh")
+
+
+@pytest.mark.parametrize("namespace", [None, "team"])
+def test_the_tool_asks_the_configured_server_whatever_the_shell_says(
+    tool: Path, monkeypatch: pytest.MonkeyPatch, namespace: str | None
+) -> None:
+    _says(tool, "{}")
+    for name in ("BAO_ADDR", "BAO_CACERT", "BAO_NAMESPACE", "BAO_TOKEN", "VAULT_NAMESPACE"):
+        monkeypatch.setenv(name, "of-the-shell")
+    monkeypatch.setenv("VAULT_TOKEN", "s.of-a-test")
+    health_check(VaultAddress(url="https://vault:8200", namespace=namespace), "pki-mesh")
+    lines = tool.with_suffix(".environment").read_text().splitlines()
+    told = dict(line.partition("=")[::2] for line in lines)
+    assert "of-the-shell" not in told.values()
+    assert told.get("VAULT_NAMESPACE") == namespace
+    assert told["VAULT_ADDR"] == "https://vault:8200"
+    assert told["VAULT_TOKEN"] == "s.of-a-test"  # noqa: S105 no token
 
 
 def test_server_mount_and_findings_are_read(server: Server, settings: Settings, tool: Path) -> None:

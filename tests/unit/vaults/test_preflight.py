@@ -10,14 +10,17 @@ import pytest
 
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
-from vaults.connection import HeldIssuer, ServerFacts, Vault, VaultAddress, VaultError
+from vaults.connection import HeldIssuer, ServerFacts, Vault
 from vaults.preflight import VaultReading, description, read_vault
+from vaults.transport import VaultAddress, VaultError
 
 URL = "https://127.0.0.1:8200"
 OURS = description(load(VAULT))
 MOUNT = {"type": "pki", "description": OURS, "config": {"max_lease_ttl": 86400}}
 AUTH = {"type": "kubernetes", "description": OURS}
-ISSUER = HeldIssuer(issuer_id="6f1c", name="g1-i1", certificate_pem="", default=True, has_key=True)
+ISSUER = HeldIssuer(
+    issuer_id="6f1c", name="g1-i1-5f3a09c2", certificate_pem="", default=True, has_key=True
+)
 
 
 class Stand(Vault):
@@ -141,6 +144,13 @@ def test_an_issuing_ca_that_cannot_sign_any_more_is_told_while_it_is_in_use(
     assert read(mount=MOUNT, issuers=issuers).problems == ()
 
 
+def test_a_renewed_issuing_ca_is_there_beside_the_certificate_that_it_had() -> None:
+    renewed = HeldIssuer(**{**ISSUER.__dict__, "name": "g1-i1-77b1d0aa"})
+    without_key = HeldIssuer(**{**ISSUER.__dict__, "has_key": False})
+    for issuers in ((ISSUER, renewed), (renewed, without_key)):
+        assert read(in_use=["g1"], mount=MOUNT, issuers=issuers).problems == ()
+
+
 def test_an_adopted_mount_must_be_there_and_let_leaves_live() -> None:
     adopt = {"issuing.vault.adopt": True}
     (absent,) = read(adopt).problems
@@ -151,6 +161,19 @@ def test_an_adopted_mount_must_be_there_and_let_leaves_live() -> None:
     (short,) = read(adopt, mount={**theirs, "config": {"max_lease_ttl": 3600}}).problems
     assert "signs for at most 1h0m0s, and leaves of 24h0m0s are asked for" in short
     assert "bao secrets tune -max-lease-ttl=24h0m0s pki-mesh" in short
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "said"),
+    [("768h", 0, False), ("769h", 0, True), ("769h", 769 * 3600, False)],
+)
+def test_an_adopted_mount_without_a_limit_has_the_servers(
+    wanted: str, own: int, said: bool
+) -> None:
+    changes = {"issuing.vault.adopt": True, "issuing.vault.maxTtl": wanted}
+    mount = {"type": "pki", "description": "theirs", "config": {"max_lease_ttl": own}}
+    problems = read(changes, mount=mount).problems
+    assert [("768h0m0s (the server's default" in each) for each in problems] == [True] * said
 
 
 @pytest.mark.parametrize(
