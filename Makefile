@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Three at a time, for what runs on the lab mostly waits; one group of tests stays in one process.
+LAB_TESTS := -n 3 --dist loadgroup -q
 
 .DEFAULT_GOAL := help
 .PHONY: help up down clean backup restore test lint unit integration bench
@@ -43,13 +45,13 @@ lint: $(STAMP) ## ruff and mypy --strict
 
 unit: $(STAMP) ## Tests that need no control plane
 	@$(BIN)/python -m lab.toolchain actionlint
-	@$(BIN)/python -m pytest tests/unit tests/chains -n 2 -q
+	@$(BIN)/python -m pytest tests/unit tests/chains -n 3 -q
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain
 	@$(BIN)/python -m lab.toolchain step versitygw
-	@$(BIN)/python -m pytest tests/integration -n 2 --dist loadgroup -q
-	@$(BIN)/python -m pytest tests/rotation_lab -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest tests/integration $(LAB_TESTS)
+	@$(BIN)/python -m pytest tests/rotation_lab $(LAB_TESTS)
 
 bench: $(STAMP) ## Measure; prints a table, writes bench/results/
 	@$(BIN)/python -m bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -113,14 +114,18 @@ def test_nothing_is_followed_to_another_address(server: ForgeServer, forge: Forg
         forge.put_comment(5, MARKER, f"{MARKER}\nfirst")
 
 
-def test_a_forge_that_is_away_is_named_without_the_token() -> None:
+def test_a_forge_that_is_away_is_named_without_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve() as gone:
         environment = gone.github()
     forge = open_forge(environment)
     assert forge is not None
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     with pytest.raises(CiError, match="does not answer") as caught:
         forge.set_status(HEAD, Status(context=CONTEXT, passed=True, description="x"))
     assert TOKEN not in str(caught.value)
+    assert waited == sorted(waited)
+    assert len(waited) > 1  # it was tried again, each time later
 
 
 @pytest.mark.parametrize(
