@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import urllib3
 
 from lab.certificates import Pair, Subject, ensure_leaf
 from tests.integration.support.vault import Vault
+from tests.loopback import serving
 
 # Path below /v1/ and decoded body -> the body that goes on.
 Change = Callable[[str, Any], Any]
@@ -67,9 +67,6 @@ def between(
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
     own = Pair.at(directory / "proxy")
     ensure_leaf(
         own,
@@ -78,16 +75,8 @@ def between(
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own.certificate, own.key)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler, tls=context) as url:
+        yield url
 
 
 def _changed(content: bytes, change: Callable[[Any], Any]) -> bytes:

@@ -7,13 +7,14 @@ GitLab's own field names. State is shared, so a test reads one list of comments 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.loopback import serving
 
 TOKEN = "forge-token-5d1f"  # noqa: S105 of a server on loopback
 PAGE = 2
@@ -261,16 +262,6 @@ def serve() -> Iterator[ForgeServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    forge = ForgeServer(url=f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(Handler) as url:
+        forge = ForgeServer(url=url)
         yield forge
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+
+from tests.loopback import serving
 
 REQUEST_TOKEN = "request-token-77c0"  # noqa: S105 of a server on loopback
 _KEY_ID = "of-the-forge"
@@ -123,16 +124,6 @@ def serve_identities() -> Iterator[IdentityServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = IdentityServer(url=f"http://127.0.0.1:{http.server_port}")
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(Handler) as url:
+        server = IdentityServer(url=url)
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from cli.errors import CliError
 from cli.issuing_condition import CertificateClient, ConflictError
 from clusters.connection import ClusterError, cluster_address
 from rotation.roles import Role
+from tests.loopback import serving
 from tests.unit.cli.conftest import Project, Say
 from tests.unit.cli.test_commands import stage
 from tests.unit.clusters.api_server import address
@@ -217,18 +217,8 @@ def patched(status: int, body: bytes = b"{}") -> Iterator[tuple[str, list[Any]]]
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        yield url, seen
 
 
 def test_the_condition_is_set_and_all_others_are_kept(project: Project) -> None:

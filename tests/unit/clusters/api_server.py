@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from clusters.connection import ClusterAddress
+from tests.loopback import serving
 
 Answer = tuple[int, Any]
 
@@ -61,20 +62,12 @@ def serve() -> Iterator[ApiServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    api = ApiServer(url=f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        api = ApiServer(url=url)
+        try:
+            yield api
+        finally:
+            api.ended.set()
 
 
 def address(directory: Path, url: str, *, name: str = "dev", token: str = "") -> ClusterAddress:

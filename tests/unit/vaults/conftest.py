@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+
+from tests.loopback import serving
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +53,6 @@ def server() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base's name
-            """Keep test output quiet."""
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    held.url = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield held
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with serving(Handler) as url:
+        held.url = url
+        yield held
