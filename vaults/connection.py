@@ -8,20 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import hvac
-import requests
 from hvac import exceptions
 
 from vaults.diagnosis import explain
-from vaults.transport import (
-    VaultAddress,
-    VaultError,
-    connect,
-    decoded,
-    no_vault,
-    sealed,
-    token_fault,
-    unreachable,
-)
+from vaults.transport import VaultAddress, VaultError, connect, no_vault, send, token_fault
 
 # Method -> what a policy calls it.
 _CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "update"}
@@ -214,14 +204,8 @@ class Vault:
         *,
         client: hvac.Client | None = None,
     ) -> dict[str, Any]:
-        client = client or self._client
-        fault = token_fault(client.token) if client.token else None
-        if fault is not None:
-            raise VaultError(fault)
         try:
-            answer = client.adapter.request(
-                method.lower(), f"/v1/{path}", json=dict(body) if body else None
-            )
+            return send(client or self._client, self.address, method, path, body)
         except exceptions.Forbidden:
             raise _ForbiddenError(
                 f"{self.address.url} forbids reading {path}; the token's policy needs "
@@ -231,17 +215,12 @@ class Vault:
             ) from None
         except exceptions.InvalidPath:
             raise _NotFoundError(f"{self.address.url} has nothing at {path}") from None
-        except exceptions.VaultDown:
-            raise VaultError(sealed(self.address)) from None
         except exceptions.VaultError as error:
             meaning = explain(str(error))
             raise VaultError(
                 f"{self.address.url}: reading {path} failed: {error}"
                 + (f"; {meaning}" if meaning else "")
             ) from None
-        except (requests.RequestException, OSError) as error:
-            raise VaultError(unreachable(self.address, error)) from None
-        return decoded(self.address, answer)
 
 
 class _ForbiddenError(VaultError):

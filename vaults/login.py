@@ -12,19 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import requests
 from hvac import exceptions
 
 from vaults.diagnosis import LOGIN_CAUSES, explain
-from vaults.transport import (
-    VaultAddress,
-    VaultError,
-    connect,
-    decoded,
-    no_vault,
-    sealed,
-    unreachable,
-)
+from vaults.transport import VaultAddress, VaultError, connect, no_vault, send
 
 
 class LoginRefusedError(VaultError):
@@ -86,15 +77,9 @@ def log_out(address: VaultAddress, token: ClientToken) -> None:
 def _write(
     address: VaultAddress, path: str, body: Mapping[str, str], *, token: str, place: str
 ) -> dict[str, Any]:
-    client = connect(address, token=token)
     try:
-        answer = client.adapter.request("post", f"/v1/{path}", json=dict(body))
-    except exceptions.VaultDown:
-        raise VaultError(sealed(address)) from None
+        return send(connect(address, token=token), address, "POST", path, body)
     except exceptions.VaultError as error:
         said = "; ".join(error.errors or (str(error),))
         meaning = explain(said, LOGIN_CAUSES)
         raise LoginRefusedError(f"{place}: {said}" + (f"; {meaning}" if meaning else "")) from None
-    except (requests.RequestException, OSError) as error:
-        raise VaultError(unreachable(address, error)) from None
-    return decoded(address, answer)

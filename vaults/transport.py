@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urljoin
 
 import hvac
 import requests
+from hvac import exceptions
 from hvac.utils import get_token_from_env
 
 from settings.model import VaultSettings
@@ -113,12 +115,39 @@ def _own_token() -> str:
         return ""
 
 
-def decoded(address: VaultAddress, answer: Any) -> dict[str, Any]:
-    """Return the JSON object that hvac's adapter gave for an answer, empty for none.
+def send(
+    client: hvac.Client,
+    address: VaultAddress,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Send one request and return the JSON object that answers it, empty for none.
+
+    Args:
+        client: of :func:`connect`.
+        address: that it is connected to.
+        method: of HTTP, or ``LIST``.
+        path: below ``/v1/``.
+        body: as JSON; None for none.
 
     Raises:
-        VaultError: it is no answer of a Vault.
+        VaultError: the token cannot be one, the Vault is sealed or cannot be reached, or something
+            else answers.
+        hvac.exceptions.VaultError: the Vault refuses, in its own words.
     """
+    # HTTP libraries quote a header that they refuse, token and all.
+    fault = token_fault(client.token) if client.token else None
+    if fault is not None:
+        raise VaultError(fault)
+    try:
+        answer = client.adapter.request(
+            method.lower(), f"/v1/{path}", json=None if body is None else dict(body)
+        )
+    except exceptions.VaultDown:
+        raise VaultError(_sealed(address)) from None
+    except (requests.RequestException, OSError) as error:
+        raise VaultError(_unreachable(address, error)) from None
     if isinstance(answer, requests.Response) and answer.status_code == HTTPStatus.NO_CONTENT:
         return {}
     if not isinstance(answer, dict):
@@ -127,10 +156,7 @@ def decoded(address: VaultAddress, answer: Any) -> dict[str, Any]:
 
 
 def token_fault(token: str) -> str | None:
-    """Return why a token cannot be one, None where it can.
-
-    It is asked before each request: HTTP libraries quote a header that they refuse, token and all.
-    """
+    """Return why a token cannot be one, None where it can."""
     if not token:
         return _ABSENT
     return None if _TOKEN.fullmatch(token) else _MALFORMED
@@ -141,7 +167,7 @@ def no_vault(address: VaultAddress) -> str:
     return f"{address.url} does not answer as a Vault does; is this its address?"
 
 
-def sealed(address: VaultAddress) -> str:
+def _sealed(address: VaultAddress) -> str:
     """Say that the server can do nothing."""
     return (
         f"{address.url} is sealed or not initialised; unseal it (`bao operator unseal`) and run "
@@ -149,7 +175,7 @@ def sealed(address: VaultAddress) -> str:
     )
 
 
-def unreachable(address: VaultAddress, error: Exception) -> str:
+def _unreachable(address: VaultAddress, error: Exception) -> str:
     """Say why a request did not come through, in one line."""
     # An SSLError is also what a server that restarts makes of a handshake.
     if isinstance(error, requests.exceptions.SSLError) and _NOT_VERIFIED in str(error):
