@@ -47,13 +47,7 @@ class JsonApi:
         Raises:
             CiError: unreachable, refused, or answered with something that is not JSON.
         """
-        answer = self._send(method, f"{self._base}{path}", body)
-        try:
-            return answer.json()
-        except ValueError:
-            raise CiError(
-                f"{method} {path}: {self._base} does not answer in JSON; is this its address?"
-            ) from None
+        return self._decoded(method, path, self._send(method, f"{self._base}{path}", body))
 
     def pages(self, path: str) -> Iterator[dict[str, Any]]:
         """Yield every item of a collection, page by page (RFC 8288 ``Link: rel=next``).
@@ -65,10 +59,18 @@ class JsonApi:
         address: str | None = f"{self._base}{path}{separator}per_page=100"
         while address is not None:
             answer = self._send("GET", address, None)
-            yield from answer.json()
+            yield from self._decoded("GET", path, answer)
             address = answer.links.get("next", {}).get("url")
             if address is not None and not address.startswith(f"{self._base}/"):
                 raise CiError(f"GET {path}: the next page is at another address; {self._remedy}")
+
+    def _decoded(self, method: str, path: str, answer: requests.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError:
+            raise CiError(
+                f"{method} {path}: {self._base} does not answer in JSON; is this its address?"
+            ) from None
 
     def _send(self, method: str, url: str, body: Mapping[str, Any] | None) -> requests.Response:
         place = f"{method} {url.removeprefix(self._base)}"

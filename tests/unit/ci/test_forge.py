@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from ci.errors import CiError
 from ci.forge import Forge, Status
+from ci.http import JsonApi
 from ci.runner import open_forge
+from tests.loopback import serving
 from tests.unit.ci.forge_server import TOKEN, ForgeServer, serve
 
 MARKER = "<!-- mtls-pki review: dev -->"
@@ -106,6 +109,17 @@ def test_a_refusal_names_place_words_and_remedy_and_no_token(
     assert "/5/" in message
     assert "permission" in message or "scope" in message
     assert TOKEN not in message
+
+
+def test_a_list_that_is_no_json_is_one_message() -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+    with serving(Page) as url, pytest.raises(CiError, match="does not answer in JSON"):
+        list(JsonApi(url, {}, remedy="").pages("/list"))
 
 
 def test_nothing_is_followed_to_another_address(server: ForgeServer, forge: Forge) -> None:
