@@ -14,15 +14,32 @@ from pulumi import ResourceOptions
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from clusters.connection import Cluster, cluster_address
-from clusters.engine import (
-    failure_hook,
-    generations_in_use,
-    require_clusters,
-    require_no_loss,
+from mtls_pki.backends.vault.arguments import (
+    login_args,
+    vault_auth_args,
+    vault_issuer_args,
+    vault_pki_args,
 )
-from clusters.guard import TrustGuard
-from components.arguments import (
+from mtls_pki.backends.vault.declare import (
+    comparison_hook,
+    find_issuer,
+    require_vault,
+    vault_failure_hook,
+    version_override,
+)
+from mtls_pki.backends.vault.diagnosis import explain
+from mtls_pki.backends.vault.preflight import VaultReading, description
+from mtls_pki.clusters.connection import Cluster, cluster_address
+from mtls_pki.components.ca_issuer import CaIssuer
+from mtls_pki.components.cert_manager import CertManager
+from mtls_pki.components.service_certificate import ServiceCertificate
+from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.components.trust_bundle import TrustBundle
+from mtls_pki.components.trust_gate import TrustGate
+from mtls_pki.components.vault_auth import VaultAuth
+from mtls_pki.components.vault_issuer import VaultIssuer
+from mtls_pki.components.vault_pki import VaultPki
+from mtls_pki.program.arguments import (
     ca_issuer_args,
     cert_manager_args,
     service_certificate_args,
@@ -30,39 +47,22 @@ from components.arguments import (
     trust_bundle_args,
     trust_gate_args,
 )
-from components.ca_issuer import CaIssuer
-from components.cert_manager import CertManager
-from components.service_certificate import ServiceCertificate
-from components.trust_anchor import TrustAnchor
-from components.trust_bundle import TrustBundle
-from components.trust_gate import TrustGate
-from components.vault_arguments import (
-    login_args,
-    vault_auth_args,
-    vault_issuer_args,
-    vault_pki_args,
+from mtls_pki.program.clusters import (
+    failure_hook,
+    generations_in_use,
+    require_clusters,
+    require_no_loss,
 )
-from components.vault_auth import VaultAuth
-from components.vault_issuer import VaultIssuer
-from components.vault_pki import VaultPki
-from settings.engine import read_settings
-from settings.model import Backend, Settings
-from settings.names import (
+from mtls_pki.program.guard import TrustGuard
+from mtls_pki.program.stack_settings import read_settings
+from mtls_pki.settings.model import Backend, Settings
+from mtls_pki.settings.names import (
     issuer_name,
     issuing_generations,
     secret_name,
     vault_auth_path,
     vault_settings,
 )
-from vaults.diagnosis import explain
-from vaults.engine import (
-    comparison_hook,
-    find_issuer,
-    require_vault,
-    vault_failure_hook,
-    version_override,
-)
-from vaults.preflight import VaultReading, description
 
 Issuers = dict[tuple[str, str | None], CaIssuer | VaultIssuer]
 

@@ -17,8 +17,8 @@ from kubernetes.watch import Watch
 
 from bench.errors import BenchError
 from bench.sampling import run
-from clusters.connection import Cluster, ClusterAddress
 from lab.control_plane import ControlPlane
+from mtls_pki.clusters.connection import Cluster, ClusterAddress
 
 GROUP, VERSION = "cert-manager.io", "v1"
 _API = f"/apis/{GROUP}/{VERSION}"

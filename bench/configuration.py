@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from rotation.durations import format_duration
+from mtls_pki.rotation.durations import format_duration
 
 PROJECT = "mtls-pki"
 NAMESPACE = "bench-stack"

@@ -1,4 +1,4 @@
-"""``python -m rotation status`` and ``check`` on stand-in clusters of many leaves."""
+"""``mtls-pki status`` and ``check`` on stand-in clusters of many leaves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.progress import Progress
 from bench.sampling import run
 from bench.scene import CHECKOUT, STACK, copy_program
 from lab.files import write_private
-from rotation.verdict import ExitCode
+from mtls_pki.rotation.verdict import ExitCode
 
 STATUS, CHECK = "status", "check"
 REPETITIONS = 3
@@ -52,7 +52,7 @@ def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
             progress(f"{size} leaves: status and check, {number} of {REPETITIONS}")
             for subject in (STATUS, CHECK):
                 done = run(
-                    [sys.executable, "-m", "rotation", subject, "--stack", STACK, "--json"],
+                    [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, "--json"],
                     directory=directory,
                     # Safe or blocked does not matter here, but all must have been read.
                     expected=(ExitCode.SAFE, ExitCode.BLOCKED),

@@ -21,18 +21,7 @@ from lab.engine import Engine, open_engine
 
 STACK = "bench"
 CHECKOUT = Path(__file__).resolve().parent.parent
-_PROGRAM = (
-    "Pulumi.yaml",
-    "__main__.py",
-    "cli",
-    "clusters",
-    "components",
-    "pki",
-    "rotation",
-    "settings",
-    "trust",
-    "vaults",
-)
+_PROGRAM = ("Pulumi.yaml", "__main__.py", "mtls_pki", "components", "trust")
 _EMPTY_PROJECT = """
 name: empty
 runtime:
@@ -165,8 +154,10 @@ def copy_program(directory: Path) -> None:
     directory.mkdir(parents=True)
     for entry in _PROGRAM:
         source = CHECKOUT / entry
-        copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(source, directory / entry)
+        if source.is_dir():
+            shutil.copytree(source, directory / entry, symlinks=True)
+        else:
+            shutil.copy2(source, directory / entry)
     (directory / ".venv").symlink_to(sys.prefix)
 
 

@@ -11,9 +11,9 @@ from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
 from bench.scene import Scene
-from clusters.connection import Cluster, ClusterAddress
-from clusters.evidence_bundles import read_bundles
-from settings.model import Settings
+from mtls_pki.clusters.connection import Cluster, ClusterAddress
+from mtls_pki.clusters.sources.bundles import read_bundles
+from mtls_pki.settings.model import Settings
 
 UP, APPLY, BASE = "up", "apply", "base"
 PREVIEW, EMPTY_PREVIEW = "preview", "empty-preview"

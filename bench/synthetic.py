@@ -13,9 +13,9 @@ from typing import Any
 
 from bench import configuration
 from lab.files import write_private
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
-from settings.names import STAGE_KEY
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
+from mtls_pki.settings.names import STAGE_KEY
 from tests.unit.evidence import objects
 from tests.unit.evidence.api import Api, served
 from tests.unit.pki import material

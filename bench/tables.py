@@ -155,7 +155,7 @@ SHEETS: tuple[Sheet, ...] = (
         ),
     ),
     Sheet(
-        title="Reading the evidence: python -m rotation",
+        title="Reading the evidence: mtls-pki",
         unit="leaves",
         subjects=(STATUS, CHECK),
         columns=(

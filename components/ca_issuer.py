@@ -10,9 +10,9 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.issuer_object import IssuerKind, issuer_object
-from components.kubernetes_options import explained_by, formerly, owned
-from components.trust_anchor import SigningPair
+from mtls_pki.components.issuer_object import IssuerKind, issuer_object
+from mtls_pki.components.kubernetes_options import explained_by, formerly, owned
+from mtls_pki.components.trust_anchor import SigningPair
 
 
 @dataclass(frozen=True, kw_only=True)

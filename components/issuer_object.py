@@ -10,13 +10,13 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import await_at_most, awaited, explained_by
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
 
 IssuerKind = Literal["ClusterIssuer", "Issuer"]
 
 
 class IssuerObjectArgs(Protocol):
-    """What every issuer component is told of its object; see :class:`components.ca_issuer`."""
+    """What every issuer component is told of its object; see :class:`CaIssuerArgs`."""
 
     @property
     def kind(self) -> IssuerKind: ...

@@ -10,10 +10,10 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.issuer_object import IssuerKind
-from components.kubernetes_options import await_at_most, awaited, explained_by
-from rotation.durations import format_duration
-from settings.types import KeyAlgorithm
+from mtls_pki.components.issuer_object import IssuerKind
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.settings.types import KeyAlgorithm
 
 _PRIVATE_KEYS: dict[KeyAlgorithm, dict[str, Any]] = {
     "P-256": {"algorithm": "ECDSA", "size": 256},

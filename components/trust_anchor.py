@@ -10,16 +10,16 @@ import pulumi
 import pulumi_tls as tls
 from pulumi import Output
 
-from pki.certificates import (
+from mtls_pki.pki.certificates import (
     Validity,
     certificate_for_request,
     issuing_certificate,
     root_certificate,
 )
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificates
-from pki.requests import certificate_signing_request, check_answer
-from settings.types import KeyAlgorithm
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.requests import certificate_signing_request, check_answer
+from mtls_pki.settings.types import KeyAlgorithm
 
 _KEY_ARGUMENTS: dict[KeyAlgorithm, tuple[str, str | None, int | None]] = {
     "P-256": ("ECDSA", "P256", None),

@@ -13,8 +13,8 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import await_at_most, awaited, owned
-from pki.bundle import render_bundle
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, owned
+from mtls_pki.pki.bundle import render_bundle
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pulumi import Input
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.kubernetes_options import owned
+from mtls_pki.components.kubernetes_options import owned
 
 
 @dataclass(frozen=True, kw_only=True)

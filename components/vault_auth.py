@@ -8,7 +8,7 @@ import pulumi
 import pulumi_vault as vault
 from pulumi_vault import kubernetes
 
-from components.vault_pki import VaultSigner
+from mtls_pki.components.vault_pki import VaultSigner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class VaultAuth(pulumi.ComponentResource):
     """The Kubernetes auth method for one cluster.
 
     Tokens are reviewed with themselves (no reviewer's token lies in the Vault), so their service
-    account must be allowed to create TokenReviews, which :class:`components.vault_issuer` grants.
+    account must be allowed to create TokenReviews, which :class:`VaultIssuer` grants.
 
     Attributes:
         path: of the auth method.

@@ -22,8 +22,8 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from components.issuer_object import IssuerKind, issuer_object
-from components.kubernetes_options import explained_by, formerly, owned
+from mtls_pki.components.issuer_object import IssuerKind, issuer_object
+from mtls_pki.components.kubernetes_options import explained_by, formerly, owned
 
 _RBAC = "rbac.authorization.k8s.io"
 

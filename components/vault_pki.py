@@ -10,11 +10,11 @@ import pulumi_vault as vault
 from pulumi import Output
 from pulumi_vault import pkisecret
 
-from components.trust_anchor import RequestProfile
-from pki.fingerprints import der_sha256
-from pki.parsing import parse_certificates
-from settings.names import name_in_mount
-from settings.sign_role import VAULT_KEYS, SignRole
+from mtls_pki.components.trust_anchor import RequestProfile
+from mtls_pki.pki.fingerprints import der_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.settings.names import name_in_mount
+from mtls_pki.settings.sign_role import VAULT_KEYS, SignRole
 
 # Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
 _SIGNS = "crl-signing,issuing-certificates,ocsp-signing,read-only"

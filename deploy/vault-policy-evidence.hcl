@@ -1,4 +1,4 @@
-# What reading a Vault or an OpenBao needs, and nothing more: `python -m rotation status`, previews
+# What reading a Vault or an OpenBao needs, and nothing more: `mtls-pki status`, previews
 # (with --refresh too) and `bao pki health-check pki-mesh` work under it. It can change nothing, get
 # nothing signed and log nobody in.
 #

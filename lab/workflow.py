@@ -83,7 +83,7 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _show(engine: Engine) -> None:
-    command = [sys.executable, "-m", "rotation", "status", "--stack", STACK]
+    command = [sys.executable, "-m", "mtls_pki", "status", "--stack", STACK]
     subprocess.run(command, cwd=engine.project, check=False)
 
 
@@ -95,7 +95,7 @@ def _down(options: argparse.Namespace) -> None:
 def _backup(options: argparse.Namespace) -> None:
     engine = open_engine(_PROJECT, options.directory)
     engine.select_stack(STACK)
-    _run_backup(engine, "save", options.file)
+    _run_backup(engine, "backup", options.file)
 
 
 def _restore(options: argparse.Namespace) -> None:
@@ -110,10 +110,10 @@ def _restore(options: argparse.Namespace) -> None:
 
 
 def _run_backup(engine: Engine, verb: str, file: Path) -> None:
-    command = [sys.executable, "-m", "backup", verb, str(file.absolute()), "--stack", STACK]
+    command = [sys.executable, "-m", "mtls_pki", verb, str(file.absolute()), "--stack", STACK]
     done = subprocess.run(command, cwd=engine.project, env=engine.environment(), check=False)
     if done.returncode != 0:
-        raise LabError(f"`python -m backup {verb}` failed; what it said stands above")
+        raise LabError(f"`mtls-pki {verb}` failed; what it said stands above")
 
 
 def _clean(options: argparse.Namespace) -> None:

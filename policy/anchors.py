@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import StageError, TrustStage
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import CONFIG_MAP, STAGE_KEY
-from rotation.roles import Role
-from rotation.stage import StageError, TrustStage
 
 TRUST_ANCHOR = "mtls-pki:index:TrustAnchor"
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"

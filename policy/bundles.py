@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from cryptography import x509
 
-from pki.bundle import bundle_members
-from pki.errors import PkiError
-from pki.profile import is_ca
-from pki.signatures import is_self_signed
+from mtls_pki.pki.bundle import bundle_members
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.profile import is_ca
+from mtls_pki.pki.signatures import is_self_signed
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import (
     BUNDLE,

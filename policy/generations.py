@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from cryptography import x509
 
-from pki.errors import PkiError
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificates
-from pki.profile import is_ca
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.profile import is_ca
 from policy.anchors import TRUST_ANCHOR
 from policy.model import Finding, Parameters, Resource, Stack
 from policy.objects import SECRET, ca_chain

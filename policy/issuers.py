@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pki.chain import signing_anchors
+from mtls_pki.pki.chain import signing_anchors
 from policy.asked import Identity, asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mtls_pki.rotation.durations import DurationError, parse_duration
 from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 from policy.objects import VAULT_ROLE
-from rotation.durations import DurationError, parse_duration
 
 # Of cert-manager, where it is not said: v1 API, spec.duration and spec.usages.
 _DEFAULT_DURATION = "2160h"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pki.key_text import holds_private_key
-from rotation.review_findings import REMEDY
+from mtls_pki.engine.findings import REMEDY
+from mtls_pki.pki.key_text import holds_private_key
 
 JsonSchema = Mapping[str, Any]
 Parameters = Mapping[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 
 from cryptography import x509
 
-from pki.errors import PkiError
-from pki.parsing import parse_certificates
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.parsing import parse_certificates
 from policy.model import Resource
 
 CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"

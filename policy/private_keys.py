@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pki.key_text import key_places
+from mtls_pki.pki.key_text import key_places
 from policy.model import Finding, Parameters, Resource, Stack, about
 
 # Properties that hold keys by their nature; SDK or provider makes them secrets, whatever else the

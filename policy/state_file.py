@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pki.key_text import key_places
+from mtls_pki.pki.key_text import key_places
 from policy.anchors import PRIVATE_KEY, TRUST_ANCHOR, is_pki_mount
 from policy.model import Finding, Parameters, Resource, ResourceRule, about
 

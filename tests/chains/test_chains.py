@@ -19,10 +19,10 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pki.bundle import render_bundle
-from pki.certificates import Validity
-from pki.chain import verify_issuing_ca
-from pki.requests import certificate_signing_request
+from mtls_pki.pki.bundle import render_bundle
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.pki.chain import verify_issuing_ca
+from mtls_pki.pki.requests import certificate_signing_request
 from tests.chains.lint import findings
 from tests.chains.verifiers import VERIFIERS, Verdict
 from tests.unit.pki import material

@@ -53,11 +53,11 @@ def lost(
     stack.write(small_stack(NAME, plane.kubeconfig, issuing={"intermediate": {}}))
     stack.init()
     nothing = tmp_path_factory.mktemp("nothing") / "stack.age"
-    refused(backup(stack, "save", str(nothing)), "nothing to save")
+    refused(backup(stack, "backup", str(nothing)), "nothing to save")
     assert not nothing.exists()
     stack.up()
     archive = tmp_path_factory.mktemp("backup") / "stack.age"
-    saved = backup(stack, "save", str(archive))
+    saved = backup(stack, "backup", str(archive))
     assert saved.returncode == 0, saved.stderr
     assert archive.stat().st_mode & 0o777 == 0o600
     ca = cluster.secret(api, NAME, CA)
@@ -69,7 +69,7 @@ def lost(
         keys=[ca["tls.key"]],
     )
     before = archive.read_bytes()
-    refused(backup(stack, "save", str(archive)), "is there already and is not overwritten")
+    refused(backup(stack, "backup", str(archive)), "is there already and is not overwritten")
     assert archive.read_bytes() == before
     return Lost(
         archive=archive,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from backup.archive import SCHEMA, Content, load, save
-from backup.errors import BackupError
+from mtls_pki.backup.archive import SCHEMA, Content, load, save
+from mtls_pki.backup.errors import BackupError
 
 PASSPHRASE = "correct horse battery"  # noqa: S105 of this test alone
 SECRET = "the key itself"  # noqa: S105 it is none

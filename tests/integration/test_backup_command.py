@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.main import VARIABLE, main
+from mtls_pki.commands.backup import VARIABLE, main
 
 PASSPHRASE = "correct horse battery"  # noqa: S105 of this test alone
 STATE = '{"version": 3, "deployment": {"resources": [{"urn": "u", "type": "t"}]}}'
@@ -37,7 +37,7 @@ def test_no_program_that_is_started_knows_the_passphrase(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
-    assert main(["save", "dev.age"]) == 0
+    assert main(["backup", "dev.age"]) == 0
     known = (project / "known").read_text()
     assert "stack export --stack dev --show-secrets" in known
     assert PASSPHRASE not in known
@@ -51,7 +51,7 @@ def test_where_nobody_can_be_asked_the_variable_is_named(
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-    assert main(["save", "dev.age"]) == 1
+    assert main(["backup", "dev.age"]) == 1
     assert f"set ${VARIABLE}" in capsys.readouterr().err
     assert not (project / "known").exists()
 
@@ -63,9 +63,9 @@ def test_a_person_is_asked_twice(
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(getpass, "getpass", lambda _: answers.pop(0))
-    assert main(["save", "dev.age"]) == 1
+    assert main(["backup", "dev.age"]) == 1
     assert "the two passphrases differ" in capsys.readouterr().err
-    assert main(["save", "dev.age"]) == 0
+    assert main(["backup", "dev.age"]) == 0
 
 
 def test_an_engine_that_fails_is_quoted_but_not_its_output(
@@ -75,7 +75,7 @@ def test_an_engine_that_fails_is_quoted_but_not_its_output(
         "#!/bin/sh\necho a-key\nprintf 'error: why\\n\\n* because\\n' >&2\nexit 1\n"
     )
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
-    assert main(["save", "dev.age"]) == 1
+    assert main(["backup", "dev.age"]) == 1
     said = capsys.readouterr().err
     assert said.endswith("ask for (docs/state.md). It said: error: why * because\n")
     assert "a-key" not in said

@@ -15,8 +15,8 @@ import pytest
 from lab import toolchain
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.parsing import parse_certificate, parse_certificates
-from pki.signatures import is_signed_by
+from mtls_pki.pki.parsing import parse_certificate, parse_certificates
+from mtls_pki.pki.signatures import is_signed_by
 from tests.integration.conftest import MakeStack
 from tests.integration.support.cluster import secret
 from tests.integration.support.configuration import small_stack

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ci.findings import ENVIRONMENT, read_findings
-from rotation.review import review
-from rotation.review_digest import read_preview
-from rotation.review_markdown import markdown_page
-from rotation.review_page import review_page
+from mtls_pki.engine.digest import read_preview
+from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
+from mtls_pki.pages.markdown import markdown_page
+from mtls_pki.review.page import review_page
+from mtls_pki.review.review import review
 from tests.integration.support.policy import WITH_PACK
 from tests.integration.test_policy import Violations
 from tests.integration.test_policy import violations as violations

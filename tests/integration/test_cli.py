@@ -1,4 +1,4 @@
-"""``python -m rotation`` on a real stack: a whole rotation with Certificates of other teams."""
+"""``mtls-pki`` on a real stack: a whole rotation with Certificates of other teams."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_a_certificate_that_does_not_become_ready_is_explained_by_cert_manager(
         "CertificateRequest late-1: Failed: Error signing certificate",
         "provided PrivateKey doesn't match parent's PublicKey",
         "have it tried again with `cmctl renew --namespace spoiled late`",
-        "or all that failed with `python -m rotation reissue --failed`",
+        "or all that failed with `mtls-pki reissue --failed`",
     )
     listed = stack.rotation("reissue", "--failed", "--dry-run").stdout
     assert listed.startswith("dev/spoiled/late: The certificate request has failed"), listed

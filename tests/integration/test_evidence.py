@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
-from clusters.connection import Cluster, ClusterAddress, ClusterError
-from clusters.evidence import collect_evidence
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.certificates import Validity, root_certificate
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificate
-from rotation.evidence import ClusterEvidence, LeafObservation
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
-from settings.model import Settings
+from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError
+from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.pki.certificates import Validity, root_certificate
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.rotation.evidence import ClusterEvidence, LeafObservation
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
+from mtls_pki.settings.model import Settings
 from tests.unit.pki.material import key_pem
 from tests.unit.settings.configuration import changed
 

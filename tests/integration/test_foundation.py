@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lab.api import Api
-from pki.parsing import parse_certificate
+from mtls_pki.pki.parsing import parse_certificate
 from tests.integration.support import cluster
 from tests.integration.support.chains import (
     assert_chain_holds,

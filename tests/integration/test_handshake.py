@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.api import Api
-from pki.certificates import Validity
+from mtls_pki.pki.certificates import Validity
 from tests.integration.support import cluster, mtls
 from tests.integration.support.stack import Stack
 from tests.unit.pki import material

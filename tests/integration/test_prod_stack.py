@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lab.api import Api
-from pki.certificates import Validity
+from mtls_pki.pki.certificates import Validity
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster, mtls

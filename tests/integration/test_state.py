@@ -135,14 +135,14 @@ def stored(
     lost = empty_stack(LOST_BUCKET, LOST_KEY)
     lost.up()
     archive = directory / "stack.age"
-    saved = backup(lost, "save", str(archive))
+    saved = backup(lost, "backup", str(archive))
     assert saved.returncode == 0, saved.stderr
     ca = cluster.secret(vault_api, NAME, CA)
 
     keeper.api("POST", f"transit/keys/{LOST_KEY}/config", {"deletion_allowed": True})
     keeper.api("DELETE", f"transit/keys/{LOST_KEY}")
     vault_api.request("DELETE", f"/api/v1/namespaces/{NAME}/secrets/{CA}")
-    refused(backup(lost, "save", str(directory / "again.age")), "encryption key not found")
+    refused(backup(lost, "backup", str(directory / "again.age")), "encryption key not found")
 
     stack = empty_stack(BUCKET, KEY)
     keeper.seal()
@@ -365,7 +365,7 @@ def test_a_vault_that_is_sealed_or_refuses_is_named_and_nothing_is_written(
         assert preview.status != 0
         assert f"{keeper.address}/v1/transit/decrypt/{KEY}" in preview.output
         assert words in preview.output
-        refused(backup(restored, "save", str(archive)), words)
+        refused(backup(restored, "backup", str(archive)), words)
         assert not archive.exists()
 
     before = (stored.s3.objects(BUCKET), restored.file.read_text())

@@ -9,7 +9,7 @@ import pytest
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.bundle import render_bundle
+from mtls_pki.pki.bundle import render_bundle
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster

@@ -12,7 +12,7 @@ from cryptography import x509
 from lab import ports
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.parsing import parse_certificate
+from mtls_pki.pki.parsing import parse_certificate
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.stack import Run, Stack

@@ -22,24 +22,24 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from ci.errors import CiError
-from ci.vault import logged_in
-from cli.stack_file import open_stack_file
 from lab import toolchain
 from lab.certificates import Pair, ensure_authority
 from lab.control_plane import ControlPlane
 from lab.engine import open_engine
 from lab.vault_client import VaultError
-from settings.names import vault_settings
+from mtls_pki.backends.vault.connection import Vault as Connection
+from mtls_pki.backends.vault.preflight import read_vault
+from mtls_pki.backends.vault.transport import vault_address
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.vault import logged_in
+from mtls_pki.settings.names import vault_settings
+from mtls_pki.settings.stack_file.reading import open_stack_file
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.forge_flow import Flow
 from tests.integration.support.project import PROJECT
 from tests.integration.support.vault import Vault
 from tests.unit.ci.forge_server import serve
 from tests.unit.ci.identity_server import IdentityServer, serve_identities
-from vaults.connection import Vault as Connection
-from vaults.preflight import read_vault
-from vaults.transport import vault_address
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("vault")]
 

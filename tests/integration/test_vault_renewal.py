@@ -10,9 +10,9 @@ from cryptography import x509
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificates
-from pki.signatures import is_signed_by
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.signatures import is_signed_by
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds

@@ -21,8 +21,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.vault_client import VaultError
-from pki.parsing import parse_certificate
-from pki.profile import subject_key_id
+from mtls_pki.backends.vault.diagnosis import explain
+from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.pki.profile import subject_key_id
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated
@@ -37,7 +38,6 @@ from tests.integration.support.vault_stack import (
     sign_role,
     vault_stack,
 )
-from vaults.diagnosis import explain
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("vault")]
 

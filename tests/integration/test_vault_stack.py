@@ -16,8 +16,8 @@ from cryptography import x509
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.vault_client import VaultError
-from pki.parsing import parse_certificate
-from settings.names import issuer_name_of
+from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.settings.names import issuer_name_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
@@ -206,7 +206,7 @@ def test_neither_token_nor_key_is_in_the_state_nor_in_anything_printed_or_logged
 def status(stack: Stack, vault: Vault) -> dict[str, Any]:
     """What ``rotation status`` says of the Vault to who may read only."""
     done = subprocess.run(
-        [sys.executable, "-m", "rotation", "status", "--json", "--stack", stack.name],
+        [sys.executable, "-m", "mtls_pki", "status", "--json", "--stack", stack.name],
         cwd=stack.project,
         env=os.environ
         # The server is the configured one, whatever the shell names.

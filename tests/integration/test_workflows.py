@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.page import review_marker
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.engine import open_engine
+from mtls_pki.ci.page import review_marker
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated

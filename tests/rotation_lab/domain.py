@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clusters.evidence import collect_evidence
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from pki.parsing import describe, parse_certificates
-from rotation.evidence import Evidence
-from rotation.position import Position, locate
-from rotation.stage import TrustStage
-from settings.load import load_settings
-from settings.model import Settings
-from settings.trust_domain import change_request
+from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.pki.parsing import describe, parse_certificates
+from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.position import Position, locate
+from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.settings.load import load_settings
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.trust_domain import change_request
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated
 from tests.integration.support.stack import Run, Stack
@@ -122,7 +122,7 @@ class Domain:
         return self.stack.up(*options)
 
     def rotation(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``python -m rotation ... --stack STACK``, with the present configuration."""
+        """``mtls-pki ... --stack STACK``, with the present configuration."""
         self.stack.write(self.values)
         return self.stack.rotation(*arguments)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificate
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificate
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.unit.pki import material

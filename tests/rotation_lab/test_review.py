@@ -49,12 +49,12 @@ def previews(make_domain: MakeDomain) -> Previews:
 def run(
     domain: Domain, *arguments: str, standard_input: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """``python -m rotation review`` in the stack's project, with the lab's pulumi on PATH."""
+    """``mtls-pki review`` in the stack's project, with the lab's pulumi on PATH."""
     path = {"PYTHONPATH": str(PROJECT)}
     environment = domain.stack.engine.environment(path)
     environment["PATH"] = f"{domain.stack.engine.pulumi.parent}:{environment['PATH']}"
     return subprocess.run(
-        [sys.executable, "-m", "rotation", "review", "--stack", NAME, *arguments],
+        [sys.executable, "-m", "mtls_pki", "review", "--stack", NAME, *arguments],
         cwd=domain.stack.project,
         env=environment,
         input=standard_input,

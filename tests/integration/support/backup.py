@@ -1,4 +1,4 @@
-"""``python -m backup``, run beside a stack as a user runs it."""
+"""``mtls-pki backup``, run beside a stack as a user runs it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def backup(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
         **stack.environment,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "backup", *arguments, "--stack", stack.name],
+        [sys.executable, "-m", "mtls_pki", *arguments, "--stack", stack.name],
         cwd=stack.project,
         env={**os.environ, **stack.engine.environment(given)},
         stdin=subprocess.DEVNULL,

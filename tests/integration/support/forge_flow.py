@@ -115,7 +115,7 @@ class Flow:
         return merged
 
     def job(self, commit: str, kubeconfig: str, *arguments: str) -> tuple[int, Path]:
-        """Run ``python -m ci`` on a fresh checkout of ``commit``, as a workflow's job does.
+        """Run ``mtls-pki ci`` on a fresh checkout of ``commit``, as a workflow's job does.
 
         Returns:
             the exit status, and the checkout.
@@ -137,7 +137,7 @@ class Flow:
         stack = arguments[arguments.index("--stack") + 1]
         for command in (("kubeconfig", "--stack", stack), arguments):
             done = subprocess.run(
-                [sys.executable, "-m", "ci", *command], cwd=place, env=environment,
+                [sys.executable, "-m", "mtls_pki", "ci", *command], cwd=place, env=environment,
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
             )  # fmt: skip
             said = done.stdout + done.stderr

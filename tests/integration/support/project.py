@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
-PROGRAM = ("__main__.py", "components", "vaults", "settings", "clusters", "rotation", "pki")
-"""What the engine runs: the program and the packages that it imports."""
+PROGRAM = ("__main__.py", "mtls_pki", "components")
+"""What the engine runs: the program and its package, whose components are a link."""
 
 
 def copy_project(directory: Path) -> Path:
@@ -22,7 +22,7 @@ def copy_project(directory: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     for source in (*(PROJECT / name for name in (*PROGRAM, "trust")), *PROJECT.glob("Pulumi*")):
         if source.is_dir():
-            shutil.copytree(source, directory / source.name, ignore=ignored)
+            shutil.copytree(source, directory / source.name, symlinks=True, ignore=ignored)
         elif source.exists():
             shutil.copy2(source, directory)
     (directory / ".venv").symlink_to(PROJECT / ".venv")

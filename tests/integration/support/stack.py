@@ -163,10 +163,10 @@ class Stack:
         )
 
     def start_rotation(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start ``python -m rotation ARGUMENTS`` on this stack, and do not wait for it."""
+        """Start ``mtls-pki ARGUMENTS`` on this stack, and do not wait for it."""
         verb, *options = arguments
         return subprocess.Popen(
-            [sys.executable, "-m", "rotation", verb, "--stack", self.name, *options],
+            [sys.executable, "-m", "mtls_pki", verb, "--stack", self.name, *options],
             cwd=self.project,
             # Beside the program, which alone the stack has a copy of, stand the commands.
             env={**os.environ, "PYTHONPATH": str(PROJECT), **self.environment},
@@ -176,7 +176,7 @@ class Stack:
         )
 
     def rotation(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``python -m rotation ARGUMENTS`` on this stack, whatever comes of it."""
+        """``mtls-pki ARGUMENTS`` on this stack, whatever comes of it."""
         with self.start_rotation(*arguments) as process:
             out, error = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, error)

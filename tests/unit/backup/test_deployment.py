@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from backup.deployment import (
+from mtls_pki.backup.deployment import (
     declared_secrets,
     for_stack,
     require_clear,
     resources,
     secrets_provider,
 )
-from backup.errors import BackupError
+from mtls_pki.backup.errors import BackupError
 
 KEY = "the key itself"
 MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}

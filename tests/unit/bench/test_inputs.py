@@ -11,9 +11,9 @@ import yaml
 
 from bench import beside, configuration, reading, synthetic
 from bench.scene import copy_program
-from clusters.evidence import collect_evidence
-from settings.load import load_settings
-from settings.model import Settings
+from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.settings.load import load_settings
+from mtls_pki.settings.model import Settings
 from tests.unit.evidence.api import served
 from tests.unit.evidence.objects import fingerprint
 

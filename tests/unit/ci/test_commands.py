@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from ci import deploy as deploying
-from ci import drift as drifting
-from ci import engine, repository
-from ci import preview as previewing
-from ci.engine import Done
-from ci.errors import CiError
-from ci.findings import read_findings
-from ci.forge import Forge
-from ci.main import main
-from ci.page import review_marker
-from ci.preview import Change, context, describe
-from ci.runner import open_forge
-from rotation.review_findings import read_findings as read_given
+from mtls_pki.ci import deploy as deploying
+from mtls_pki.ci import drift as drifting
+from mtls_pki.ci import preview as previewing
+from mtls_pki.ci import repository
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.forge import Forge
+from mtls_pki.ci.page import review_marker
+from mtls_pki.ci.preview import Change, context, describe
+from mtls_pki.ci.runner import open_forge
+from mtls_pki.commands.ci import main
+from mtls_pki.engine import command as engine
+from mtls_pki.engine.command import Done
+from mtls_pki.engine.findings import read_findings as read_given
+from mtls_pki.engine.policy_output import read_findings
 from tests.unit.ci.forge_server import ForgeServer, serve
 
 HEAD = "a" * 40
@@ -59,7 +60,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Engine:
-    """Answers in place of ``pulumi`` and ``python -m rotation``, and records what it was asked."""
+    """Answers in place of ``pulumi`` and ``mtls-pki``, and records what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -295,7 +296,7 @@ def test_an_issue_is_opened_updated_and_closed(
             {},
             "failed: no passphrase",
         ),
-        (DIGEST, {"notices": None}, "rotation check"),
+        (DIGEST, {"notices": None}, "mtls-pki check"),
         (
             DIGEST,
             {"unreadClusters": [{"cluster": "west", "error": "timed out"}]},

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from ci.errors import CiError
-from ci.forge import Forge, Status
-from ci.http import JsonApi
-from ci.runner import open_forge
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.forge import Forge, Status
+from mtls_pki.ci.http import JsonApi
+from mtls_pki.ci.runner import open_forge
 from tests.loopback import serving
 from tests.unit.ci.forge_server import TOKEN, ForgeServer, serve
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ci.page import drift_page, no_page, quoted, review_marker
-from rotation.review_markdown import LONGEST_PAGE
+from mtls_pki.ci.page import drift_page, no_page, quoted, review_marker
+from mtls_pki.pages.markdown import LONGEST_PAGE
 
 HOSTILE = "</pre>\n@team <script> \x1b[31m `x`"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.stacks import known_stacks, touched_stacks
+from mtls_pki.ci.stacks import known_stacks, touched_stacks
 
 STACKS = ("dev", "prod", "prod-eu")
 ALL = STACKS
@@ -26,7 +26,7 @@ ALL = STACKS
         (["Pulumi.yaml"], ALL),
         (["requirements.txt"], ALL),
         (["policy/rules.py"], ALL),
-        (["ci/preview.py"], ALL),
+        (["mtls_pki/ci/preview.py"], ALL),
         # A certificate that no stack's name tells of may be anybody's.
         (["trust/g3.pem"], ALL),
         (["trust/shared/g3.pem"], ALL),

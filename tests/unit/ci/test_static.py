@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.main import main
+from mtls_pki.commands.ci import main
 
 PROJECT = Path(__file__).parents[3]
 Commit = Callable[[str], str]

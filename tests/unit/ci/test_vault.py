@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci.errors import CiError
-from ci.identity import described, identity_token
-from ci.main import main
-from ci.vault import logged_in
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.identity import described, identity_token
+from mtls_pki.ci.vault import logged_in
+from mtls_pki.commands.ci import main
 from tests.unit.ci.identity_server import REQUEST_TOKEN, IdentityServer, serve_identities
 from tests.unit.settings.configuration import changed
 

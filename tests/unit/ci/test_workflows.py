@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.identity import GITLAB_VARIABLE
-from ci.main import main
-from ci.stacks import known_stacks
-from ci.vault import AUTH_PATH, ROLE
 from lab import toolchain
+from mtls_pki.ci.identity import GITLAB_VARIABLE
+from mtls_pki.ci.stacks import known_stacks
+from mtls_pki.ci.vault import AUTH_PATH, ROLE
+from mtls_pki.commands.ci import main
 
 ROOT = Path(__file__).parents[3]
 GITHUB = ROOT / ".github"
@@ -132,9 +132,9 @@ def test_every_stack_is_deployed_and_compared() -> None:
 
 
 def commands(path: Path) -> list[str]:
-    """The ``python -m ci`` commands of a file, with their variables."""
+    """The ``mtls-pki ci`` commands of a file, with their variables."""
     joined = re.sub(r"\s*\n\s+(?=--)", " ", path.read_text())
-    return re.findall(r"python -m ci (.*)", joined)
+    return re.findall(r"mtls-pki ci (.*)", joined)
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS, GITLAB], ids=lambda path: str(path.name))
@@ -166,7 +166,7 @@ def test_what_runs_on_a_stack_can_log_in_to_its_vault_and_holds_no_token(name: s
     found = 0
     for job in read(GITHUB / "workflows" / f"{name}.yml")["jobs"].values():
         for step in job["steps"]:
-            if f"-m ci {name} " in step.get("run", ""):
+            if f"mtls-pki ci {name} " in step.get("run", ""):
                 found += 1
                 assert step["env"][ROLE] == "${{ vars.VAULT_ROLE }}"
                 assert step["env"][AUTH_PATH] == "${{ vars.VAULT_AUTH_PATH }}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
-from cli.stack_file import StackFile, open_stack_file
+from mtls_pki.commands.main import main
+from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
 from tests.unit.evidence.objects import HTTP_NOW

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from cli.certificates import Certificate, read_stale, read_target
-from cli.errors import CliError
-from cli.issuing_condition import CertificateClient, ConflictError
-from clusters.connection import ClusterError, cluster_address
-from rotation.roles import Role
+from mtls_pki.clusters.connection import ClusterError, cluster_address
+from mtls_pki.clusters.issuing_condition import CertificateClient, ConflictError
+from mtls_pki.clusters.reissue_candidates import Certificate, read_stale, read_target
+from mtls_pki.errors import CliError
+from mtls_pki.rotation.roles import Role
 from tests.loopback import serving
 from tests.unit.cli.conftest import Project, Say
 from tests.unit.cli.test_commands import stage

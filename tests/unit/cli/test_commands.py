@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.main import main
-from cli.standing import read_standing
-from cli.status_view import status_view
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
+from mtls_pki.commands.main import main
+from mtls_pki.commands.observed_domain import read_standing
+from mtls_pki.commands.status_view import status_view
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from tests.unit.cli.conftest import Project, Say
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import (
@@ -231,7 +231,7 @@ def test_an_unusable_kubeconfig_is_missing_evidence(project: Project, said: Say)
 )
 def test_a_wrong_command_line_is_2(project: Project, said: Say, arguments: tuple[str, ...]) -> None:
     assert project.run(*arguments) == 2
-    assert "usage: python -m rotation" in said()[1]
+    assert "usage: mtls-pki" in said()[1]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_wrong_command_line_is_2(project: Project, said: Say, arguments: tuple
 def test_help_has_examples_and_exit_status(project: Project, said: Say, command: str) -> None:
     assert project.run(command, "--help") == 0
     out = said()[0]
-    assert f"python -m rotation {command}" in out
+    assert f"mtls-pki {command}" in out
     assert "exit status:" in out
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.layout import add_entry, remove_entry, set_scalar
-from cli.stack_file import parse_yaml
+from mtls_pki.settings.stack_file.reading import parse_yaml
+from mtls_pki.settings.stack_file.yaml_text import add_entry, remove_entry, set_scalar
 from tests.unit.cli.conftest import STACK, Project, Say
 
 G2 = """\

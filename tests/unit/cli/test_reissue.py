@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from cli.certificates import Certificate, Stale
-from cli.errors import CliError
-from cli.issuing_condition import ConflictError
-from cli.reissue import Pace, Reissue, Run, named
+from mtls_pki.clusters.issuing_condition import ConflictError
+from mtls_pki.clusters.reissue import Pace, Reissue, Run, named
+from mtls_pki.clusters.reissue_candidates import Certificate, Stale
+from mtls_pki.errors import CliError
 
 READY = {"type": "Ready", "status": "True"}
 MARK = {"type": "Issuing", "status": "True"}

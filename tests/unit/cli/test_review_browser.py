@@ -15,8 +15,8 @@ import pytest
 from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from rotation.review_html import html_page
-from rotation.review_page import review_page
+from mtls_pki.pages.html import html_page
+from mtls_pki.review.page import review_page
 from tests.unit.rotation.previews import reviewed
 
 PICTURE = Path(__file__).parents[3] / "docs" / "review.png"

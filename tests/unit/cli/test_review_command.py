@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from rotation.review_markdown import LONGEST_PAGE
-from rotation.review_verdict import Outcome
+from mtls_pki.pages.markdown import LONGEST_PAGE
+from mtls_pki.review.verdict import Outcome
 from tests.unit.cli.conftest import Project, Say
 from tests.unit.pki import material
 from tests.unit.rotation.previews import DIGESTS
@@ -250,8 +250,8 @@ def test_the_commands_of_the_docs_run(
             assert command == shlex.split("pulumi preview --json --show-sames > preview.json")
             (review.directory / command[-1]).write_text(text)
             continue
-        assert command[:4] == ["python", "-m", "rotation", "review"]
-        assert review.run(*command[3:]) == 0, said()[1]
+        assert command[:2] == ["mtls-pki", "review"]
+        assert review.run(*command[1:]) == 0, said()[1]
 
 
 def test_the_docs_tell_every_outcome() -> None:

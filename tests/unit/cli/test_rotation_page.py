@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from cli.stack_file import parse_yaml
-from rotation import rules
-from rotation.roles import Role
-from rotation.rules import Rule
+from mtls_pki.rotation import rules
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.rules import Rule
+from mtls_pki.settings.stack_file.reading import parse_yaml
 from tests.unit.cli.conftest import STACK, Project, Say
 from tests.unit.cli.test_commands import HELD, stage
 from tests.unit.evidence.api import Api
@@ -25,10 +25,8 @@ SHELL = [
     for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     for line in block.splitlines()
 ]
-INLINE = [
-    tuple(shlex.split(command)) for command in re.findall(r"`(python -m rotation [^`]+)`", PAGE)
-]
-OURS = sorted({command[3:] for command in SHELL + INLINE if command[0] == "python"})
+INLINE = [tuple(shlex.split(command)) for command in re.findall(r"`(mtls-pki [^`]+)`", PAGE)]
+OURS = sorted({command[1:] for command in SHELL + INLINE if command[0] == "mtls-pki"})
 # Run by the tests of whole rotations, on the real engine.
 OF_PULUMI = {("preview", "--diff"), ("up",), ("up", "--continue-on-error")}
 
@@ -64,7 +62,7 @@ def test_the_other_commands_are_known() -> None:
             assert command[1:3] == ("apply", "-f")
             assert list(YAML(typ="safe").load_all((ROOT / command[3]).read_text()))
         else:
-            assert command[:3] == ("python", "-m", "rotation")
+            assert command[:1] == ("mtls-pki",)
 
 
 def test_every_rule_has_its_line() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cli.errors import CliError
-from cli.stack_file import open_stack_file
-from settings.errors import SettingsError
-from settings.types import UnreadSecret
+from mtls_pki.errors import CliError
+from mtls_pki.settings.errors import SettingsError
+from mtls_pki.settings.stack_file.reading import open_stack_file
+from mtls_pki.settings.types import UnreadSecret
 from tests.unit.cli.conftest import PROJECT, STACK, Project
 from tests.unit.pki import material
 from tests.unit.pki.material import key_pem

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from clusters.connection import ClusterAddress
+from mtls_pki.clusters.connection import ClusterAddress
 from tests.loopback import serving
 
 Answer = tuple[int, Any]

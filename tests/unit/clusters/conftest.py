@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.connection import Cluster
+from mtls_pki.clusters.connection import Cluster
 from tests.unit.clusters.api_server import ApiServer, address, serve
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters import connection
-from clusters.connection import Cluster, ClusterAddress, ClusterError
+from mtls_pki.clusters import connection
+from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError
 from tests.unit.clusters.api_server import ApiServer, address
 
 PATH = "/apis/cert-manager.io/v1"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clusters.connection import Cluster
-from clusters.diagnosis import explain_not_ready, object_path
+from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
 from tests.unit.clusters.api_server import ApiServer
 
 V1 = "cert-manager.io/v1"

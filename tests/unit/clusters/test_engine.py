@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from clusters.connection import ClusterAddress
-from clusters.engine import failure_hook, require_clusters
-from settings.model import Settings
+from mtls_pki.clusters.connection import ClusterAddress
+from mtls_pki.program.clusters import failure_hook, require_clusters
+from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
 from tests.unit.settings.configuration import G2, load

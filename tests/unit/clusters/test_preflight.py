@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from clusters import preflight
-from clusters.connection import ClusterAddress
-from clusters.preflight import Needs, missing_prerequisites
+from mtls_pki.clusters import preflight
+from mtls_pki.clusters.connection import ClusterAddress
+from mtls_pki.clusters.preflight import Needs, missing_prerequisites
 from tests.unit.clusters.api_server import ApiServer, address, serve
 
 CERT_MANAGER = "/apis/cert-manager.io/v1"

@@ -9,12 +9,17 @@ from typing import Any, Literal
 import pulumi
 import pytest
 
-from components.arguments import ca_issuer_args, trust_anchor_args
-from components.ca_issuer import CaIssuer, CaIssuerArgs
-from components.trust_anchor import BroughtAnchor, SigningPair, TrustAnchor, TrustAnchorArgs
-from components.trust_bundle import TrustBundle, TrustBundleArgs
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificates
+from mtls_pki.components.ca_issuer import CaIssuer, CaIssuerArgs
+from mtls_pki.components.trust_anchor import (
+    BroughtAnchor,
+    SigningPair,
+    TrustAnchor,
+    TrustAnchorArgs,
+)
+from mtls_pki.components.trust_bundle import TrustBundle, TrustBundleArgs
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.program.arguments import ca_issuer_args, trust_anchor_args
 from tests.unit.pki import material
 from tests.unit.program.engine import Program, run_code
 from tests.unit.settings.configuration import load

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from components import ca_issuer, cert_manager, service_certificate, trust_anchor, trust_bundle
-from components.arguments import cert_manager_args, trust_anchor_args
-from components.cert_manager import merge_values
-from components.kubernetes_options import await_at_most, awaited, explained_by, owned
-from components.trust_anchor import BroughtAnchor, GeneratedAnchor
+from mtls_pki.components import (
+    ca_issuer,
+    cert_manager,
+    service_certificate,
+    trust_anchor,
+    trust_bundle,
+)
+from mtls_pki.components.cert_manager import merge_values
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by, owned
+from mtls_pki.components.trust_anchor import BroughtAnchor, GeneratedAnchor
+from mtls_pki.program.arguments import cert_manager_args, trust_anchor_args
 from tests.unit.pki import material
 from tests.unit.settings.configuration import load
 

@@ -37,7 +37,7 @@ def test_every_module_on_the_page_can_be_run(page: Path) -> None:
 def test_every_file_on_the_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(
-        r"(?<![.\w/])((?:docs|deploy|lab|settings|clusters|rotation|pki|components|policy|ci|backup)"
+        r"(?<![.\w/])((?:docs|deploy|lab|mtls_pki|components|policy)"
         r"/[\w./-]+\w)",
         text,
     ):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from settings.model import Section, Settings
+from mtls_pki.settings.model import Section, Settings
 
 _PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 _CODE = re.compile(r"`([^`]+)`")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from clusters.connection import Cluster
-from clusters.evidence import collect_evidence
-from rotation.evidence import Evidence
-from settings.model import Settings
+from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
 from tests.unit.evidence.objects import HTTP_NOW, bundle

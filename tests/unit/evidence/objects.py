@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from pki.certificates import Validity
-from pki.fingerprints import spki_sha256
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.pki.fingerprints import spki_sha256
 from tests.unit.pki import material
 from tests.unit.pki.material import ONE_DAY, key, key_pem, parsed
 

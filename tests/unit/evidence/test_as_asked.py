@@ -11,8 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from clusters.as_asked import leaves_unlike_asked
-from pki.certificates import Validity
+from mtls_pki.clusters.deviations import leaves_unlike_asked
+from mtls_pki.pki.certificates import Validity
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import CERTIFICATES, NOW, REQUESTS, certificate, issuing, request
 from tests.unit.pki import material

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clusters.connection import ClusterError
-from rotation.evidence import ClusterUnreachable, IssuerObservation
+from mtls_pki.clusters.connection import ClusterError
+from mtls_pki.rotation.evidence import ClusterUnreachable, IssuerObservation
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
     CERTIFICATES,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.evidence_endpoints import Endpoint, ask_endpoints, observe_endpoints
+from mtls_pki.clusters.sources.endpoints import Endpoint, ask_endpoints, observe_endpoints
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import chain, fingerprint, issuing, root
 from tests.unit.pki.material import key_pem, parsed
@@ -124,7 +124,7 @@ def test_a_server_that_speaks_no_tls_is_a_warning() -> None:
 def test_a_server_that_says_nothing_is_left_after_the_time_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("clusters.evidence_endpoints.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("mtls_pki.clusters.sources.endpoints.TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         (served,) = ask_endpoints([Endpoint.parse(f"127.0.0.1:{listener.getsockname()[1]}")])
     assert served.error == "no answer within 0.2 s"

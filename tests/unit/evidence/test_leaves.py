@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pki.certificates import Validity
-from rotation.evidence import LeafObservation
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.rotation.evidence import LeafObservation
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
     CERTIFICATES,

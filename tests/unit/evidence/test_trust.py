@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from clusters.evidence_times import owned_since
-from rotation.evidence import BundleObservation, BundleProblem, GateObservation
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
+from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.rotation.evidence import BundleObservation, BundleProblem, GateObservation
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
     CONFIG_MAPS,

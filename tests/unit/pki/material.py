@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pki.certificates import Validity, issuing_certificate, root_certificate
-from pki.keys import SigningKey, load_private_key
-from pki.parsing import parse_certificate
-from pki.profile import ca_key_usage
+from mtls_pki.pki.certificates import Validity, issuing_certificate, root_certificate
+from mtls_pki.pki.keys import SigningKey, load_private_key
+from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.pki.profile import ca_key_usage
 
 KEY_KINDS = ("p256", "p384", "p521", "rsa2048", "ed25519")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -6,9 +6,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from pki.certificates import certificate_for_request, issuing_certificate
-from pki.errors import PkiError
-from pki.requests import certificate_signing_request, check_answer
+from mtls_pki.pki.certificates import certificate_for_request, issuing_certificate
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.requests import certificate_signing_request, check_answer
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca
 from tests.unit.pki.material import KEY_KINDS, ONE_YEAR, TEN_YEARS, key_pem, parsed

@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pki.certificates import Validity
-from pki.chain import check_root, verify_issuing_ca
-from pki.requests import certificate_signing_request
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.pki.chain import check_root, verify_issuing_ca
+from mtls_pki.pki.requests import certificate_signing_request
 from tests.unit.pki import material
 from tests.unit.pki.material import KEY_KINDS, ONE_YEAR, TEN_YEARS, key, key_pem, parsed
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pki.bundle import bundle_members, render_bundle
-from pki.errors import PkiError
+from mtls_pki.pki.bundle import bundle_members, render_bundle
+from mtls_pki.pki.errors import PkiError
 from tests.unit.pki import material
 from tests.unit.pki.material import key_pem, parsed
 

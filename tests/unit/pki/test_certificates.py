@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pki.certificates import Validity, issuing_certificate, root_certificate
-from pki.errors import PkiError
+from mtls_pki.pki.certificates import Validity, issuing_certificate, root_certificate
+from mtls_pki.pki.errors import PkiError
 from tests.unit.pki import material
 from tests.unit.pki.assertions import (
     assert_common_name_only,

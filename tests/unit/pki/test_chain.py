@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from pki.certificates import Validity
-from pki.chain import SignerCheck, check_signature, signing_anchor, signing_anchors
-from pki.fingerprints import spki_sha256
-from pki.signatures import is_signed_by
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.pki.chain import SignerCheck, check_signature, signing_anchor, signing_anchors
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.signatures import is_signed_by
 from tests.unit.pki import material
 from tests.unit.pki.material import KEY_KINDS, TEN_YEARS, key, key_pem, parsed
 

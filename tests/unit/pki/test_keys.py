@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 
-from pki.chain import key_matches
-from pki.errors import PkiError
-from pki.keys import load_private_key
+from mtls_pki.pki.chain import key_matches
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.keys import load_private_key
 from tests.unit.pki import material
 from tests.unit.pki.material import KEY_KINDS, key_pem, parsed
 

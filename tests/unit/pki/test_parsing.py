@@ -10,9 +10,9 @@ from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pki.errors import PkiError
-from pki.fingerprints import der_sha256, spki_sha256
-from pki.parsing import describe, parse_certificate, parse_certificates
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.fingerprints import der_sha256, spki_sha256
+from mtls_pki.pki.parsing import describe, parse_certificate, parse_certificates
 from tests.unit.pki import material
 from tests.unit.pki.material import ONE_DAY, TEN_YEARS, key_pem, parsed
 

@@ -7,9 +7,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from pki.errors import PkiError
-from pki.profile import ca_key_usage
-from pki.requests import certificate_signing_request, parse_request
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.profile import ca_key_usage
+from mtls_pki.pki.requests import certificate_signing_request, parse_request
 from tests.unit.pki import material
 from tests.unit.pki.material import KEY_KINDS, key_pem
 

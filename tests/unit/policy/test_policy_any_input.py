@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from policy.model import UNKNOWN, Resource, ResourceRule, Stack, StackRule
 from policy.rules import RULES
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
 from tests.unit.pki import material
 from tests.unit.policy.world import (
     ANCHOR,

@@ -9,7 +9,7 @@ import re
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from pki.key_text import holds_private_key, without_private_keys
+from mtls_pki.pki.key_text import holds_private_key, without_private_keys
 from policy.model import UNKNOWN, Resource
 from tests.unit.pki import material
 from tests.unit.policy.world import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from policy.model import UNKNOWN, Resource
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
 from tests.unit.pki import material
 from tests.unit.policy.world import (
     ANCHOR,

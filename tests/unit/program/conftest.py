@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import clusters.engine
-import clusters.guard
-from rotation.evidence import ClusterEvidence, Evidence
-from settings.model import Settings
+from mtls_pki.program import clusters, guard
+from mtls_pki.rotation.evidence import ClusterEvidence, Evidence
+from mtls_pki.settings.model import Settings
 from tests.unit.pki.material import NOW
 
 
@@ -30,8 +29,8 @@ def _nothing_there(settings: Settings, **_: object) -> Evidence:
 @pytest.fixture(scope="module", autouse=True)
 def _clusters_are_ready() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clusters.engine, "require_clusters", _nothing_missing)
-        patch.setattr(clusters.guard, "collect_evidence", _nothing_there)
+        patch.setattr(clusters, "require_clusters", _nothing_missing)
+        patch.setattr(guard, "collect_evidence", _nothing_there)
         yield
 
 

@@ -30,7 +30,7 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_in_stack
 
-from pki.requests import certificate_signing_request
+from mtls_pki.pki.requests import certificate_signing_request
 from tests.unit.pki import material
 
 PROGRAM = Path(__file__).parents[3] / "__main__.py"

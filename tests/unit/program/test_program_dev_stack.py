@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pki.fingerprints import spki_sha256
-from pki.keys import load_private_key
-from pki.parsing import parse_certificates
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.keys import load_private_key
+from mtls_pki.pki.parsing import parse_certificates
 from tests.unit.pki.assertions import (
     assert_common_name_only,
     assert_is_issuing_ca,

@@ -7,7 +7,7 @@ import json
 import pulumi
 import pytest
 
-from pki.fingerprints import spki_sha256
+from mtls_pki.pki.fingerprints import spki_sha256
 from tests.unit.pki.material import parsed
 from tests.unit.program.engine import Program, plain, run_program
 from tests.unit.program.stacks import COMPROMISED_G1, ISSUING_G2, TWO_CLUSTERS

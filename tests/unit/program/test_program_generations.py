@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pki.fingerprints import der_sha256
-from pki.parsing import parse_certificates
+from mtls_pki.pki.fingerprints import der_sha256
+from mtls_pki.pki.parsing import parse_certificates
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_root
 from tests.unit.program.engine import Program, run_program, texts

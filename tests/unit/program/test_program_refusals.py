@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-import clusters.engine
-from settings.model import Settings
+from mtls_pki.program import clusters
+from mtls_pki.settings.model import Settings
 from tests.unit.pki import material
 from tests.unit.program.engine import Program, run_program
 from tests.unit.settings.configuration import changed
@@ -67,7 +67,7 @@ def test_nothing_is_registered_where_a_cluster_is_not_ready(
     def refuse(settings: Settings) -> None:
         raise pulumi.RunError(f"{', '.join(settings.clusters)}: not ready")
 
-    monkeypatch.setattr(clusters.engine, "require_clusters", refuse)
+    monkeypatch.setattr(clusters, "require_clusters", refuse)
     assert refusal({}) == "dev: not ready"
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import pulumi
 import pytest
 
-import clusters.engine
-import vaults.engine
-from pki.parsing import parse_certificates
-from settings.model import Settings
-from settings.names import issuer_name_of
+from mtls_pki.backends.vault import declare
+from mtls_pki.backends.vault.preflight import VaultReading
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.program import clusters
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import issuer_name_of
 from tests.unit.clusters.api_server import address
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca
@@ -22,7 +23,6 @@ from tests.unit.program.engine import Program, run_program
 from tests.unit.program.policy_findings import findings
 from tests.unit.settings.configuration import G2, changed
 from tests.unit.vaults.configuration import VAULT
-from vaults.preflight import VaultReading
 
 IssuerId = Callable[[str], str]
 TWO = {**VAULT, "anchors.g1.role": "outgoing", "anchors.g2": G2 | {"role": "issuing"}}
@@ -43,9 +43,9 @@ def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     held: dict[str, Any] = {}
     address(tmp_path, "https://127.0.0.1:6443")
     (tmp_path / "api-ca.pem").write_text(material.root("api"))
-    monkeypatch.setattr(vaults.engine, "require_vault", lambda *_: VaultReading(**held))
-    monkeypatch.setattr(vaults.engine, "find_issuer", _find_issuer)
-    monkeypatch.setattr(clusters.engine, "generations_in_use", lambda _: frozenset())
+    monkeypatch.setattr(declare, "require_vault", lambda *_: VaultReading(**held))
+    monkeypatch.setattr(declare, "find_issuer", _find_issuer)
+    monkeypatch.setattr(clusters, "generations_in_use", lambda _: frozenset())
     return held
 
 
@@ -227,7 +227,7 @@ def test_a_cluster_that_is_away_holds_nothing_in_the_vault_back(
 ) -> None:
     address(tmp_path, "https://127.0.0.1:6443", name="away")
     reach = {"kubeconfig": "away.kubeconfig", "apiServerCa": "api-ca.pem"}
-    monkeypatch.setattr(clusters.engine, "require_clusters", lambda _: frozenset({"dev"}))
+    monkeypatch.setattr(clusters, "require_clusters", lambda _: frozenset({"dev"}))
     program = declared({"clusters.away": reach})
     gates = {gate.name: gate.urn for gate in program.of("ConfigMap") if "gate" in gate.name}
     for kind in ("VaultPki", "VaultAuth"):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from rotation.evidence import (
+from mtls_pki.rotation.evidence import (
     BundleMember,
     BundleObservation,
     BundlePlace,
@@ -16,9 +16,9 @@ from rotation.evidence import (
     GateObservation,
     LeafObservation,
 )
-from rotation.request import AnchorFacts, ChangeRequest
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
+from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 HOLD_DOWN = timedelta(minutes=2)

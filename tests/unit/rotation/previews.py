@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rotation.review import Review, review
-from rotation.review_digest import read_preview
-from rotation.review_html import html_page
-from rotation.review_markdown import markdown_page
-from rotation.review_page import review_page
+from mtls_pki.engine.digest import read_preview
+from mtls_pki.pages.html import html_page
+from mtls_pki.pages.markdown import markdown_page
+from mtls_pki.review.page import review_page
+from mtls_pki.review.review import Review, review
 
 DIGESTS = Path(__file__).parent / "digests"
 NAMES = sorted(path.stem for path in DIGESTS.glob("*.json"))

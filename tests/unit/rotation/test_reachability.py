@@ -23,13 +23,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rotation import guards, verdict
-from rotation.evidence import Evidence
-from rotation.request import ChangeRequest, Mode
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
-from rotation.transitions import next_stages
-from rotation.verdict import judge
+from mtls_pki.rotation import guards, verdict
+from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.request import ChangeRequest, Mode
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
+from mtls_pki.rotation.transitions import next_stages
+from mtls_pki.rotation.verdict import judge
 from tests.unit.rotation.cases import fingerprint, stage
 from tests.unit.rotation.world import HOLD_DOWN, OutageError, World
 

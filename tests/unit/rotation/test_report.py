@@ -11,11 +11,12 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from rotation.evidence import ClusterUnreachable, Evidence, IssuerObservation
-from rotation.page import plan_page
-from rotation.plan import plan
-from rotation.position import Phase, locate
-from rotation.report import (
+from mtls_pki.pages.plan_html import plan_page
+from mtls_pki.pages.plan_terminal import plan_view
+from mtls_pki.rotation.evidence import ClusterUnreachable, Evidence, IssuerObservation
+from mtls_pki.rotation.plan import plan
+from mtls_pki.rotation.position import Phase, locate
+from mtls_pki.rotation.report import (
     REPORT_SCHEMA,
     plan_json,
     plan_markdown,
@@ -24,10 +25,9 @@ from rotation.report import (
     verdict_json,
     verdict_text,
 )
-from rotation.request import Mode
-from rotation.stage import TrustStage
-from rotation.terminal import plan_view
-from rotation.verdict import judge
+from mtls_pki.rotation.request import Mode
+from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.rotation.verdict import judge
 from tests.unit.rotation.cases import (
     HOLD_DOWN,
     NOW,

@@ -9,13 +9,7 @@ from typing import Any
 
 import pytest
 
-from pki.certificates import Validity
-from pki.fingerprints import spki_sha256
-from pki.parsing import parse_certificate
-from rotation.report import notice_message, refusal_message
-from rotation.request import Mode
-from rotation.review import review
-from rotation.review_digest import (
+from mtls_pki.engine.digest import (
     KUBERNETES_SECRET,
     SECRET,
     Diagnostic,
@@ -23,10 +17,16 @@ from rotation.review_digest import (
     Preview,
     read_preview,
 )
-from rotation.review_markdown import LONGEST_PAGE
-from rotation.review_text import REMOVED
-from rotation.review_verdict import Outcome, spoken
-from rotation.verdict import judge
+from mtls_pki.pages.markdown import LONGEST_PAGE
+from mtls_pki.pki.certificates import Validity
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.review.review import review
+from mtls_pki.review.verdict import Outcome, spoken
+from mtls_pki.rotation.report import notice_message, refusal_message
+from mtls_pki.rotation.request import Mode
+from mtls_pki.rotation.text import REMOVED
+from mtls_pki.rotation.verdict import judge
 from tests.unit.pki import material
 from tests.unit.rotation.cases import NOW, bundle, cluster, evidence, leaf, place, request, stage
 from tests.unit.rotation.previews import (
@@ -87,7 +87,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             "The stable issuer `review-ca` signs with another CA",
             "Private keys that leave the state for good: g1-i1-key",
             "the key of g1-i1 leaves the state. Nothing breaks, as bundles hold roots only.",
-            "`python -m rotation reissue`",
+            "`mtls-pki reissue`",
         ),
     ),
     "issuing-ca-renewed": (
@@ -113,8 +113,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             "added: every bundle learns it, nothing is issued from it yet",
             "| `west/review` | review-trust: gains g2 | \\- | \\- |",
             "New private keys, encrypted in the state: g2-i1-key, g2-key",
-            "Issue from g2, once every bundle has held it for the hold-down: "
-            "`python -m rotation promote`.",
+            "Issue from g2, once every bundle has held it for the hold-down: `mtls-pki promote`.",
             "nothing was issued from g2, so nothing breaks",
         ),
     ),
@@ -156,7 +155,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             "3 Certificates are reissued, by `review-ca-g2-i1` instead of `review-ca-g1-i1`",
             "| `east/review` | \\- | review-ca-g2-i1: created; review-ca: signs with another CA "
             "| 2 reissued |",
-            "Remove g1, once no live leaf needs it: `python -m rotation retire`.",
+            "Remove g1, once no live leaf needs it: `mtls-pki retire`.",
             "the former anchor issues again, and g2 stays trusted until its leaves are gone",
             'beforeA0["g1: issuing"]:::issuing',
             'afterA0["g1: outgoing"]:::outgoing',
@@ -193,7 +192,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             "`no-leaf-chains-to-anchor`",
             "3 of 3 leaves keep it",
             "waits for east/review Certificate",
-            "cert-manager reissues declared leaves by itself, `python -m rotation reissue` moves",
+            "cert-manager reissues declared leaves by itself, `mtls-pki reissue` moves",
         ),
     ),
     "go-back": (
@@ -324,7 +323,7 @@ def test_a_stable_issuer_that_asks_a_vault_follows_by_its_spec() -> None:
     page = markdown(whole)
     assert "The stable issuer `mesh` signs with another CA" in page
     assert "| `east/shop` | \\- | mesh: signs with another CA | \\- |" in page
-    assert "`python -m rotation reissue`" in page
+    assert "`mtls-pki reissue`" in page
     # Only its annotations: it signs as before.
     whole["steps"][0]["newState"]["inputs"] = {**old, "metadata": {**old["metadata"], "labels": {}}}
     assert "signs with another CA" not in markdown(whole)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rotation.review_digest import UNKNOWN
+from mtls_pki.engine.digest import UNKNOWN
 from tests.unit.pki import material
 from tests.unit.rotation.previews import digest, markdown, recorded, step
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rotation.review_document import (
+from mtls_pki.pages.document import (
     AnchorBox,
     Block,
     Bullets,
@@ -30,11 +30,11 @@ from rotation.review_document import (
     Table,
     Tone,
 )
-from rotation.review_html import html_page
-from rotation.review_markdown import LONGEST_PAGE, inline, markdown_page
-from rotation.review_page import marker
-from rotation.review_text import LONGEST, fitted, one_line, redacted
-from rotation.stage import RECORD_SCHEMA
+from mtls_pki.pages.html import html_page
+from mtls_pki.pages.markdown import LONGEST_PAGE, inline, markdown_page
+from mtls_pki.review.page import marker
+from mtls_pki.rotation.stage import RECORD_SCHEMA
+from mtls_pki.rotation.text import LONGEST, fitted, one_line, redacted
 from tests.unit.rotation.previews import digest, html, markdown, step
 
 HOSTILE = (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.roles import Role
-from rotation.stage import RECORD_SCHEMA, Anchor, StageError, TrustStage
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import RECORD_SCHEMA, Anchor, StageError, TrustStage
 from tests.unit.rotation.cases import fingerprint, stage
 
 

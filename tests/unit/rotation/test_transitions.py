@@ -7,10 +7,10 @@ from itertools import product
 
 import pytest
 
-from rotation import rules
-from rotation.roles import Role
-from rotation.stage import Anchor, TrustStage
-from rotation.transitions import (
+from mtls_pki.rotation import rules
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
+from mtls_pki.rotation.transitions import (
     REFUSED,
     TABLE,
     Acknowledgement,

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from rotation import rules
-from rotation.evidence import (
+from mtls_pki.rotation import rules
+from mtls_pki.rotation.evidence import (
     BundleMember,
     BundleObservation,
     BundleProblem,
@@ -16,11 +16,11 @@ from rotation.evidence import (
     Evidence,
     IssuerObservation,
 )
-from rotation.report import refusal_message, verdict_text
-from rotation.request import AnchorFacts, ChangeRequest, Mode
-from rotation.stage import TrustStage
-from rotation.transitions import Acknowledgement
-from rotation.verdict import ExitCode, Verdict, judge
+from mtls_pki.rotation.report import refusal_message, verdict_text
+from mtls_pki.rotation.request import AnchorFacts, ChangeRequest, Mode
+from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.rotation.transitions import Acknowledgement
+from mtls_pki.rotation.verdict import ExitCode, Verdict, judge
 from tests.unit.rotation.cases import (
     DAY,
     HOLD_DOWN,
@@ -274,7 +274,7 @@ def test_a_rogue_leaf_blocks_removal_by_name() -> None:
     )
     assert "not declared by this stack" in message
     assert f"g1 (sha256:{fingerprint('g1')}) would leave the bundles; 1 of 1 hold it" in message
-    assert "python -m rotation reissue" in message
+    assert "mtls-pki reissue" in message
     assert "earliest: 2026-11-23T12:02:00Z" in message
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from rotation.evidence import (
+from mtls_pki.rotation.evidence import (
     BundleMember,
     BundleObservation,
     BundlePlace,
@@ -30,8 +30,8 @@ from rotation.evidence import (
     GateObservation,
     LeafObservation,
 )
-from rotation.request import AnchorFacts, ChangeRequest
-from rotation.stage import TrustStage
+from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
+from mtls_pki.rotation.stage import TrustStage
 from tests.unit.rotation.cases import NOW, YEAR, fingerprint, place
 
 HOLD_DOWN = timedelta(seconds=60)

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from settings.errors import Mistake, SettingsError
-from settings.load import load_settings
-from settings.model import Settings
+from mtls_pki.settings.errors import Mistake, SettingsError
+from mtls_pki.settings.load import load_settings
+from mtls_pki.settings.model import Settings
 
 REMOVED: Final = object()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from settings.errors import SettingsError
+from mtls_pki.settings.errors import SettingsError
 from tests.unit.settings.configuration import load
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.durations import (
+from mtls_pki.rotation.durations import (
     DurationError,
     format_duration,
     humanise_duration,

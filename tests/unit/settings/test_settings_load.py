@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.roles import Role
-from settings.errors import Mistake, SettingsError
-from settings.load import load_settings
-from settings.types import PemFile
+from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.errors import Mistake, SettingsError
+from mtls_pki.settings.load import load_settings
+from mtls_pki.settings.types import PemFile
 from tests.unit.pki import material
 from tests.unit.settings.configuration import REMOVED, changed, load, mistakes, told
 

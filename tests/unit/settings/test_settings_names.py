@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from settings.model import ServiceSettings
-from settings.names import (
+from mtls_pki.settings.model import ServiceSettings
+from mtls_pki.settings.names import (
     issuer_name,
     issuer_name_of,
     issuing_ca_common_name,

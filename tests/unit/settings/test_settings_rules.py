@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from settings import rules
-from settings.errors import Mistake
+from mtls_pki.settings import rules
+from mtls_pki.settings.errors import Mistake
 from tests.unit.pki import material
 from tests.unit.settings.configuration import G2, REMOVED, load, told
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from settings.sign_role import SignRole, is_below, sign_role
+from mtls_pki.settings.sign_role import SignRole, is_below, sign_role
 from tests.unit.settings.configuration import load
 
 VAULT = {"issuing.backend": "vault", "issuing.vault.server": "https://127.0.0.1:8200"}

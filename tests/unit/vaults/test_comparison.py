@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vaults.comparison import ISSUER_FIELDS, ROLE_FIELDS, differences
+from mtls_pki.backends.vault.comparison import ISSUER_FIELDS, ROLE_FIELDS, differences
 
 ASKED: dict[str, Any] = {
     "issuerRef": "6f1c",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from mtls_pki.backends.vault.connection import Vault
+from mtls_pki.backends.vault.transport import InsideTls, VaultAddress, VaultError
 from tests.unit.vaults.conftest import Server
-from vaults.connection import Vault
-from vaults.transport import InsideTls, VaultAddress, VaultError
 
 OPENBAO = {"initialized": True, "sealed": False, "server_time_utc": 1795444800, "version": "2.7.2"}
 HASHICORP = {**OPENBAO, "version": "1.18.5", "enterprise": False}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vaults.diagnosis import CAUSES, LOGIN_CAUSES, Cause, explain
+from mtls_pki.backends.vault.diagnosis import CAUSES, LOGIN_CAUSES, Cause, explain
 
 # Recorded text, and what of the cause and of the remedy must be said.
 RECORDED = {

@@ -8,22 +8,22 @@ from typing import Any
 import pulumi
 import pytest
 
-from settings.model import Settings
-from tests.unit.pki import material
-from tests.unit.program.engine import run_code
-from tests.unit.settings.configuration import load
-from tests.unit.vaults.configuration import VAULT
-from tests.unit.vaults.conftest import Server
-from vaults import engine
-from vaults.connection import ServerFacts
-from vaults.engine import (
+from mtls_pki.backends.vault import declare as engine
+from mtls_pki.backends.vault.connection import ServerFacts
+from mtls_pki.backends.vault.declare import (
     comparison_hook,
     find_issuer,
     require_vault,
     vault_failure_hook,
     version_override,
 )
-from vaults.preflight import VaultReading
+from mtls_pki.backends.vault.preflight import VaultReading
+from mtls_pki.settings.model import Settings
+from tests.unit.pki import material
+from tests.unit.program.engine import run_code
+from tests.unit.settings.configuration import load
+from tests.unit.vaults.configuration import VAULT
+from tests.unit.vaults.conftest import Server
 
 HERE = Path()
 ROOT = material.root("g1")

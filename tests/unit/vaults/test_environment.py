@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from settings.model import VaultSettings
+from mtls_pki.backends.vault.environment import overriding_variables
+from mtls_pki.settings.model import VaultSettings
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
-from vaults.environment import overriding_variables
 
 
 def _section(namespace: str | None = None) -> VaultSettings:

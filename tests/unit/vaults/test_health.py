@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import vaults.health
-from cli.vault_view import vault_view
-from settings.model import Settings
+from mtls_pki.backends.vault import health
+from mtls_pki.backends.vault.health import Severity, VaultHealth, health_check, read_health
+from mtls_pki.backends.vault.health_view import vault_view
+from mtls_pki.backends.vault.transport import VaultAddress, VaultError
+from mtls_pki.settings.model import Settings
 from tests.unit.pki import material
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
 from tests.unit.vaults.conftest import Server
-from vaults.health import Severity, VaultHealth, health_check, read_health
-from vaults.transport import VaultAddress, VaultError
 
 _FOUND = {
     "ca_validity_period": [
@@ -105,7 +105,7 @@ def test_a_tool_that_hangs_or_does_not_start_is_a_problem_and_no_traceback(
     tool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool.write_text("#!/bin/sh\nexec sleep 600\n")
-    monkeypatch.setattr(vaults.health, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(health, "_CHECK_SECONDS", 0.1)
     with pytest.raises(VaultError, match=r"failed: no answer within 0\.1 s"):
         health_check(VaultAddress(url="https://vault:8200"), "pki-mesh")
     tool.write_text("#!/nowhere/sh\n")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.backends.vault.login import log_in
+from mtls_pki.backends.vault.transport import InsideTls, VaultAddress, VaultError, connect
 from tests.unit.vaults.conftest import Server
-from vaults.login import log_in
-from vaults.transport import InsideTls, VaultAddress, VaultError, connect
 
 
 @pytest.mark.parametrize("answer", [b"<html>Welcome</html>", b"[]", {"data": {}}, {"auth": None}])

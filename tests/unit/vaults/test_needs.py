@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from settings.names import login_role_names
+from mtls_pki.backends.vault.needs import needed_capabilities
+from mtls_pki.settings.names import login_role_names
 from tests.unit.settings.configuration import G2, load
 from tests.unit.vaults.configuration import VAULT
-from vaults.needs import needed_capabilities
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 _RULE = re.compile(r'^path "([^"]+)" \{\n  capabilities = \[([^]]+)\]\n\}$', re.MULTILINE)

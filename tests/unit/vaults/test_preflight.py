@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.backends.vault.connection import HeldIssuer, ServerFacts, Vault
+from mtls_pki.backends.vault.preflight import VaultReading, description, read_vault
+from mtls_pki.backends.vault.transport import VaultAddress, VaultError
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
-from vaults.connection import HeldIssuer, ServerFacts, Vault
-from vaults.preflight import VaultReading, description, read_vault
-from vaults.transport import VaultAddress, VaultError
 
 URL = "https://127.0.0.1:8200"
 OURS = description(load(VAULT))

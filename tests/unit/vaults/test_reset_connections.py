@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from vaults.connection import Vault
-from vaults.transport import VaultAddress, VaultError
+from mtls_pki.backends.vault.connection import Vault
+from mtls_pki.backends.vault.transport import VaultAddress, VaultError
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: closing resets the connection
 

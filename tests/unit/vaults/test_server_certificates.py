@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from pki.certificates import Validity
+from mtls_pki.backends.vault.connection import Vault
+from mtls_pki.backends.vault.transport import VaultAddress, VaultError
+from mtls_pki.pki.certificates import Validity
 from tests.unit.pki import material
-from vaults.connection import Vault
-from vaults.transport import VaultAddress, VaultError
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

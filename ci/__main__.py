@@ -1,8 +1,0 @@
-"""``python -m ci``."""
-
-import sys
-
-from ci.main import main
-
-if __name__ == "__main__":
-    sys.exit(main())

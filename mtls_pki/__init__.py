@@ -1,0 +1,1 @@
+"""mTLS trust in Kubernetes as reviewed configuration."""

@@ -1,0 +1,9 @@
+"""``python -m mtls_pki``: the command ``mtls-pki`` of the package beside it, installed or not."""
+
+from __future__ import annotations
+
+import sys
+
+from mtls_pki.commands.main import main
+
+sys.exit(main())

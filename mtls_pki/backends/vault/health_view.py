@@ -1,0 +1,70 @@
+"""The health of a Vault as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from mtls_pki.backends.vault.health import Finding, IssuingCa, Severity, VaultHealth
+from mtls_pki.rotation.report import printable
+
+_NOT_WELL = "red"
+_SHOWN = 20
+_STYLES = {
+    Severity.WARNING: "yellow",
+    Severity.CRITICAL: "red",
+    Severity.INVALID_VERSION: "yellow",
+    Severity.INSUFFICIENT_PERMISSIONS: "yellow",
+}
+
+
+def vault_view(health: VaultHealth, unlike: Sequence[str]) -> RenderableType:
+    """Return what a person asks of the Vault; less grave findings are only counted.
+
+    Args:
+        health: of the Vault and the mount.
+        unlike: the leaves that are not what was asked for.
+    """
+    head = f"vault {health.url}: {health.server or 'not read'}, mount {health.mount}"
+    return Group(
+        "",
+        Text(head),
+        *(Text(f"  {printable(problem)}", style=_NOT_WELL) for problem in health.problems),
+        *map(_issuer, health.issuers),
+        *(Text(f"  {printable(line)}", style="yellow") for line in unlike[:_SHOWN]),
+        *([Text(f"  and {len(unlike) - _SHOWN} more")] if len(unlike) > _SHOWN else ()),
+        *_findings(health),
+    )
+
+
+def _issuer(issuer: IssuingCa) -> Text:
+    end = f"ends {issuer.not_after:%Y-%m-%d}" if issuer.not_after else "cannot be read"
+    default = ", default" if issuer.default else ""
+    # An anchor's key has no business in a Vault.
+    well = issuer.has_key != issuer.anchor
+    key = "" if well else ", with its key" if issuer.has_key else ", without key"
+    kind = "anchor" if issuer.anchor else "issuing CA"
+    text = f"  {kind} {printable(issuer.name)}: {end}{default}{key}"
+    return Text(text, style="" if well else _NOT_WELL)
+
+
+def _findings(health: VaultHealth) -> list[Text]:
+    if not health.checked:
+        if health.problems:
+            return []
+        return [Text("  health check: not run, for there is neither bao nor vault on PATH")]
+    shown = [finding for finding in health.findings if finding.severity in _STYLES]
+    well = sum(finding.severity is Severity.OK for finding in health.findings)
+    hints = sum(finding.severity is Severity.INFORMATIONAL for finding in health.findings)
+    return [
+        Text(f"  health check: {len(shown)} to look at, {well} well, {hints} hints"),
+        *map(_finding, shown),
+    ]
+
+
+def _finding(finding: Finding) -> Text:
+    name = finding.severity.name.lower().replace("_", " ")
+    text = f"    {name}: {finding.check} ({finding.place}): {printable(finding.message)}"
+    return Text(text, style=_STYLES[finding.severity])

@@ -1,0 +1,139 @@
+"""The file: what it holds, encrypted for a passphrase.
+
+It is an age file (age-encryption.org/v1): scrypt for the passphrase, authenticated encryption of
+header and content. A format of its own would be as safe with the same primitives, but this one can
+still be opened in ten years by any ``age`` without this program: ``age -d FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyrage
+
+from mtls_pki.backup.errors import BackupError
+
+SCHEMA = "mtls-pki/backup/v1"
+SHORTEST_PASSPHRASE = 12
+
+_AGE = b"age-encryption.org/v1\n"
+# What pyrage 1.4.0 says where no recipient of the header opens, and where scrypt's cost is far
+# above what this machine measures as a second's work. Tests hold it to both.
+_NO_MATCH = "Decryption failed"
+_TOO_COSTLY = "Excessive work"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What an archive holds.
+
+    Attributes:
+        project: name of the Pulumi project.
+        stack: name of the stack.
+        made: when, RFC 3339 UTC.
+        deployment: what ``pulumi stack export --show-secrets`` printed: **every key in clear**.
+    """
+
+    project: str
+    stack: str
+    made: str
+    deployment: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Leave the keys out: a representation gets into tracebacks and logs."""
+        return f"Content({self.project}/{self.stack}, {self.made})"
+
+
+def save(path: Path, content: Content, passphrase: str) -> None:
+    """Write an archive (0600), whole or not at all, and make sure that it opens again.
+
+    Raises:
+        BackupError: the passphrase is too short, the file exists already or cannot be written.
+    """
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise BackupError(
+            f"the passphrase has {len(passphrase)} characters; what it guards is every key of the "
+            f"stack, so use at least {SHORTEST_PASSPHRASE}"
+        )
+    document = json.dumps({"schema": SCHEMA, **asdict(content)}, sort_keys=True)
+    encrypted = pyrage.passphrase.encrypt(document.encode(), passphrase)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(encrypted)
+            stream.flush()
+            os.fsync(stream.fileno())
+        load(Path(temporary), passphrase)
+        # Unlike a rename, a link does not replace what is there.
+        os.link(temporary, path)
+    except FileExistsError:
+        raise BackupError(
+            f"{path} is there already and is not overwritten; name another file"
+        ) from None
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror}; name another") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load(path: Path, passphrase: str) -> Content:
+    """Return what an archive holds.
+
+    Raises:
+        BackupError: it cannot be read, is no archive of this program, is damaged, or the passphrase
+            does not open it.
+    """
+    try:
+        encrypted = path.read_bytes()
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {error.strerror}; name a backup") from None
+    if not encrypted.startswith(_AGE):
+        raise BackupError(
+            f"{path} is no backup: it does not begin as an age file; name one that "
+            "`mtls-pki backup` wrote"
+        )
+    return _content(path, _decrypted(path, encrypted, passphrase))
+
+
+def _decrypted(path: Path, encrypted: bytes, passphrase: str) -> bytes:
+    try:
+        return bytes(pyrage.passphrase.decrypt(encrypted, passphrase))
+    except pyrage.DecryptError as error:
+        if str(error) == _NO_MATCH:
+            raise BackupError(
+                f"{path}: the passphrase does not open it; use the one that it was saved with"
+            ) from None
+        if str(error).startswith(_TOO_COSTLY):
+            raise BackupError(
+                f"{path}: this machine is too slow or too busy to open it; try again, or elsewhere"
+            ) from None
+        raise BackupError(
+            f"{path} is damaged: it was cut short or altered after it was written; use another copy"
+        ) from None
+
+
+def _content(path: Path, document: bytes) -> Content:
+    try:
+        fields = json.loads(document)
+        schema = fields.pop("schema")
+        if schema == SCHEMA:
+            return Content(**fields)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        schema = None
+    if isinstance(schema, str) and schema.startswith("mtls-pki/backup/"):
+        raise BackupError(
+            f"{path} has the format {schema}, and this program reads {SCHEMA}; use the version of "
+            "the program that wrote it"
+        )
+    raise BackupError(
+        f"{path} holds something else than a backup of a stack; name one that "
+        "`mtls-pki backup` wrote"
+    )

@@ -1,0 +1,172 @@
+"""What a stack's exported state says: its resources, its Secrets, who encrypts it. Pure functions.
+
+The layout is Pulumi's own (sdk/go/common/apitype, DeploymentV3; resource/stack/deployment.go).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtls_pki.backup.errors import BackupError
+
+# How a value that is not plain JSON is marked in a state, and that it is a secret.
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 a public constant of Pulumi's
+_KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type's name
+_PULUMI_ANNOTATIONS = "pulumi.com/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredSecret:
+    """One Secret of the stack, as the cluster is to have it again.
+
+    Attributes:
+        cluster: its name in the stack.
+        namespace: where it stands.
+        name: of the Secret.
+        manifest: the object, **keys included**.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    manifest: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        """Leave the keys out: a representation gets into tracebacks and logs."""
+        return f"DeclaredSecret({self.place})"
+
+    @property
+    def place(self) -> str:
+        """Cluster, namespace and name, for messages."""
+        return f"{self.cluster}/{self.namespace} Secret {self.name}"
+
+
+def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the resources of a state, without the stack itself.
+
+    Raises:
+        BackupError: this is no exported state.
+    """
+    try:
+        found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
+        return [each for each in found if each["type"] != "pulumi:pulumi:Stack"]
+    except (KeyError, TypeError, AttributeError):
+        raise BackupError(
+            "this is no exported state of a stack; use a pulumi of the version in requirements.txt"
+        ) from None
+
+
+def require_clear(exported: Mapping[str, Any]) -> None:
+    """Make sure that no value is still encrypted: such a backup would hang on a lost provider.
+
+    Raises:
+        BackupError: one is.
+    """
+    for value in _marked(exported["deployment"]):
+        if "plaintext" not in value:
+            raise BackupError(
+                "the exported state has values that are still encrypted; give pulumi what its "
+                "secrets provider needs (a passphrase, cloud credentials)"
+            )
+
+
+def declared_secrets(exported: Mapping[str, Any]) -> tuple[DeclaredSecret, ...]:
+    """Return every Secret of the stack, in a stable order.
+
+    Raises:
+        BackupError: this is no exported state in clear.
+    """
+    found = [_secret(each) for each in resources(exported) if each["type"] == _KUBERNETES_SECRET]
+    return tuple(sorted(found, key=lambda secret: secret.place))
+
+
+def for_stack(exported: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state that the stack whose secrets ``provider`` encrypts can import.
+
+    Operations that were under way when it was saved are left out: what they made is gone.
+    """
+    deployment = {**exported["deployment"], "secrets_providers": dict(provider)}
+    deployment.pop("pending_operations", None)
+    return {**exported, "deployment": deployment}
+
+
+def secrets_provider(stack_file: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the provider that a stack file names, as a state has it.
+
+    Args:
+        stack_file: the whole ``Pulumi.<stack>.yaml``.
+        name: of the file, for messages.
+
+    Raises:
+        BackupError: it names none.
+    """
+    if "secretsprovider" in stack_file and "encryptedkey" in stack_file:
+        state = {"url": stack_file["secretsprovider"], "encryptedkey": stack_file["encryptedkey"]}
+        return {"type": "cloud", "state": state}
+    if "encryptionsalt" in stack_file:
+        return {"type": "passphrase", "state": {"salt": stack_file["encryptionsalt"]}}
+    raise BackupError(
+        f"{name} has neither encryptionsalt nor encryptedkey; run `pulumi stack init`, with "
+        "--secrets-provider for another provider than a passphrase, and restore then"
+    )
+
+
+def _secret(resource: Mapping[str, Any]) -> DeclaredSecret:
+    try:
+        inputs = _clear(resource["inputs"])
+        metadata = inputs["metadata"]
+        annotations = {
+            key: value
+            for key, value in (metadata.get("annotations") or {}).items()
+            if not key.startswith(_PULUMI_ANNOTATIONS)
+        }
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": inputs.get("type", "Opaque"),
+            "metadata": {
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "labels": metadata.get("labels") or {},
+                "annotations": annotations,
+            },
+            **{key: inputs[key] for key in ("data", "stringData") if key in inputs},
+        }
+        return DeclaredSecret(
+            # URN::ID, and a URN ends with the provider's name, which is the cluster's.
+            cluster=str(resource["provider"]).split("::")[-2],
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            manifest=manifest,
+        )
+    except (KeyError, TypeError, IndexError, ValueError):
+        raise BackupError(
+            f"resource {resource.get('urn')} of the state is no Secret that this program declared"
+        ) from None
+
+
+def _clear(value: Any) -> Any:
+    """Return a value with its secrets in clear."""
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            return _clear(json.loads(value["plaintext"]))
+        return {key: _clear(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clear(each) for each in value]
+    return value
+
+
+def _marked(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every value that is marked as a secret."""
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            yield value
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _marked(each)

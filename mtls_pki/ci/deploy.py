@@ -1,0 +1,78 @@
+"""The update of one stack after a merge."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mtls_pki.ci import repository
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.forge import Forge
+from mtls_pki.ci.preview import context, described_tree
+from mtls_pki.ci.stacks import known_stacks, stacks_of, touched_stacks
+from mtls_pki.engine import command as engine
+
+
+def deploy(stack: str, *, forge: Forge | None) -> int:
+    """Apply what is checked out, if it is what was previewed.
+
+    Without a forge, in a person's shell, nothing tells what was previewed: `pulumi up` asks then.
+
+    Returns:
+        0 if it was applied, 1 if not; the engine has said why.
+
+    Raises:
+        CiError: these files were not previewed, the preview was not green, or a newer commit is
+            to be applied in place of this one; nothing was applied.
+    """
+    if forge is None:
+        raise CiError("deploy checks what a forge recorded; by hand, run `pulumi up` and read it")
+    if changed := repository.uncommitted():
+        raise CiError(
+            f"the working directory differs from its commit ({changed[0]}), so it is not what was "
+            "previewed; deploy from a clean checkout"
+        )
+    head = repository.commit("HEAD")
+    _require_previewed(stack, head, forge)
+    _require_newest(stack, head, forge)
+    # With its own preview: only there do the rules on the whole stack speak before the change.
+    done = engine.pulumi(
+        "up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", engine.POLICY_PACK
+    )
+    sys.stdout.write(done.output)
+    return 0 if done.status == 0 else 1
+
+
+def _require_newest(stack: str, head: str, forge: Forge) -> None:
+    """Refuse what was merged before a change of the same stack.
+
+    Runs may come in another order than their merges did, and an old one may be run again: it would
+    take the newer change back, and the guard would take that for a step like any other.
+    """
+    changed = forge.changed_after(head)
+    # A stack that is new by then is none of those that are checked out.
+    known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
+    if changed is None or stack in touched_stacks(changed, known):
+        raise CiError(
+            f"commit {head}: what was merged after it touches stack {stack} as well, and is "
+            "applied together with it by the run of the newest commit; approve or run that one"
+        )
+
+
+def _require_previewed(stack: str, head: str, forge: Forge) -> None:
+    tree = repository.tree("HEAD")
+    previews = forge.previews_of(head, context(stack))
+    remedy = (
+        "bring the change up to date with its target branch, let the preview run, and merge again "
+        "(docs/review-workflows.md: require branches to be up to date)"
+    )
+    if not previews:
+        raise CiError(f"commit {head}: stack {stack} was not previewed in a change; {remedy}")
+    trees = {described_tree(status.description) for status in previews}
+    if tree not in trees:
+        raise CiError(
+            f"commit {head}: its files (tree {tree}) are not those that the preview of stack "
+            f"{stack} saw (tree {', '.join(sorted(map(str, trees)))}); {remedy}"
+        )
+    if not any(each.passed and described_tree(each.description) == tree for each in previews):
+        raise CiError(f"commit {head}: the preview of stack {stack} was not green; {remedy}")

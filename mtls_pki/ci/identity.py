@@ -1,0 +1,83 @@
+"""The identity that a forge gives a running job: a signed JWT, for one audience and for minutes.
+
+Sources: GitHub, "OpenID Connect reference" (``ACTIONS_ID_TOKEN_REQUEST_URL`` and its token);
+    GitLab, "OpenID Connect (OIDC) Authentication Using ID Tokens" (``id_tokens``).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.http import JsonApi
+
+GITLAB_VARIABLE = "VAULT_ID_TOKEN"
+"""Name of the token among the job's ``id_tokens``, where the audience stands too."""
+
+_URL, _TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+_PERMISSION = "give the job the permission `id-token: write`"
+# What roles are bound to; none of it is secret.
+_SHOWN = ("aud", "repository_id", "project_id", "environment", "ref", "ref_protected")
+
+
+def identity_token(environment: Mapping[str, str], audience: str) -> str:
+    """Return the running job's identity, which is good for ``audience`` and nowhere else.
+
+    Raises:
+        CiError: the forge offers none to this job.
+    """
+    if environment.get("GITLAB_CI") == "true":
+        return _of_gitlab(environment, audience)
+    return _of_github(environment, audience)
+
+
+def _of_github(environment: Mapping[str, str], audience: str) -> str:
+    url, token = environment.get(_URL), environment.get(_TOKEN)
+    if not url or not token:
+        raise CiError(f"this job may not ask for its identity (${_URL} is not set); {_PERMISSION}")
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    # The address has a query already.
+    answer = JsonApi(url, headers, remedy=_PERMISSION).call(
+        "GET", f"&audience={quote(audience, safe='')}"
+    )
+    if not isinstance(answer, dict) or not isinstance(answer.get("value"), str):
+        raise CiError("the forge gave this job no identity, and no reason; run it again")
+    return str(answer["value"])
+
+
+def _of_gitlab(environment: Mapping[str, str], audience: str) -> str:
+    given = environment.get(GITLAB_VARIABLE)
+    remedy = f"write `aud: {audience}` under id_tokens.{GITLAB_VARIABLE} of the job"
+    if not given:
+        raise CiError(
+            f"this job has no identity for the Vault (${GITLAB_VARIABLE} is not set); {remedy}"
+        )
+    # The address comes from the change that is previewed: what is good for another one stays here.
+    meant = _claims(given).get("aud")
+    if audience not in (meant if isinstance(meant, list) else [meant]):
+        raise CiError(
+            f"${GITLAB_VARIABLE} is for {json.dumps(meant)}, and the Vault of this stack is "
+            f"{audience}; {remedy}"
+        )
+    return given
+
+
+def described(token: str) -> str:
+    """Return what an identity says of the job, as far as roles are bound to it; never itself."""
+    claims = _claims(token)
+    said = [f"{name} {json.dumps(claims[name])}" for name in _SHOWN if name in claims]
+    return ", ".join(said) or "nothing"
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Return what a JWT says (RFC 7519), unverified; nothing where it is none."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError):
+        return {}
+    return claims if isinstance(claims, dict) else {}

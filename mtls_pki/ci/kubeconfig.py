@@ -1,0 +1,38 @@
+"""Puts the runner's kubeconfig where the stack file says that one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtls_pki.ci.errors import CiError
+from mtls_pki.ci.forge import required
+from mtls_pki.settings.stack_file.reading import open_stack_file
+
+VARIABLE = "KUBECONFIG_TEXT"
+"""Holds the whole kubeconfig: a variable of the workflow, or a secret where it has a token."""
+
+
+def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Write ``$KUBECONFIG_TEXT`` (0600) to each path that the clusters of ``stack`` name.
+
+    A cluster that is named by its context alone is looked up in ``$KUBECONFIG``.
+
+    Raises:
+        CiError: a variable is missing, or a file is there already.
+    """
+    text = required(environment, VARIABLE)
+    clusters = open_stack_file(Path.cwd(), stack, {}).settings().clusters.values()
+    places = {
+        Path(cluster.kubeconfig or required(environment, "KUBECONFIG")) for cluster in clusters
+    }
+    for place in sorted(places):
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            place.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            raise CiError(
+                f"{place} is there already; a runner's own file is not replaced"
+            ) from None
+        place.write_text(text, encoding="utf-8")
+    return tuple(sorted(places))

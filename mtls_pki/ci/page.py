@@ -1,0 +1,62 @@
+"""The few pages that are written here: of a preview without a page, of findings, of drift.
+
+What they quote is other people's text (resource names, messages of clusters), so all of it is shown
+as it is and none of it as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from mtls_pki.rotation.text import redacted
+
+# Three sections fit into an issue: 65,536 characters on GitHub, 1,000,000 on GitLab.
+_SECTION_LENGTH = 20_000
+_LINE_LENGTH = 600
+
+
+def review_marker(stack: str) -> str:
+    """Return how the comment of a stack begins; `mtls-pki review` begins its page so."""
+    return f"<!-- mtls-pki review: {stack} -->"
+
+
+def drift_marker(stack: str) -> str:
+    """Return how the issue of a stack begins."""
+    return f"<!-- mtls-pki drift: {stack} -->"
+
+
+def quoted(lines: Sequence[str]) -> str:
+    """Return lines as preformatted text, long ones and long lists cut, private keys left out."""
+    shown: list[str] = []
+    for line in map(_clean, lines):
+        if sum(map(len, shown)) + len(shown) + len(line) > _SECTION_LENGTH:
+            shown.append(f"and {len(lines) - len(shown)} more")
+            break
+        shown.append(line)
+    return "<pre>\n" + "\n".join(shown) + "\n</pre>\n"
+
+
+def no_page(stack: str, commit: str) -> str:
+    """Return the comment of a preview that failed before there was anything to review."""
+    return (
+        f"{review_marker(stack)}\n### Stack {escape(stack)}: the preview failed\n\n"
+        f"Commit {commit}. Nothing was changed, and there is nothing to review; the reason stands "
+        "in the log of this job.\n"
+    )
+
+
+def drift_page(stack: str, sections: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return the text of the issue: a heading and its lines for each section that has lines."""
+    parts = [
+        f"{drift_marker(stack)}\nWhat runs differs from what stack {escape(stack)} declares, or "
+        "needs somebody soon. This text is written anew by every run and closed by the first one "
+        "that finds nothing; docs/review-workflows.md tells what to do.\n"
+    ]
+    parts += [f"\n### {title}\n\n{quoted(lines)}" for title, lines in sections if lines]
+    return "".join(parts)
+
+
+def _clean(line: str) -> str:
+    line = "".join(char if char.isprintable() else " " for char in redacted(line))
+    return escape(line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}...")

@@ -1,0 +1,137 @@
+"""Why an object did not become Ready, in the words of the controller that works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mtls_pki.clusters.connection import Cluster, ClusterError
+
+_PLURALS = {
+    "Certificate": "certificates",
+    "Issuer": "issuers",
+    "ClusterIssuer": "clusterissuers",
+    "Bundle": "bundles",
+}
+# Where to look next, by kind: what else says why, and what usually helps.
+_REMEDIES = {
+    "Certificate": "correct what it says and run `pulumi up` again; `cmctl status certificate` "
+    "shows the whole path",
+    "Issuer": "correct the CA Secret it names and run `pulumi up` again",
+    "ClusterIssuer": "correct the CA Secret it names (it must stand in cert-manager's cluster "
+    "resource namespace, issuing.clusterResourceNamespace) and run `pulumi up` again",
+    "Bundle": "correct what it says and run `pulumi up` again",
+}
+# cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while the
+# Certificate stays as it is, it is not tried again for an hour, then for twice as long each time.
+_TRY_AGAIN = (
+    "correct what it says, have it tried again with `cmctl renew --namespace {namespace} {name}`, "
+    "or all that failed with `mtls-pki reissue --failed` (by itself cert-manager waits "
+    "for an hour after a failure, and longer after the next), and run `pulumi up` again"
+)
+_VAULT_ISSUER = "correct what its Vault says and run `pulumi up` again"
+_CONDITION_OF_KIND = {"Bundle": "Synced"}
+
+
+def object_path(api_version: str, kind: str, namespace: str | None, name: str) -> str | None:
+    """Return the API path of an object of a kind this program declares, or None for others."""
+    plural = _PLURALS.get(kind)
+    if plural is None:
+        return None
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{api_version}{scope}/{plural}/{name}"
+
+
+def explain_not_ready(
+    cluster: Cluster, *, api_version: str, kind: str, namespace: str | None, name: str
+) -> str | None:
+    """Return one message with what the object's controller says of it, or None if it is Ready.
+
+    For a Certificate the conditions of its newest CertificateRequest and of its issuer are added:
+    the Certificate itself often says only that it waits.
+    """
+    path = object_path(api_version, kind, namespace, name)
+    if path is None:
+        return None
+    place = f"cluster {cluster.name}: {kind} {f'{namespace}/' if namespace else ''}{name}"
+    try:
+        live = cluster.get(path)
+        if live is None:
+            return f"{place} does not exist in the cluster"
+        said = list(_said(cluster, live, kind))
+    except ClusterError as error:
+        return f"{place}: {error.reason}"
+    if said == []:
+        return None
+    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {_remedy(live, kind)}"
+
+
+def _remedy(live: dict[str, Any], kind: str) -> str:
+    if kind == "Certificate" and live.get("status", {}).get("lastFailureTime"):
+        metadata = live["metadata"]
+        return _TRY_AGAIN.format(namespace=metadata["namespace"], name=metadata["name"])
+    if "vault" in live.get("spec", {}):
+        return _VAULT_ISSUER
+    return _REMEDIES[kind]
+
+
+def _wanted(kind: str) -> str:
+    return _CONDITION_OF_KIND.get(kind, "Ready")
+
+
+def _said(cluster: Cluster, live: dict[str, Any], kind: str) -> Iterator[str]:
+    ready = _condition(live, _wanted(kind))
+    if ready is None:
+        yield "its controller has not looked at it yet (is cert-manager running?)"
+    elif ready["status"] != "True":
+        yield _words(ready)
+    if kind != "Certificate" or (ready or {}).get("status") == "True":
+        return
+    issuing = _condition(live, "Issuing")
+    if issuing is not None:
+        yield f"issuing: {_words(issuing)}"
+    yield from _newest_request(cluster, live)
+    yield from _issuer(cluster, live)
+
+
+def _newest_request(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[str]:
+    metadata = certificate["metadata"]
+    found = cluster.get(
+        f"/apis/cert-manager.io/v1/namespaces/{metadata['namespace']}/certificaterequests"
+    )
+    owned = [
+        request
+        for request in (found or {}).get("items", [])
+        if any(o["uid"] == metadata["uid"] for o in request["metadata"].get("ownerReferences", []))
+    ]
+    if owned:
+        newest = max(owned, key=lambda request: request["metadata"]["creationTimestamp"])
+        for condition in newest.get("status", {}).get("conditions", []):
+            if condition["type"] in ("Ready", "InvalidRequest", "Denied"):
+                yield f"CertificateRequest {newest['metadata']['name']}: {_words(condition)}"
+
+
+def _issuer(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[str]:
+    reference = certificate["spec"]["issuerRef"]
+    kind = reference.get("kind", "Issuer")
+    namespace = certificate["metadata"]["namespace"] if kind == "Issuer" else None
+    path = object_path("cert-manager.io/v1", kind, namespace, reference["name"])
+    if path is None:
+        return
+    issuer = cluster.get(path)
+    if issuer is None:
+        yield f"its {kind} {reference['name']} does not exist"
+        return
+    ready = _condition(issuer, "Ready")
+    if ready is None or ready["status"] != "True":
+        yield f"its {kind} {reference['name']}: {_words(ready) if ready else 'not looked at yet'}"
+
+
+def _condition(live: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    conditions: list[dict[str, Any]] = live.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def _words(condition: dict[str, Any]) -> str:
+    reason, message = condition.get("reason", ""), condition.get("message", "")
+    return f"{reason}: {message}" if reason else str(message)

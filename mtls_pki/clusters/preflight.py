@@ -1,0 +1,57 @@
+"""What must be there before the first resource is declared: clusters, CRDs and namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a cluster must offer.
+
+    Attributes:
+        api_groups: API group and version -> what to do where the API server does not serve it.
+        namespaces: namespaces that must exist.
+    """
+
+    api_groups: dict[str, str]
+    namespaces: tuple[str, ...]
+
+
+def _missing(cluster: Cluster, needs: Needs) -> Iterator[str]:
+    for group_version, remedy in needs.api_groups.items():
+        if cluster.get(f"/apis/{group_version}") is None:
+            yield f"cluster {cluster.name}: {group_version} is not installed; {remedy}"
+    for namespace in needs.namespaces:
+        if cluster.get(f"/api/v1/namespaces/{namespace}") is None:
+            yield (
+                f"cluster {cluster.name}: namespace {namespace} does not exist; create it "
+                "(trust.createNamespaces: true makes those of trust.namespaces)"
+            )
+
+
+def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:
+    try:
+        return list(_missing(Cluster(address), needs))
+    except ClusterError as error:
+        return [str(error)]
+
+
+def missing_prerequisites(
+    addresses: Sequence[ClusterAddress], needs: Needs
+) -> dict[str, tuple[str, ...]]:
+    """Return what stands in the way, by cluster; those that are ready are left out.
+
+    The clusters are asked side by side.
+    """
+    with ThreadPoolExecutor(max_workers=min(16, len(addresses))) as pool:
+        found = pool.map(lambda address: _check_one(address, needs), addresses)
+        return {
+            address.name: tuple(problems)
+            for address, problems in zip(addresses, found, strict=True)
+            if problems
+        }

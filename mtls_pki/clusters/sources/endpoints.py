@@ -1,0 +1,146 @@
+"""Live handshakes: the chain that a server really presents, whatever its Secret says.
+
+Only TLS from the first byte: a server that wants a greeting of its protocol first (PostgreSQL's
+SSLRequest, STARTTLS, NATS' INFO) cannot be asked this way.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.rotation.evidence import LeafObservation, observe_leaf
+from mtls_pki.rotation.guards import ENDPOINT
+
+TIMEOUT_SECONDS = 3.0
+"""For the connection, and again for the handshake."""
+SIDE_BY_SIDE = 32
+ENDPOINTS = "(endpoints)"
+"""What stands for a cluster in evidence of endpoints; no cluster can have this name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A server to ask.
+
+    Attributes:
+        host: name or address; an IPv6 address without brackets.
+        port: TCP port.
+        server_name: SNI to send, for servers behind a shared address; None: ``host``.
+    """
+
+    host: str
+    port: int
+    server_name: str | None = None
+
+    @classmethod
+    def parse(cls, text: str, server_name: str | None = None) -> Endpoint:
+        """Return the endpoint ``HOST:PORT``, as ``trust.endpoints`` has it."""
+        host, _, port = text.rpartition(":")
+        return cls(host=host.strip("[]"), port=int(port), server_name=server_name)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedChain:
+    """What one endpoint presented: PEM, leaf first; or why there is none."""
+
+    endpoint: Endpoint
+    chain_pem: str = ""
+    error: str | None = None
+
+
+def ask_endpoints(endpoints: Sequence[Endpoint]) -> tuple[ServedChain, ...]:
+    """Return what each endpoint presents, in their order; raises nothing."""
+    if not endpoints:
+        return ()
+    with ThreadPoolExecutor(max_workers=min(SIDE_BY_SIDE, len(endpoints))) as pool:
+        return tuple(pool.map(_ask, endpoints))
+
+
+def observe_endpoints(
+    served: Iterable[ServedChain], anchors: Sequence[x509.Certificate]
+) -> tuple[LeafObservation, ...]:
+    """Judge the chains that were presented; endpoints without one are left out."""
+    return tuple(
+        observe_leaf(
+            cluster=ENDPOINTS,
+            namespace="",
+            name=str(each.endpoint),
+            kind=ENDPOINT,
+            declared=False,
+            issuer=_issuer(each.chain_pem),
+            chain_pem=each.chain_pem,
+            anchors=anchors,
+        )
+        for each in served
+        if each.error is None
+    )
+
+
+def _ask(endpoint: Endpoint) -> ServedChain:
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), TIMEOUT_SECONDS) as plain:
+            chain = _handshake(plain, endpoint.server_name or endpoint.host)
+    except (OSError, ValueError) as error:
+        # ValueError: a host that is no IDNA name, which no name service is asked for.
+        return ServedChain(endpoint=endpoint, error=_words(error))
+    return ServedChain(endpoint=endpoint, chain_pem="".join(map(ssl.DER_cert_to_PEM_cert, chain)))
+
+
+def _handshake(plain: socket.socket, server_name: str) -> list[bytes]:
+    """Return the presented chain as DER.
+
+    Nothing is verified: the chain is looked at and never relied on, and the one that no longer
+    verifies is the one to find. No client certificate is sent; where the server insists on one, the
+    handshake fails, but only after the server's own chain has come.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with context.wrap_socket(
+        plain, server_hostname=server_name, do_handshake_on_connect=False
+    ) as wrapped:
+        try:
+            wrapped.do_handshake()
+        except OSError:
+            chain = _presented(wrapped)
+            if not chain:
+                raise
+            return chain
+        return _presented(wrapped)
+
+
+def _presented(wrapped: ssl.SSLSocket) -> list[bytes]:
+    # Public since Python 3.13 (bytes); before that the same call stood only below the socket, since
+    # Python 3.10, and gave objects. getpeercert() never gives more than the leaf.
+    tls: Any = wrapped if hasattr(wrapped, "get_unverified_chain") else wrapped._sslobj  # type: ignore[attr-defined]
+    chain: Sequence[Any] = tls.get_unverified_chain() or ()
+    return [
+        each if isinstance(each, bytes) else ssl.PEM_cert_to_DER_cert(each.public_bytes())
+        for each in chain
+    ]
+
+
+def _issuer(chain_pem: str) -> str:
+    try:
+        return parse_certificates(chain_pem, origin="chain")[0].issuer.rfc4514_string()
+    except PkiError:
+        return "unknown"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS:g} s"
+    return str(getattr(error, "strerror", None) or error)

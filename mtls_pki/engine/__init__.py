@@ -1,0 +1,1 @@
+"""The pulumi CLI: running it, its JSON, its findings."""

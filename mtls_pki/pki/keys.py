@@ -1,0 +1,100 @@
+"""Private keys: which ones are good enough, how they are read, and what they sign with."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypedDict
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from mtls_pki.pki.errors import PkiError
+
+SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+_MINIMUM_RSA_BITS = 2048
+_ACCEPTED = "EC P-256, P-384 or P-521, RSA of 2048 bits or more, or Ed25519"
+
+# The hash as strong as the curve, as Go's x509.CreateCertificate chooses.
+_CURVE_HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
+
+
+class SigningArguments(TypedDict):
+    """Keyword arguments of ``CertificateBuilder.sign`` that make a signature deterministic."""
+
+    algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None
+    ecdsa_deterministic: bool | None
+
+
+def load_private_key(key_pem: str, *, origin: str) -> SigningKey:
+    """Return the key in ``key_pem``: PKCS#8, SEC1 or PKCS#1 PEM, not encrypted.
+
+    Args:
+        key_pem: the key.
+        origin: what the key is, to begin the error message with: ``the root's key``.
+
+    Raises:
+        PkiError: it is no such key, or one that is too weak to sign with.
+    """
+    key = None
+    reason = "is not a PEM private key; give PKCS#8, SEC1 or PKCS#1 PEM"
+    try:
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    except TypeError:
+        reason = "is encrypted; give it without a passphrase, as a Pulumi secret"
+    except UnsupportedAlgorithm:
+        reason = f"is of an unsupported kind; use {_ACCEPTED}"
+    except ValueError:
+        pass
+    # Raised out here so that no exception of cryptography hangs on as __context__.
+    if key is None:
+        raise PkiError(f"{origin} {reason}")
+    weakness = public_key_mistake(key.public_key())
+    if weakness or not isinstance(key, SigningKey):
+        raise PkiError(f"{origin} {weakness}")
+    return key
+
+
+def public_key_mistake(public_key: object) -> str | None:
+    """Return why a CA must not have ``public_key``, as the end of a sentence, or None."""
+    match public_key:
+        case ec.EllipticCurvePublicKey():
+            if public_key.curve.name in _CURVE_HASHES:
+                return None
+            return f"is EC {public_key.curve.name}; use {_ACCEPTED}"
+        case rsa.RSAPublicKey():
+            if public_key.key_size >= _MINIMUM_RSA_BITS:
+                return None
+            return f"is RSA of {public_key.key_size} bits; use {_ACCEPTED}"
+        case ed25519.Ed25519PublicKey():
+            return None
+    return f"is of an unsupported kind; use {_ACCEPTED}"
+
+
+def signing_arguments(key: SigningKey) -> SigningArguments:
+    """Return what to sign with so that the same input gives the same bytes.
+
+    ECDSA takes its nonce from key and message (RFC 6979); RSA PKCS#1 v1.5 and Ed25519 are
+    deterministic by definition, and ``cryptography`` refuses the flag for them.
+    """
+    match key:
+        case ec.EllipticCurvePrivateKey():
+            return {"algorithm": _CURVE_HASHES[key.curve.name], "ecdsa_deterministic": True}
+        case rsa.RSAPrivateKey():
+            return {"algorithm": hashes.SHA256(), "ecdsa_deterministic": None}
+        case ed25519.Ed25519PrivateKey():
+            return {"algorithm": None, "ecdsa_deterministic": None}
+
+
+def belongs_to(key: SigningKey, certificate: x509.Certificate) -> bool:
+    """Tell whether ``certificate`` certifies the public half of ``key``."""
+    # A certificate of another kind of key may not even be loadable; it is not this key's then.
+    try:
+        return key.public_key() == certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError):
+        return False

@@ -1,0 +1,61 @@
+"""Names that go into certificates, checked before they do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from mtls_pki.pki.errors import PkiError
+
+# ub-common-name (RFC 5280, appendix A.1), counted in bytes as the strictest verifiers count.
+_LONGEST_COMMON_NAME = 64
+_LONGEST_DOMAIN = 253
+_DOMAIN = re.compile(
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+
+
+def subject(common_name: str) -> x509.Name:
+    """Return the subject that holds ``common_name`` and nothing else.
+
+    Raises:
+        PkiError: it is empty, longer than 64 bytes in UTF-8, padded, or not printable.
+    """
+    length = len(common_name.encode(errors="replace"))
+    if not 0 < length <= _LONGEST_COMMON_NAME:
+        raise PkiError(
+            f"common name {common_name!r} is {length} bytes long; write 1 to {_LONGEST_COMMON_NAME}"
+        )
+    if not common_name.isprintable() or common_name != common_name.strip():
+        raise PkiError(
+            f"common name {common_name!r} has blanks at an end or characters that do not print; "
+            "remove them"
+        )
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def permitted_domains(domains: Iterable[str]) -> tuple[str, ...]:
+    """Return ``domains`` as dNSName constraints: lower case, sorted, no duplicates, no leading dot.
+
+    A constraint permits the domain itself and everything below it (RFC 5280, 4.2.1.10). The
+    leading dot ("only below it") is defined there for URIs alone, and verifiers disagree on what
+    it means in a dNSName; so ``.example.org`` is accepted as a spelling of ``example.org`` and
+    means the same: the domain itself is permitted too.
+
+    Raises:
+        PkiError: one of them is no DNS domain (wildcards, trailing dots and non-ASCII are not).
+    """
+    return tuple(sorted({_permitted_domain(domain) for domain in domains}))
+
+
+def _permitted_domain(domain: str) -> str:
+    name = domain.removeprefix(".").lower()
+    if len(name) > _LONGEST_DOMAIN or not _DOMAIN.fullmatch(name):
+        raise PkiError(
+            f"permitted DNS domain {domain!r} is no DNS domain; write it as svc.cluster.local "
+            "(it permits everything below it; no wildcard, no trailing dot, punycode if not ASCII)"
+        )
+    return name

@@ -1,0 +1,95 @@
+"""Who signed what: the signature, the key ids and the names, each on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+
+from mtls_pki.pki.profile import extension, subject_key_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignerCheck:
+    """Whether one certificate signed another, in the three ways that can disagree.
+
+    The shape is that of Vault's ``pki verify-sign``. Each alone is fooled: the name by a new root
+    of the same name, the key id by anyone who copies it, the signature by a CA made again from the
+    same key under another name.
+
+    Attributes:
+        signature: the issuer's key verifies the child's signature.
+        key_id: the child's authority key id does not contradict the issuer: the key ids are equal,
+            or one of them is not stated; and the issuer's serial number too, where it is stated.
+        name: the child's issuer is the issuer's subject.
+    """
+
+    signature: bool
+    key_id: bool
+    name: bool
+
+    @property
+    def holds(self) -> bool:
+        """All three."""
+        return self.signature and self.key_id and self.name
+
+
+def check_signature(child: x509.Certificate, issuer: x509.Certificate) -> SignerCheck:
+    """Return what speaks for and against ``issuer`` having signed ``child``, whatever the dates."""
+    return SignerCheck(
+        signature=_signature_verifies(child, issuer),
+        key_id=_key_id_fits(child, issuer),
+        name=child.issuer == issuer.subject,
+    )
+
+
+def is_signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether `check_signature` holds, doing the costly part last and only if needed."""
+    return (
+        child.issuer == issuer.subject
+        and _key_id_fits(child, issuer)
+        and _signature_verifies(child, issuer)
+    )
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Tell whether the certificate signed itself: a root, whatever else it says."""
+    return is_signed_by(certificate, certificate)
+
+
+def _key_id_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    # What is absent contradicts nothing, as in OpenSSL's X509_check_akid. The opposite reading
+    # would say of a leaf without key ids that nobody signed it, and let its anchor be removed.
+    stated = extension(child, x509.AuthorityKeyIdentifier)
+    if stated is None:
+        return True
+    key_id, issuer_key_id = stated.value.key_identifier, subject_key_id(issuer)
+    if key_id is not None and issuer_key_id is not None and key_id != issuer_key_id:
+        return False
+    return stated.value.authority_cert_serial_number in (None, issuer.serial_number)
+
+
+# Leaves pass through; the few links between CAs are asked for with each leaf, so they stay.
+@lru_cache(maxsize=1024)
+def _signature_verifies(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    signature, signed = child.signature, child.tbs_certificate_bytes
+    try:
+        key = issuer.public_key()
+        scheme = child.signature_algorithm_parameters
+        match key, scheme:
+            case ec.EllipticCurvePublicKey(), ec.ECDSA():
+                key.verify(signature, signed, scheme)
+            case rsa.RSAPublicKey(), (padding.PKCS1v15() | padding.PSS()) if (
+                child.signature_hash_algorithm is not None
+            ):
+                key.verify(signature, signed, scheme, child.signature_hash_algorithm)
+            case ((ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey()), None):
+                key.verify(signature, signed)
+            case _:
+                return False
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True

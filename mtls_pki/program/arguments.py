@@ -1,0 +1,231 @@
+"""From settings to the arguments of components; pure, one function a component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from mtls_pki.components.ca_issuer import CaIssuer, CaIssuerArgs
+from mtls_pki.components.cert_manager import CertManagerArgs, ChartSource
+from mtls_pki.components.service_certificate import ServiceCertificateArgs
+from mtls_pki.components.trust_anchor import (
+    BroughtAnchor,
+    CaProfile,
+    GeneratedAnchor,
+    RequestProfile,
+    TrustAnchor,
+    TrustAnchorArgs,
+)
+from mtls_pki.components.trust_bundle import TrustBundleArgs
+from mtls_pki.components.trust_gate import TrustGateArgs
+from mtls_pki.components.vault_issuer import VaultIssuer
+from mtls_pki.settings.model import (
+    AnchorSettings,
+    ChartSettings,
+    ClusterSettings,
+    IntermediateSettings,
+    ServiceSettings,
+    Settings,
+)
+from mtls_pki.settings.names import (
+    STAGE_KEY,
+    issuing_ca_common_name,
+    issuing_ca_not_before,
+    service_dns_names,
+    spiffe_id,
+    stage_object_name,
+)
+from mtls_pki.settings.trust_domain import configured_stage
+
+
+def trust_anchor_args(settings: Settings, generation: str) -> TrustAnchorArgs:
+    """Return the arguments of the anchor ``generation``."""
+    anchor = settings.anchors[generation]
+    if anchor.certificate is not None:
+        return TrustAnchorArgs(
+            source=_brought(settings, generation, anchor, anchor.certificate.pem)
+        )
+    return TrustAnchorArgs(source=_generated(settings, generation, anchor))
+
+
+def _brought(
+    settings: Settings, generation: str, anchor: AnchorSettings, certificate_pem: str
+) -> BroughtAnchor:
+    issuing_ca = anchor.issuing_ca
+    if issuing_ca is None:
+        return BroughtAnchor(certificate_pem=certificate_pem)
+    answer = issuing_ca.certificate.pem if issuing_ca.certificate else None
+    if issuing_ca.private_key is not None:
+        return BroughtAnchor(
+            certificate_pem=certificate_pem,
+            issuing_ca_certificate_pem=answer,
+            issuing_ca_key_pem=pulumi.Output.secret(issuing_ca.private_key.get_secret_value()),
+        )
+    return BroughtAnchor(
+        certificate_pem=certificate_pem,
+        issuing_ca_certificate_pem=answer,
+        issuing_ca_generation=issuing_ca.generation,
+        request=request_profile(settings, generation)
+        if settings.backend_of(generation) == "ca"
+        else None,
+    )
+
+
+def request_profile(settings: Settings, generation: str) -> RequestProfile:
+    """Return what the signing request of the issuing CA below an anchor asks for."""
+    intermediate = settings.issuing.issuing_ca or IntermediateSettings()
+    return RequestProfile(
+        common_name=issuing_ca_common_name(settings, generation, intermediate),
+        path_length=intermediate.path_length,
+        key_algorithm=intermediate.key_algorithm,
+        permitted_dns_domains=intermediate.permitted_dns_domains,
+    )
+
+
+def _generated(settings: Settings, generation: str, anchor: AnchorSettings) -> GeneratedAnchor:
+    if anchor.common_name is None or anchor.valid_from is None or anchor.not_after is None:
+        raise ValueError(f"anchor {generation} has neither a certificate nor subject and dates")
+    intermediate = settings.issuing.issuing_ca
+    root = CaProfile(
+        common_name=anchor.common_name,
+        not_before=anchor.valid_from,
+        not_after=anchor.not_after,
+        path_length=anchor.path_length,
+        key_algorithm=anchor.key_algorithm,
+    )
+    if intermediate is None:
+        return GeneratedAnchor(root=root, issuing_ca=None)
+    return GeneratedAnchor(
+        root=root,
+        issuing_ca=_issuing_ca(settings, generation, anchor, intermediate),
+        issuing_ca_generation=intermediate.generation,
+        issuing_key_elsewhere=settings.backend_of(generation) == "vault",
+    )
+
+
+def _issuing_ca(
+    settings: Settings, generation: str, anchor: AnchorSettings, intermediate: IntermediateSettings
+) -> CaProfile:
+    not_before = issuing_ca_not_before(anchor, intermediate)
+    return CaProfile(
+        common_name=issuing_ca_common_name(settings, generation, intermediate),
+        not_before=not_before,
+        not_after=not_before + intermediate.valid_for,
+        path_length=intermediate.path_length,
+        key_algorithm=intermediate.key_algorithm,
+        permitted_dns_domains=intermediate.permitted_dns_domains,
+    )
+
+
+def trust_bundle_args(
+    settings: Settings,
+    anchors: Mapping[str, TrustAnchor],
+    on_failure: pulumi.ErrorHook,
+    guard: pulumi.ResourceHook,
+) -> TrustBundleArgs:
+    """Return the arguments of one cluster's bundle: every trusted generation."""
+    return TrustBundleArgs(
+        bundle_name=settings.trust.name,
+        key=settings.trust.key,
+        namespaces=settings.trust.namespaces,
+        roots=[
+            anchors[generation].certificate_pem
+            for generation, anchor in settings.anchors.items()
+            if anchor.role.trusted
+        ],
+        via=settings.trust.via,
+        ready_timeout=settings.issuing.ready_timeout,
+        on_failure=on_failure,
+        guard=guard,
+    )
+
+
+def trust_gate_args(
+    settings: Settings, anchors: Mapping[str, TrustAnchor], guard: pulumi.ResourceHook
+) -> TrustGateArgs:
+    """Return the arguments of one cluster's gate: the stage, and every root that it names."""
+    fingerprints = {generation: anchor.fingerprint for generation, anchor in anchors.items()}
+    stage = pulumi.Output.all(**fingerprints).apply(
+        lambda known: configured_stage(settings, known).to_json()
+    )
+    roots = {f"{name}.pem": anchor.certificate_pem for name, anchor in anchors.items()}
+    return TrustGateArgs(
+        object_name=stage_object_name(settings),
+        namespace=settings.issuing.cluster_resource_namespace,
+        data={STAGE_KEY: stage, **roots},
+        guard=guard,
+    )
+
+
+def ca_issuer_args(
+    settings: Settings,
+    anchor: TrustAnchor,
+    *,
+    issuer_name: str,
+    secret_name: str,
+    namespace: str | None,
+    on_failure: pulumi.ErrorHook,
+) -> CaIssuerArgs:
+    """Return the arguments of one issuer; ``namespace`` is None for a ClusterIssuer.
+
+    Raises:
+        ValueError: the anchor cannot issue here; the settings' rules exclude it.
+    """
+    if anchor.signing is None:
+        raise ValueError(f"{issuer_name}: its anchor has no issuing CA here")
+    return CaIssuerArgs(
+        kind=settings.issuing.kind,
+        issuer_name=issuer_name,
+        secret_name=secret_name,
+        namespace=namespace or settings.issuing.cluster_resource_namespace,
+        signing=anchor.signing,
+        ready_timeout=settings.issuing.ready_timeout,
+        on_failure=on_failure,
+    )
+
+
+def service_certificate_args(
+    settings: Settings,
+    cluster: ClusterSettings,
+    name: str,
+    issuer: CaIssuer | VaultIssuer,
+    on_failure: pulumi.ErrorHook,
+) -> ServiceCertificateArgs:
+    """Return the arguments of one service's Certificate in one cluster."""
+    service: ServiceSettings = settings.services[name]
+    leaf = settings.issuing.leaf
+    certificate_name = service.name or name
+    return ServiceCertificateArgs(
+        certificate_name=certificate_name,
+        namespace=service.namespace,
+        secret_name=service.secret_name or f"{certificate_name}-tls",
+        issuer_name=issuer.issuer_name,
+        issuer_kind=issuer.kind,
+        dns_names=service_dns_names(name, service, cluster.cluster_domain),
+        uris=(spiffe_id(name, service, settings.trust_domain), *service.uris),
+        ip_addresses=service.ip_addresses,
+        common_name=service.common_name,
+        usages=service.usages,
+        key_algorithm=service.key_algorithm,
+        rotation_policy=service.rotation_policy,
+        duration=service.duration or leaf.duration,
+        renew_before=service.renew_before or leaf.renew_before,
+        ready_timeout=settings.issuing.ready_timeout,
+        on_failure=on_failure,
+    )
+
+
+def cert_manager_args(settings: Settings) -> CertManagerArgs:
+    """Return the arguments of the controllers' installation."""
+    install = settings.cert_manager
+    with_trust_manager = settings.trust.via == "trust-manager"
+    return CertManagerArgs(
+        namespace=install.namespace,
+        cert_manager=_chart(install.cert_manager),
+        trust_manager=_chart(install.trust_manager) if with_trust_manager else None,
+    )
+
+
+def _chart(chart: ChartSettings) -> ChartSource:
+    return ChartSource(chart=chart.chart, version=chart.version, values=chart.values)

@@ -1,0 +1,160 @@
+"""How what was read from the clusters speaks to the Pulumi engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+
+from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
+from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
+from mtls_pki.clusters.preflight import Needs, missing_prerequisites
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import issuer_name, vault_generations
+
+# A webhook that has just started answers within seconds; one that is away does not.
+_WEBHOOK_TRIES = 10
+_WEBHOOK_PAUSE_SECONDS = 3.0
+
+
+def _needs(settings: Settings) -> Needs:
+    """What every cluster must offer, less what the stack itself installs or creates."""
+    groups = {}
+    if not settings.cert_manager.install:
+        groups["cert-manager.io/v1"] = "install cert-manager, or set certManager.install: true"
+        if settings.trust.via == "trust-manager":
+            groups["trust.cert-manager.io/v1alpha1"] = (
+                "install trust-manager, or set certManager.install: true"
+            )
+    installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
+    declared = {*settings.trust.namespaces} if settings.trust.create_namespaces else set()
+    # The gate and the CA Secrets of ClusterIssuers stand in the cluster resource namespace.
+    needed = (*settings.trust.namespaces, settings.issuing.cluster_resource_namespace)
+    return Needs(
+        api_groups=groups,
+        namespaces=tuple(
+            name for name in dict.fromkeys(needed) if name not in installed | declared
+        ),
+    )
+
+
+def require_clusters(settings: Settings) -> frozenset[str]:
+    """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
+
+    Returns:
+        the clusters that are usable.
+
+    Raises:
+        pulumi.RunError: at ``up``, with everything that is missing in any cluster; not where the
+            stack distrusts a compromised anchor.
+    """
+    addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
+    missing = missing_prerequisites(addresses, _needs(settings))
+    problems = [problem for found in missing.values() for problem in found]
+    # What one cluster cannot be told now must not keep the others from distrusting a stolen key.
+    emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
+    if problems and not pulumi.runtime.is_dry_run() and not emergency:
+        head = "the clusters are not ready for this stack; nothing was touched:"
+        raise pulumi.RunError("\n".join([head, *problems]))
+    outlook = "what it needs there will fail" if emergency else "`pulumi up` will refuse"
+    for problem in problems:
+        pulumi.log.warn(f"{problem} ({outlook})")
+    return frozenset(settings.clusters) - missing.keys()
+
+
+def require_no_loss(settings: Settings) -> None:
+    """Stop where Certificates would leave the program because their issuing CA is not signed.
+
+    Without its issuing CA an anchor has no issuers, and so no Certificates: right for a stack that
+    begins, and never meant for one that runs.
+
+    Raises:
+        pulumi.RunError: there are such Certificates.
+    """
+    if not settings.anchors[settings.issuing_generation].awaits_signature:
+        return
+    for name, service in settings.services.items():
+        for cluster in settings.clusters_of(service):
+            path = object_path(
+                "cert-manager.io/v1", "Certificate", service.namespace, service.name or name
+            )
+            if _exists(settings, cluster, path):
+                raise pulumi.RunError(
+                    f"anchors.{settings.issuing_generation}.issuingCa.certificate is missing, but "
+                    f"cluster {cluster} has the Certificate {service.namespace}/"
+                    f"{service.name or name} already; without it every Certificate of the stack "
+                    "would be deleted. Put the certificate back; nothing was touched"
+                )
+
+
+def generations_in_use(settings: Settings) -> frozenset[str]:
+    """Return the generations that a Vault holds and from which a cluster has an issuer already."""
+    kind = settings.issuing.kind
+    return frozenset(
+        generation
+        for generation in vault_generations(settings)
+        for cluster in settings.clusters
+        for namespace in settings.issuer_namespaces
+        if _exists(
+            settings,
+            cluster,
+            object_path("cert-manager.io/v1", kind, namespace, issuer_name(settings, generation)),
+        )
+    )
+
+
+def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
+    """Whether an object is there; a cluster that cannot be read has its own messages."""
+    try:
+        address = cluster_address(settings, cluster)
+        return path is not None and Cluster(address).get(path) is not None
+    except ClusterError:
+        return False
+
+
+def failure_hook(
+    address: ClusterAddress, *, signer: str = "", meaning: Callable[[str], str | None] | None = None
+) -> pulumi.ErrorHook:
+    """Return the hook that says why an operation in one cluster failed.
+
+    It repeats an operation that came before cert-manager's webhook was up, and otherwise adds what
+    the object's own controller says to the engine's time-out.
+
+    Args:
+        address: the cluster.
+        signer: who signs for the objects, where that is not cert-manager itself.
+        meaning: what the controller's words mean where they are the signer's; None for words that
+            it does not know.
+    """
+
+    def on_error(args: pulumi.ErrorHookArgs) -> bool:
+        newest = args.errors[0] if args.errors else ""
+        if "failed calling webhook" in newest and len(args.errors) < _WEBHOOK_TRIES:
+            time.sleep(_WEBHOOK_PAUSE_SECONDS)
+            return True
+        inputs = args.new_inputs or args.old_inputs or {}
+        message = _explain(address, inputs)
+        if message is not None:
+            cause = meaning(message) if meaning is not None else None
+            pulumi.log.error(message if cause is None else f"{message}. It means: {cause}")
+        return False
+
+    # No cluster's name has a slash.
+    prefix = f"{signer}/" if signer else ""
+    return pulumi.ErrorHook(f"explain-{prefix}{address.name}", on_error)
+
+
+def _explain(address: ClusterAddress, inputs: Any) -> str | None:
+    metadata = inputs.get("metadata", {})
+    try:
+        return explain_not_ready(
+            Cluster(address),
+            api_version=inputs["apiVersion"],
+            kind=inputs["kind"],
+            namespace=metadata.get("namespace"),
+            name=metadata["name"],
+        )
+    except ClusterError as error:
+        return str(error)

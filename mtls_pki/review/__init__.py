@@ -1,0 +1,1 @@
+"""What a preview means for trust."""

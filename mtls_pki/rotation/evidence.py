@@ -1,0 +1,322 @@
+"""What was read from the clusters, as judged facts, and the pure functions that judge PEM.
+
+All times are aware UTC. Nothing here reads a cluster; ``clusters`` does, and calls the builders.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from mtls_pki.pki.bundle import bundle_members
+from mtls_pki.pki.chain import signing_anchors
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.signatures import is_self_signed, is_signed_by
+from mtls_pki.rotation.stage import TrustStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundlePlace:
+    """Where one copy of the trust bundle belongs: key ``key`` of object ``name``.
+
+    The places of a domain come from the configuration, not from the clusters, so that a bundle
+    that is missing is seen.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    key: str
+    kind: str = "ConfigMap"
+
+
+class BundleProblem(enum.StrEnum):
+    """Why a bundle has no members that could be read."""
+
+    MISSING = "is missing"
+    EMPTY = "is empty"
+    UNPARSABLE = "cannot be parsed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleMember:
+    """One certificate of a live bundle.
+
+    ``self_signed`` is False for an intermediate or a cross-signed certificate: it may share an
+    anchor's key, but a verifier that needs a root does not take it for one.
+    """
+
+    fingerprint: str
+    subject: str
+    not_after: datetime
+    self_signed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleObservation:
+    """One trust bundle as it is.
+
+    ``changed_at`` is when the API server recorded its last change (managedFields), None when it
+    recorded none. ``problem`` says why it has no members, None when it has; ``detail`` explains.
+    """
+
+    place: BundlePlace
+    members: tuple[BundleMember, ...]
+    changed_at: datetime | None
+    problem: BundleProblem | None = None
+    detail: str = ""
+
+    @property
+    def anchors(self) -> frozenset[str]:
+        """Fingerprints of the roots in it, expired or not."""
+        return frozenset(m.fingerprint for m in self.members if m.self_signed)
+
+    def holds(self, fingerprint: str | None, now: datetime) -> bool:
+        """Whether a verifier with this bundle trusts the anchor now: a root of its key, alive."""
+        return any(
+            m.self_signed and m.fingerprint == fingerprint and now < m.not_after
+            for m in self.members
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeafObservation:
+    """One leaf of the trust domain, whoever declared it.
+
+    Attributes:
+        kind: ``Certificate``, ``CertificateRequest`` or ``endpoint`` (the chain that was served).
+        declared: this stack declares it.
+        signers: fingerprints of every anchor that its presented chain leads to; more than one
+            for cross-signed CAs. Empty with ``problem`` None: it chains to no known anchor, so no
+            verifier of this domain trusts it and no change can break it.
+        problem: why the signer cannot be told; such a leaf counts as a laggard (fail closed).
+        unlike: how it differs from what was asked for, where its signer decides by rules of its own
+            (a Vault); nothing is judged by it.
+        issuer: text of the issuer reference, ``ClusterIssuer/mtls-ca-g1``, or the issuer's name.
+        not_before: start of validity, None when it could not be read; likewise ``not_after``.
+        issued_at: when the server recorded that it was put in place; None: ``not_before`` counts.
+        issuing_ca_not_after: end of the issuing CA that signed it (the latest of its certificates),
+            None when it hangs directly on its anchor.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    kind: str
+    declared: bool
+    signers: frozenset[str]
+    issuer: str
+    not_before: datetime | None
+    not_after: datetime | None
+    issued_at: datetime | None = None
+    issuing_ca_not_after: datetime | None = None
+    problem: str | None = None
+    unlike: tuple[str, ...] = ()
+
+    def live(self, now: datetime) -> bool:
+        """Whether a verifier may accept it now. A leaf whose end is unknown counts as live."""
+        if self.not_after is not None and self.not_after <= now:
+            return False
+        return self.issuing_ca_not_after is None or now < self.issuing_ca_not_after
+
+    @property
+    def in_place_since(self) -> datetime | None:
+        """When it was put in place, as far as is known."""
+        return self.issued_at or self.not_before
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuerObservation:
+    """An issuer object's readiness. ``generation`` is the anchor generation that it issues from,
+    None for one that this stack does not declare; ``namespace`` is None for a ClusterIssuer.
+    """
+
+    cluster: str
+    namespace: str | None
+    name: str
+    kind: str
+    ready: bool
+    reason: str
+    message: str
+    generation: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateObservation:
+    """The stage that a cluster's gate object records.
+
+    ``changed_at`` is when the API server recorded its last change, which is when the stage was
+    last applied there. ``stage`` is None with a ``problem`` when the record cannot be read.
+    """
+
+    cluster: str
+    stage: TrustStage | None
+    changed_at: datetime | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterEvidence:
+    """Everything that was read from one cluster. ``gate`` is None when it has none yet."""
+
+    cluster: str
+    bundles: tuple[BundleObservation, ...] = ()
+    leaves: tuple[LeafObservation, ...] = ()
+    issuers: tuple[IssuerObservation, ...] = ()
+    gate: GateObservation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterUnreachable:
+    """A cluster that could not be read, whole or in part; half an answer counts as none."""
+
+    cluster: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was read from all clusters of the stack, once per run, at ``observed_at``."""
+
+    observed_at: datetime
+    clusters: tuple[ClusterEvidence | ClusterUnreachable, ...]
+
+    @property
+    def reachable(self) -> tuple[ClusterEvidence, ...]:
+        """The clusters that could be read."""
+        return tuple(c for c in self.clusters if isinstance(c, ClusterEvidence))
+
+    @property
+    def unreachable(self) -> tuple[ClusterUnreachable, ...]:
+        """The clusters that could not."""
+        return tuple(c for c in self.clusters if isinstance(c, ClusterUnreachable))
+
+    @property
+    def bundles(self) -> tuple[BundleObservation, ...]:
+        """The bundles of all clusters."""
+        return tuple(bundle for cluster in self.reachable for bundle in cluster.bundles)
+
+    @property
+    def leaves(self) -> tuple[LeafObservation, ...]:
+        """The leaves of all clusters."""
+        return tuple(leaf for cluster in self.reachable for leaf in cluster.leaves)
+
+    @property
+    def issuers(self) -> tuple[IssuerObservation, ...]:
+        """The issuers of all clusters."""
+        return tuple(issuer for cluster in self.reachable for issuer in cluster.issuers)
+
+    @property
+    def gates(self) -> tuple[GateObservation, ...]:
+        """The gates of all clusters that have one."""
+        return tuple(cluster.gate for cluster in self.reachable if cluster.gate)
+
+
+def observe_bundle(
+    place: BundlePlace, pem: str | None, *, changed_at: datetime | None
+) -> BundleObservation:
+    """Judge the text of a live bundle; ``pem`` is None when the object or its key is missing."""
+    detail = ""
+    if pem is None:
+        problem = BundleProblem.MISSING
+    elif not pem.strip():
+        problem = BundleProblem.EMPTY
+    else:
+        try:
+            members = bundle_members(pem, origin=place.key)
+        except PkiError as error:
+            problem, detail = BundleProblem.UNPARSABLE, str(error)
+        else:
+            return BundleObservation(
+                place=place,
+                changed_at=changed_at,
+                members=tuple(
+                    BundleMember(
+                        fingerprint=spki_sha256(member),
+                        subject=member.subject.rfc4514_string(),
+                        not_after=member.not_valid_after_utc,
+                        self_signed=is_self_signed(member),
+                    )
+                    for member in members
+                ),
+            )
+    return BundleObservation(
+        place=place, members=(), changed_at=changed_at, problem=problem, detail=detail
+    )
+
+
+def observe_leaf(
+    *,
+    cluster: str,
+    namespace: str,
+    name: str,
+    kind: str,
+    declared: bool,
+    issuer: str,
+    chain_pem: str | None,
+    anchors: Iterable[x509.Certificate],
+    issuing_cas: Iterable[x509.Certificate] = (),
+    issued_at: datetime | None = None,
+    unlike: Iterable[str] = (),
+) -> LeafObservation:
+    """Judge the chain of one leaf: who signed it and until when it lives.
+
+    Args:
+        chain_pem: the leaf first, then what is presented with it; None when it could not be read.
+        anchors: every certificate that may be an anchor: those of the stage **and** all members
+            of live bundles, else a leaf under a root added by hand looks like nobody's.
+        issuing_cas: further CA certificates of the domain, for chains that are presented without
+            their intermediate.
+        unlike: how it differs from what was asked for.
+    """
+    problem: str | None = None
+    signers: frozenset[str] = frozenset()
+    not_before = not_after = ca_end = None
+    try:
+        chain = parse_certificates(chain_pem or "", origin=f"{kind} {name}")
+    except PkiError as error:
+        problem = str(error)
+    else:
+        not_before, not_after = chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
+        pool = tuple(anchors)
+        found = signing_anchors(chain, pool)
+        if not found:
+            chain = (*chain, *issuing_cas)
+            found = signing_anchors(chain, pool)
+        signers = frozenset(spki_sha256(anchor) for anchor in found)
+        ca_end = _issuing_ca_end(chain)
+    return LeafObservation(
+        cluster=cluster,
+        namespace=namespace,
+        name=name,
+        kind=kind,
+        declared=declared,
+        signers=signers,
+        issuer=issuer,
+        not_before=not_before,
+        not_after=not_after,
+        issued_at=issued_at,
+        issuing_ca_not_after=ca_end,
+        problem=problem,
+        unlike=tuple(unlike),
+    )
+
+
+def _issuing_ca_end(chain: tuple[x509.Certificate, ...]) -> datetime | None:
+    """Latest end among the CA certificates that signed the leaf itself, None without any.
+
+    The latest: several certificates of one issuing CA (renewed, cross-signed) may be presented,
+    and a verifier needs only one that is alive.
+    """
+    ends = [
+        certificate.not_valid_after_utc
+        for certificate in chain[1:]
+        if not is_self_signed(certificate) and is_signed_by(chain[0], certificate)
+    ]
+    return max(ends, default=None)

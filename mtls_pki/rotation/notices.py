@@ -1,0 +1,291 @@
+"""What a person must hear although the change does not fail on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from mtls_pki.rotation.evidence import BundleObservation, Evidence, LeafObservation
+from mtls_pki.rotation.guards import (
+    bundle_name,
+    ended,
+    instant,
+    is_fresh_domain,
+    known_bundles,
+    leaving,
+    unread_clusters,
+)
+from mtls_pki.rotation.request import ChangeRequest
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.rules import Laggard, Notice
+
+ANCHOR_WARNING = timedelta(days=182)
+"""An anchor whose end is nearer is announced (reference/rotation.md I7: Vault's critical level)."""
+
+ISSUING_CA_WARNING = timedelta(days=30)
+"""An issuing CA whose end is nearer is announced (same source)."""
+
+
+_RESTORE = "; `pulumi up --refresh` writes what the configuration says"
+
+
+def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[Notice, ...]:
+    """Return everything worth saying, the most urgent first."""
+    return (
+        *_unread(request, evidence),
+        *_anchor_dates(request, now),
+        *_ended_but_used(request, evidence, now),
+        *_bundle_contents(request, evidence, now),
+        *_leaves(request, evidence, now),
+        *_issuers(evidence),
+        *_gates(request, evidence),
+        *_canaries(request),
+    )
+
+
+def who_breaks(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[Notice, ...]:
+    """Return who loses connections when this change distrusts an anchor at once.
+
+    Two groups: workloads whose leaf chains to it, until they have a new leaf; and verifiers whose
+    bundle does not hold an anchor that starts to issue, until they have the new bundle. The second
+    group is told by the guard that the change skips.
+    """
+    found = []
+    for generation in request.new.in_role(Role.COMPROMISED):
+        fingerprint = request.new.anchors[generation].fingerprint
+        if fingerprint is None or (request.old and request.old.role(generation) is None):
+            continue
+        if request.old and request.old.role(generation) is Role.COMPROMISED:
+            continue
+        hit = [x for x in evidence.leaves if x.live(now) and fingerprint in x.signers]
+        found.append(
+            Notice(
+                identifier="compromise-outage",
+                message=f"{generation} (sha256:{fingerprint}) is distrusted at once: "
+                f"{len(hit)} live leaves chain to it, and whoever presents one is refused until "
+                "it is reissued and loaded",
+                laggards=tuple(
+                    _leaf(leaf, f"breaks until it is reissued, issuer {leaf.issuer}")
+                    for leaf in hit
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def _unread(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
+    for cluster, error in unread_clusters(request, evidence):
+        yield Notice(
+            identifier="cluster-unreachable",
+            message=f"cluster {cluster} could not be read, so nothing is known about it: {error}",
+            laggards=(
+                Laggard(cluster=cluster, namespace="", kind="cluster", name="", detail=error),
+            ),
+        )
+
+
+def _anchor_dates(request: ChangeRequest, now: datetime) -> Iterator[Notice]:
+    for generation in request.new.trusted:
+        facts = request.facts.get(generation)
+        if facts is None:
+            continue
+        role = request.new.anchors[generation].role
+        yield from _end(
+            "anchor",
+            f"{role} anchor {generation}",
+            facts.not_after,
+            ANCHOR_WARNING,
+            now,
+            "start a rotation: add a new generation as incoming"
+            if role is Role.ISSUING
+            else "an outgoing anchor may be removed; renew an incoming one before you promote it",
+        )
+        if generation in request.new.issuing_generations and facts.issuing_ca_not_after:
+            yield from _end(
+                "issuing-ca",
+                f"the issuing CA of {generation}",
+                facts.issuing_ca_not_after,
+                ISSUING_CA_WARNING,
+                now,
+                "rotate the issuing CA: give it a new generation in the configuration",
+            )
+
+
+def _end(
+    what: str, name: str, end: datetime, margin: timedelta, now: datetime, remedy: str
+) -> Iterator[Notice]:
+    if end <= now:
+        yield Notice(
+            identifier=f"{what}-expired",
+            message=f"{name} ended at {instant(end)}; {remedy}",
+        )
+    elif end - now < margin:
+        yield Notice(
+            identifier=f"{what}-ends-soon",
+            message=f"{name} ends at {instant(end)}, in {(end - now).days} days "
+            f"(warned below {margin.days}); {remedy}",
+        )
+
+
+def _ended_but_used(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Notice]:
+    for fingerprint in sorted(leaving(request, evidence)):
+        if not ended(request, evidence, fingerprint, now):
+            continue
+        hit = [x for x in evidence.leaves if x.live(now) and fingerprint in x.signers]
+        if hit:
+            yield Notice(
+                identifier="leaves-of-expired-anchor",
+                message=f"{len(hit)} leaves still chain to sha256:{fingerprint}, which has "
+                "ended; it may leave, as verifiers that check its dates refuse them already",
+                laggards=tuple(_leaf(leaf, f"issuer {leaf.issuer}") for leaf in hit),
+            )
+
+
+def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Notice]:
+    if is_fresh_domain(request, evidence):
+        return
+    stage = request.old or request.new
+    expected = {stage.anchors[g].fingerprint: g for g in stage.trusted}
+    # What an earlier or the next stage trusts is no stranger while an update is on its way.
+    known = {a.fingerprint for s in (stage, request.new) for a in s.anchors.values()}
+    known |= {a.fingerprint for g in evidence.gates if g.stage for a in g.stage.anchors.values()}
+    for bundle in known_bundles(request, evidence):
+        lacking = [
+            g
+            for fingerprint, g in expected.items()
+            if not bundle.holds(fingerprint, now) and not _ended(request, g, now)
+        ]
+        if bundle.problem is not None:
+            yield _about(
+                bundle, "bundle-problem", f"{bundle.problem} {bundle.detail}".strip() + _RESTORE
+            )
+        elif lacking:
+            yield _about(
+                bundle,
+                "bundle-lacks-anchor",
+                f"does not hold {', '.join(lacking)}, which the recorded stage trusts: "
+                "it was edited by hand, or an update did not finish" + _RESTORE,
+            )
+        for member in bundle.members:
+            if not member.self_signed:
+                yield _about(
+                    bundle,
+                    "bundle-holds-intermediate",
+                    f"holds {member.subject} (sha256:{member.fingerprint}), which is no root"
+                    + _RESTORE,
+                )
+            elif member.fingerprint not in known:
+                yield _about(
+                    bundle,
+                    "bundle-holds-foreign-root",
+                    f"holds {member.subject} (sha256:{member.fingerprint}), "
+                    "which is no anchor of this domain" + _RESTORE,
+                )
+
+
+def _leaves(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Notice]:
+    live = [leaf for leaf in evidence.leaves if leaf.live(now)]
+    ends = {
+        request.new.anchors[generation].fingerprint: facts.not_after
+        for generation, facts in request.facts.items()
+        if generation in request.new.anchors
+    }
+    outliving = []
+    for leaf in live:
+        limits = [ends[signer] for signer in leaf.signers if signer in ends]
+        if leaf.issuing_ca_not_after is not None:
+            limits.append(leaf.issuing_ca_not_after)
+        if leaf.not_after and limits and min(limits) < leaf.not_after:
+            detail = f"ends {instant(leaf.not_after)}, its issuer at {instant(min(limits))}"
+            outliving.append(_leaf(leaf, detail))
+    if outliving:
+        yield Notice(
+            identifier="leaf-outlives-issuer",
+            message=f"{len(outliving)} leaves end after their issuer and stop working with it; "
+            "shorten their duration or renew the issuer",
+            laggards=tuple(outliving),
+        )
+    unknown = tuple(_leaf(leaf, leaf.problem) for leaf in live if leaf.problem)
+    if unknown:
+        yield Notice(
+            identifier="leaf-signer-unknown",
+            message=f"the signer of {len(unknown)} leaves cannot be told; each of them keeps any "
+            "anchor from being removed",
+            laggards=unknown,
+        )
+
+
+def _issuers(evidence: Evidence) -> Iterator[Notice]:
+    for issuer in evidence.issuers:
+        if not issuer.ready:
+            yield Notice(
+                identifier="issuer-not-ready",
+                message=f"{issuer.kind} {issuer.name} in {issuer.cluster} is not ready: "
+                f"{issuer.reason}: {issuer.message}",
+                laggards=(
+                    Laggard(
+                        cluster=issuer.cluster,
+                        namespace=issuer.namespace or "",
+                        kind=issuer.kind,
+                        name=issuer.name,
+                        detail=issuer.reason,
+                    ),
+                ),
+            )
+
+
+def _gates(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
+    for gate in evidence.gates:
+        if gate.problem is not None:
+            yield Notice(
+                identifier="gate-problem",
+                message=f"the stage record of {gate.cluster} cannot be read: {gate.problem}",
+            )
+        elif gate.stage not in (request.old, request.new):
+            yield Notice(
+                identifier="gate-differs",
+                message=f"{gate.cluster} records another stage than the one that changes here; "
+                "an update did not finish there: run `pulumi up` again",
+            )
+
+
+def _canaries(request: ChangeRequest) -> Iterator[Notice]:
+    away = {s: g for s, g in request.new.canaries.items() if g != request.new.issuing}
+    if away:
+        named = ", ".join(f"{service} on {generation}" for service, generation in away.items())
+        yield Notice(
+            identifier="canary-pending",
+            message=f"services that name an anchor of their own: {named}",
+        )
+
+
+def _about(bundle: BundleObservation, identifier: str, detail: str) -> Notice:
+    place = bundle.place
+    laggard = Laggard(
+        cluster=place.cluster,
+        namespace=place.namespace,
+        kind=place.kind,
+        name=bundle_name(place),
+        detail=detail,
+        since=bundle.changed_at,
+    )
+    since = f" (changed {instant(bundle.changed_at)})" if bundle.changed_at else ""
+    return Notice(
+        identifier=identifier, message=f"{laggard.place} {detail}{since}", laggards=(laggard,)
+    )
+
+
+def _leaf(leaf: LeafObservation, detail: str | None) -> Laggard:
+    return Laggard(
+        cluster=leaf.cluster,
+        namespace=leaf.namespace,
+        kind=leaf.kind,
+        name=leaf.name,
+        detail=detail or "",
+        since=leaf.in_place_since,
+    )
+
+
+def _ended(request: ChangeRequest, generation: str, now: datetime) -> bool:
+    facts = request.facts.get(generation)
+    return facts is not None and facts.not_after <= now

@@ -1,0 +1,119 @@
+"""The verdict on a change of stage."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from mtls_pki.rotation import rules
+from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.guards import held_everywhere, no_live_leaf, unread_clusters, valid_issuers
+from mtls_pki.rotation.notices import notices, who_breaks
+from mtls_pki.rotation.request import ChangeRequest, Mode
+from mtls_pki.rotation.rules import Laggard, Notice, Refusal
+from mtls_pki.rotation.transitions import Change, classify, identity_refusals, structural_refusals
+
+
+class ExitCode(enum.IntEnum):
+    """Exit status of ``check``."""
+
+    SAFE = 0
+    BLOCKED = 3
+    EVIDENCE_MISSING = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a change may be applied now, and everything a person needs to know about that.
+
+    ``unread`` lists (cluster, error) of the clusters that could not be read.
+    """
+
+    request: ChangeRequest
+    mode: Mode
+    judged_at: datetime
+    changes: tuple[Change, ...]
+    refusals: tuple[Refusal, ...]
+    notices: tuple[Notice, ...]
+    unread: tuple[tuple[str, str], ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the change may go on in this mode."""
+        return not self.refusals
+
+    @property
+    def earliest(self) -> datetime | None:
+        """When the change can succeed at the earliest; None when allowed, or not computable."""
+        times = [refusal.earliest for refusal in self.refusals]
+        known = [time for time in times if time is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Blocked when something that was seen blocks; else evidence missing; else safe."""
+        if any(refusal.rule is not rules.EVIDENCE_COMPLETE for refusal in self.refusals):
+            return ExitCode.BLOCKED
+        return ExitCode.EVIDENCE_MISSING if self.unread else ExitCode.SAFE
+
+
+def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mode) -> Verdict:
+    """Judge ``request`` by ``evidence`` at ``now`` (aware UTC).
+
+    Shape first: a change that no waiting can save is refused for that alone, and evidence is not
+    argued about. A change that distrusts an anchor turns what evidence says into notices: it skips
+    the waiting, not the honesty. Nothing else can be refused then, not even for an unrelated bundle
+    or an unreachable cluster: whoever holds the stolen key may have caused either.
+    """
+    shape = list(
+        structural_refusals(request.old, request.new, acknowledgements=request.acknowledgements)
+    )
+    for gate in evidence.gates:
+        if gate.stage is not None and gate.stage != request.old:
+            shape += identity_refusals(gate.stage, request.new)
+    unread = unread_clusters(request, evidence)
+    said = list(notices(request, evidence, now))
+    refusals = list(dict.fromkeys(shape))
+    if not shape:
+        refusals = valid_issuers(request, evidence, now)
+        seen = [
+            *held_everywhere(request, evidence, now),
+            *no_live_leaf(request, evidence, now),
+        ]
+        if request.distrusts:
+            said = [*who_breaks(request, evidence, now), *map(_skipped, seen), *said]
+        else:
+            refusals += seen
+            if unread and mode is Mode.UP and request.changes:
+                refusals.append(_incomplete(unread))
+    return Verdict(
+        request=request,
+        mode=mode,
+        judged_at=now,
+        changes=classify(request.old, request.new),
+        refusals=tuple(refusals),
+        notices=tuple(said),
+        unread=unread,
+    )
+
+
+def _skipped(refusal: Refusal) -> Notice:
+    return Notice(
+        identifier="skipped-guard",
+        message=f"not waited for, as an anchor is distrusted: {refusal.rule.sentence} "
+        + "; ".join(refusal.seen),
+        laggards=refusal.laggards,
+    )
+
+
+def _incomplete(unread: tuple[tuple[str, str], ...]) -> Refusal:
+    return Refusal(
+        rule=rules.EVIDENCE_COMPLETE,
+        seen=tuple(f"cluster {cluster} could not be read: {error}" for cluster, error in unread),
+        laggards=tuple(
+            Laggard(cluster=cluster, namespace="", kind="cluster", name="", detail=error)
+            for cluster, error in unread
+        ),
+        remedy="make the cluster reachable and run again, or take it out of mtls-pki:clusters",
+    )

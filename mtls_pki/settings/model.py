@@ -1,0 +1,281 @@
+"""The shape of the configuration: one class a section, defaults and their reasons.
+
+What relates two sections to each other is in :mod:`mtls_pki.settings.rules`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic.alias_generators import to_camel
+
+from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.types import (
+    CertificateFile,
+    CommonName,
+    ConfigMapKey,
+    DnsLabel,
+    DnsName,
+    Domain,
+    Duration,
+    Endpoint,
+    Generation,
+    HttpsUrl,
+    Instant,
+    IpAddress,
+    KeyAlgorithm,
+    Secret,
+    Uri,
+    VaultPath,
+)
+
+Backend = Literal["ca", "vault"]
+
+
+class Section(BaseModel):
+    """A mapping of the configuration: camelCase keys, none unknown, never changed after reading."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+
+class ClusterSettings(Section):
+    """How to reach one cluster: a kubeconfig file, a context in it, or both."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    cluster_domain: Domain = "cluster.local"
+    # How a Vault reaches the API server, to review the tokens of issuers, and which CA signed its
+    # certificate; by default as the kubeconfig says.
+    api_server: HttpsUrl | None = None
+    api_server_ca: CertificateFile | None = None
+    # --api-audiences of the API server; a token that is to be reviewed with itself must name it.
+    api_audience: str = "https://kubernetes.default.svc"
+
+
+class IssuingCaSettings(Section):
+    """The issuing CA below a brought root, which somebody signs offline.
+
+    Without ``privateKey`` this stack (or its Vault) makes the key and exports a signing request;
+    without ``certificate`` it waits for what the anchor's holder signs.
+    """
+
+    generation: Generation = "i1"
+    certificate: CertificateFile | None = None
+    private_key: Secret | None = None
+
+
+class AnchorSettings(Section):
+    """One generation of the trust anchor, generated here or (``certificate``) brought."""
+
+    role: Role
+    common_name: CommonName | None = None
+    valid_from: Instant | None = None
+    valid_for: Duration | None = None
+    # As `step certificate create --profile root-ca`: one CA below the root.
+    path_length: StrictInt = Field(default=1, ge=0, le=10)
+    key_algorithm: KeyAlgorithm = "P-256"
+    certificate: CertificateFile | None = None
+    issuing_ca: IssuingCaSettings | None = None
+    # Who holds the issuing CA below this one; None as `issuing.backend` says.
+    backend: Backend | None = None
+    # Only with role compromised: which key is distrusted, and that connections will break.
+    fingerprint: str | None = None
+    accept_outage: StrictBool = False
+
+    @property
+    def brought(self) -> bool:
+        """Whether the root was made elsewhere, so that its key never comes here."""
+        return self.certificate is not None
+
+    @property
+    def awaits_signature(self) -> bool:
+        """Whether its issuing CA is to be signed offline, and is not yet."""
+        return self.issuing_ca is not None and self.issuing_ca.certificate is None
+
+    @property
+    def can_issue(self) -> bool:
+        """Whether an issuer can stand below it here: by its own key or a signed issuing CA."""
+        return not self.brought or (self.issuing_ca is not None and not self.awaits_signature)
+
+    @property
+    def not_after(self) -> datetime | None:
+        """The end that the configuration gives a generated root; a brought one has its own."""
+        if self.valid_from is None or self.valid_for is None:
+            return None
+        return self.valid_from + self.valid_for
+
+
+class IntermediateSettings(Section):
+    """The issuing CA below each generated root."""
+
+    generation: Generation = "i1"
+    # None: from the start of its root, so that one setting serves every generation.
+    valid_from: Instant | None = None
+    valid_for: Duration = timedelta(hours=8760)
+    path_length: StrictInt = Field(default=0, ge=0, le=9)
+    key_algorithm: KeyAlgorithm = "P-256"
+    permitted_dns_domains: tuple[Domain, ...] = ()
+
+
+class LeafSettings(Section):
+    """What every service certificate has unless the service says otherwise."""
+
+    duration: Duration = timedelta(hours=24)
+    renew_before: Duration = timedelta(hours=8)
+
+
+class VaultSettings(Section):
+    """The Vault (or OpenBao) whose PKI mount holds the issuing CAs."""
+
+    # As cert-manager reaches it; `address` as this program does, where that differs.
+    server: HttpsUrl
+    address: HttpsUrl | None = None
+    # Of the CA that signed its server certificate; None trusts what the system trusts.
+    ca_bundle: CertificateFile | None = None
+    namespace: VaultPath | None = None
+    mount: VaultPath = "pki-mesh"
+    # The mount is another team's: use it as it is, and never change or delete it.
+    adopt: StrictBool = False
+    # Mount and issuers refuse to leave the stack; write false one `up` before they are meant to.
+    protect: StrictBool = True
+    # DNS domains below which the sign roles allow names; None: the namespaces of the bundle.
+    allowed_domains: tuple[Domain, ...] | None = None
+    # The longest leaf that the sign roles allow; None: the longest that the services ask for.
+    max_ttl: Duration | None = None
+    # Of the Kubernetes auth methods: `<authPath>-<cluster>`.
+    auth_path: VaultPath = "kubernetes"
+
+    @property
+    def reached_at(self) -> str:
+        """How this program reaches it."""
+        return self.address or self.server
+
+
+class IssuingSettings(Section):
+    """Who signs leaves, and under which names."""
+
+    backend: Backend = "ca"
+    vault: VaultSettings | None = None
+    intermediate: IntermediateSettings | None = None
+    direct: StrictBool = False
+    kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
+    # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
+    name: DnsLabel = "mtls-ca"
+    secret_name: DnsLabel | None = None
+    # An issuer named exactly `name` for Certificates that teams declare themselves.
+    stable: StrictBool = False
+    # cert-manager reads the Secrets of ClusterIssuers from its own namespace only.
+    cluster_resource_namespace: DnsLabel = "cert-manager"
+    leaf: LeafSettings = LeafSettings()
+    ready_timeout: Duration = timedelta(minutes=5)
+
+    @property
+    def issuing_ca(self) -> IntermediateSettings | None:
+        """The intermediate to make below a generated root; None where leaves hang on the root."""
+        return None if self.direct else self.intermediate or IntermediateSettings()
+
+    @property
+    def secret_base_name(self) -> str:
+        """The CA Secret's name before its generation."""
+        return self.secret_name or self.name
+
+
+class TrustSettings(Section):
+    """Where the trust bundle goes, and how long it must have been there before anything issues."""
+
+    name: DnsLabel = "mesh-trust"
+    key: ConfigMapKey = "ca.crt"
+    namespaces: tuple[DnsLabel, ...] = Field(min_length=1)
+    create_namespaces: StrictBool = False
+    via: Literal["configmap", "trust-manager"] = "configmap"
+    # Above kubelet's sync period (60 s) and its cache: when a mounted ConfigMap follows the object.
+    hold_down: Duration = timedelta(minutes=2)
+    # HOST:PORT of servers whose served chain counts as evidence beside the Secrets'.
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class ServiceSettings(Section):
+    """One workload identity: becomes one cert-manager Certificate in each of its clusters."""
+
+    namespace: DnsLabel
+    name: DnsLabel | None = None
+    clusters: tuple[str, ...] | None = None
+    anchor: Generation | None = None
+    service_account: DnsLabel | None = None
+    secret_name: DnsLabel | None = None
+    common_name: CommonName | None = None
+    dns_names: tuple[DnsName, ...] | None = None
+    ip_addresses: tuple[IpAddress, ...] = ()
+    uris: tuple[Uri, ...] = ()
+    usages: tuple[Literal["server auth", "client auth"], ...] = Field(
+        default=("server auth", "client auth"), min_length=1
+    )
+    key_algorithm: KeyAlgorithm = "P-256"
+    rotation_policy: Literal["Always", "Never"] = "Always"
+    duration: Duration | None = None
+    renew_before: Duration | None = None
+
+
+class ChartSettings(Section):
+    """A Helm chart: pinned version, and where it comes from unless it is the upstream registry."""
+
+    version: str
+    chart: str
+    values: dict[str, object] = Field(default_factory=dict)
+
+
+class CertManagerSettings(Section):
+    """Whether this program installs cert-manager (and trust-manager, where ``trust.via`` asks)."""
+
+    install: StrictBool = False
+    namespace: DnsLabel = "cert-manager"
+    # Of its controller, which asks for tokens in the name of a Vault issuer's service account.
+    service_account: DnsLabel = "cert-manager"
+    cert_manager: ChartSettings = ChartSettings(
+        version="v1.21.1", chart="oci://quay.io/jetstack/charts/cert-manager"
+    )
+    trust_manager: ChartSettings = ChartSettings(
+        version="v0.24.0", chart="oci://quay.io/jetstack/charts/trust-manager"
+    )
+
+
+class Settings(Section):
+    """The whole configuration of one stack."""
+
+    trust_domain: Domain
+    clusters: dict[DnsLabel, ClusterSettings] = Field(min_length=1)
+    anchors: dict[Generation, AnchorSettings] = Field(min_length=1)
+    issuing: IssuingSettings = IssuingSettings()
+    trust: TrustSettings
+    services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
+    cert_manager: CertManagerSettings = CertManagerSettings()
+
+    @property
+    def issuing_generation(self) -> str:
+        """The generation that signs leaves; the rules make sure that there is exactly one."""
+        return next(name for name, anchor in self.anchors.items() if anchor.role is Role.ISSUING)
+
+    @property
+    def issuer_namespaces(self) -> tuple[str | None, ...]:
+        """Where each generation has an issuer; None alone for a ClusterIssuer."""
+        return self.trust.namespaces if self.issuing.kind == "Issuer" else (None,)
+
+    def backend_of(self, generation: str) -> Backend:
+        """Who holds the issuing CA below the anchor ``generation``."""
+        return self.anchors[generation].backend or self.issuing.backend
+
+    def generation_of(self, service: ServiceSettings) -> str:
+        """The generation that signs for ``service``: its own (a canary) or the issuing one."""
+        return service.anchor or self.issuing_generation
+
+    def clusters_of(self, service: ServiceSettings) -> tuple[str, ...]:
+        """The clusters in which ``service`` has a Certificate."""
+        return service.clusters or tuple(self.clusters)

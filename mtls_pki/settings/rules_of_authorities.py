@@ -1,0 +1,246 @@
+"""Rules for anchors, issuing CAs and where they stand; each yields its breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from mtls_pki.pki.chain import check_root, verify_issuing_ca
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.parsing import describe, parse_certificate
+from mtls_pki.pki.profile import path_length_of, permitted_dns_domains
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.model import AnchorSettings, IntermediateSettings, Settings
+from mtls_pki.settings.names import issuing_ca_common_name, issuing_ca_not_before
+from mtls_pki.settings.types import COMMON_NAME_LIMIT, UnreadSecret
+
+_GENERATED_FIELDS = ("common_name", "valid_from", "valid_for")
+
+
+def _camel(field: str) -> str:
+    head, *rest = field.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def exactly_one_issuing(settings: Settings) -> Iterator[Mistake]:
+    issuing = [name for name, anchor in settings.anchors.items() if anchor.role is Role.ISSUING]
+    if len(issuing) != 1:
+        seen = ", ".join(issuing) or "none"
+        yield Mistake(
+            path="anchors",
+            message=f"{len(issuing)} anchors have role issuing ({seen}); give it to exactly one",
+        )
+
+
+def generated_or_brought(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        given = [field for field in _GENERATED_FIELDS if getattr(anchor, field) is not None]
+        if anchor.brought:
+            unwanted = given + [
+                field
+                for field in ("path_length", "key_algorithm")
+                if field in anchor.model_fields_set
+            ]
+            for field in unwanted:
+                yield Mistake(
+                    path=f"anchors.{name}.{_camel(field)}",
+                    message="leave it out: the certificate that was brought fixes it",
+                )
+        else:
+            for field in _GENERATED_FIELDS:
+                if field not in given:
+                    yield Mistake(
+                        path=f"anchors.{name}.{_camel(field)}",
+                        message="missing; a generated anchor states its subject and dates "
+                        "(or bring one with `certificate: trust/file.pem`)",
+                    )
+            if anchor.issuing_ca is not None:
+                yield Mistake(
+                    path=f"anchors.{name}.issuingCa",
+                    message="only for an anchor with `certificate`; this one's issuing CA is made "
+                    "from issuing.intermediate",
+                )
+
+
+def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        if anchor.certificate is None:
+            continue
+        path = f"anchors.{name}.certificate"
+        root_mistakes = check_root(anchor.certificate.pem)
+        for text in root_mistakes:
+            yield Mistake(path=path, message=f"{anchor.certificate.path}: {text}")
+        issuing_ca = anchor.issuing_ca
+        if root_mistakes or issuing_ca is None or issuing_ca.certificate is None:
+            continue
+        key = issuing_ca.private_key
+        for text in (
+            *verify_issuing_ca(
+                issuing_ca.certificate.pem,
+                None if key is None or isinstance(key, UnreadSecret) else key.get_secret_value(),
+                anchor.certificate.pem,
+            ),
+            *_unlike_what_was_asked(settings, issuing_ca.certificate.pem),
+        ):
+            yield Mistake(
+                path=f"anchors.{name}.issuingCa",
+                message=f"{issuing_ca.certificate.path}: {text}",
+            )
+
+
+def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str]:
+    """What a signer with a profile of its own left out of the request."""
+    asked = settings.issuing.issuing_ca or IntermediateSettings()
+    try:
+        issuing = parse_certificate(issuing_pem, origin="issuing CA")
+    except PkiError:
+        return
+    length = path_length_of(issuing)
+    if length is None or length > asked.path_length:
+        yield (
+            f"its path length is {'not limited' if length is None else length}, but "
+            f"issuing.intermediate.pathLength is {asked.path_length}; have it signed with that"
+        )
+    permitted = permitted_dns_domains(issuing)
+    if set(asked.permitted_dns_domains) != set(permitted):
+        yield (
+            f"it permits {', '.join(permitted) or 'every DNS domain'}, but "
+            "issuing.intermediate.permittedDnsDomains says "
+            f"{', '.join(asked.permitted_dns_domains) or 'nothing'}; have it signed with these "
+            "name constraints, or write there what it says"
+        )
+
+
+def issuing_anchor_has_an_issuing_ca(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        if anchor.role is not Role.ISSUING or anchor.can_issue:
+            continue
+        if not anchor.awaits_signature:
+            yield Mistake(
+                path=f"anchors.{name}.issuingCa",
+                message="missing; an anchor made elsewhere issues through an issuing CA: write "
+                "{generation: i1} to get its signing request, or give the certificate and "
+                "privateKey (as a secret) of one made elsewhere",
+            )
+        elif len(settings.anchors) > 1:
+            yield Mistake(
+                path=f"anchors.{name}.role",
+                message="issuing, but its issuing CA is not signed yet; leave it incoming until "
+                f"anchors.{name}.issuingCa.certificate is there",
+            )
+
+
+def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        issuing_ca = anchor.issuing_ca
+        if issuing_ca is None or issuing_ca.private_key is None:
+            continue
+        path = f"anchors.{name}.issuingCa"
+        if settings.backend_of(name) == "vault":
+            yield Mistake(
+                path=f"{path}.privateKey",
+                message="leave it out: with backend vault the key is made in the Vault and never "
+                "leaves it",
+            )
+        elif issuing_ca.certificate is None:
+            yield Mistake(
+                path=f"{path}.certificate",
+                message="missing; give the certificate of this privateKey, or leave both out to "
+                "get a signing request",
+            )
+
+
+def acknowledgement_belongs_to_a_compromise(settings: Settings) -> Iterator[Mistake]:
+    for name, anchor in settings.anchors.items():
+        if not anchor.role.trusted:
+            continue
+        for field in ("fingerprint", "accept_outage"):
+            if field in anchor.model_fields_set:
+                yield Mistake(
+                    path=f"anchors.{name}.{_camel(field)}",
+                    message="only with role compromised; leave it out",
+                )
+
+
+def names_are_unique(settings: Settings) -> Iterator[Mistake]:
+    subjects = {name: _subject(anchor) for name, anchor in settings.anchors.items()}
+    for name, subject in subjects.items():
+        others = [other for other, its in subjects.items() if other != name and its == subject]
+        if subject is not None and others:
+            field = "certificate" if settings.anchors[name].brought else "commonName"
+            yield Mistake(
+                path=f"anchors.{name}.{field}",
+                message=f"subject {subject!r} is that of {', '.join(others)} too; verifiers that "
+                "look up issuers by name would confuse them: give each generation its own",
+            )
+
+
+def _subject(anchor: AnchorSettings) -> str | None:
+    """The root's subject, None where it is not known (another rule says why)."""
+    if anchor.certificate is None:
+        return f"CN={anchor.common_name}" if anchor.common_name is not None else None
+    if check_root(anchor.certificate.pem):
+        return None
+    return describe(parse_certificate(anchor.certificate.pem, origin="root")).subject
+
+
+def installed_where_it_is_looked_for(settings: Settings) -> Iterator[Mistake]:
+    install, looked_for = settings.cert_manager, settings.issuing.cluster_resource_namespace
+    if install.install and install.namespace != looked_for:
+        yield Mistake(
+            path="certManager.namespace",
+            message=f"{install.namespace!r} is not issuing.clusterResourceNamespace "
+            f"({looked_for!r}), where cert-manager reads the Secrets of ClusterIssuers; write the "
+            "same in both",
+        )
+
+
+def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
+    intermediate = settings.issuing.issuing_ca
+    if settings.issuing.direct and settings.issuing.intermediate is not None:
+        yield Mistake(
+            path="issuing.direct",
+            message="true contradicts issuing.intermediate; leave one of the two out",
+        )
+    if intermediate is None:
+        return
+    for name, anchor in settings.anchors.items():
+        if anchor.brought or anchor.valid_from is None or anchor.not_after is None:
+            continue
+        start = issuing_ca_not_before(anchor, intermediate)
+        if start + intermediate.valid_for > anchor.not_after:
+            room = anchor.not_after - start
+            remedy = (
+                f"write at most {format_duration(room)}"
+                if room > timedelta(0)
+                else f"anchor {name} ends before it starts"
+            )
+            yield Mistake(
+                path="issuing.intermediate.validFor",
+                message=f"{format_duration(intermediate.valid_for)} outlives anchor {name}, which "
+                f"ends {anchor.not_after:%Y-%m-%dT%H:%M:%SZ}; {remedy}",
+            )
+        subject = issuing_ca_common_name(settings, name, intermediate)
+        if len(subject) > COMMON_NAME_LIMIT:
+            yield Mistake(
+                path="trustDomain",
+                message=f"{settings.trust_domain!r} makes the issuing CA's common name {subject!r} "
+                f"longer than {COMMON_NAME_LIMIT} characters (RFC 5280 A.1); write a shorter one",
+            )
+        if anchor.path_length <= intermediate.path_length:
+            yield Mistake(
+                path=f"anchors.{name}.pathLength",
+                message=f"{anchor.path_length} leaves no room for an issuing CA of path length "
+                f"{intermediate.path_length}; write {intermediate.path_length + 1}",
+            )
+
+
+def clusters_can_be_reached(settings: Settings) -> Iterator[Mistake]:
+    for name, cluster in settings.clusters.items():
+        if cluster.kubeconfig is None and cluster.context is None:
+            yield Mistake(
+                path=f"clusters.{name}",
+                message="write `kubeconfig: PATH`, `context: NAME`, or both",
+            )

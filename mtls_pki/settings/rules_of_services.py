@@ -1,0 +1,222 @@
+"""Rules for services and their leaf certificates; each yields its breaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.parsing import describe, parse_certificate
+from mtls_pki.pki.profile import permitted_dns_domains
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.sign_role import dns_names
+
+# SPIRE's ca.MaxSVIDTTL: leaves must be dead well before their issuing CA is.
+LEAF_SHARE_OF_ISSUING_CA = 6
+# cert-manager's webhook: internal/apis/certmanager/validation/certificate.go.
+_MINIMUM_DURATION = timedelta(hours=1)
+_MINIMUM_RENEW_BEFORE = timedelta(minutes=5)
+
+
+def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
+    seen: dict[str, str] = {}
+    for name, service in settings.services.items():
+        for cluster in settings.clusters_of(service):
+            other = seen.setdefault(f"{cluster}-{name}", f"services.{name} in cluster {cluster}")
+            if other != f"services.{name} in cluster {cluster}":
+                yield Mistake(
+                    path=f"services.{name}",
+                    message=f"in cluster {cluster} its Pulumi name {cluster}-{name} is that of "
+                    f"{other}; call one of them differently (its Certificate keeps its name with "
+                    "`name:`)",
+                )
+
+
+def services_name_what_exists(settings: Settings) -> Iterator[Mistake]:
+    for name, service in settings.services.items():
+        path = f"services.{name}"
+        if service.namespace not in settings.trust.namespaces:
+            yield Mistake(
+                path=f"{path}.namespace",
+                message=f"{service.namespace!r} gets no trust bundle; add it to trust.namespaces",
+            )
+        for cluster in service.clusters or ():
+            if cluster not in settings.clusters:
+                known = ", ".join(settings.clusters)
+                yield Mistake(
+                    path=f"{path}.clusters",
+                    message=f"{cluster!r} is no cluster of this stack; write one of: {known}",
+                )
+        if service.anchor is None:
+            continue
+        anchor = settings.anchors.get(service.anchor)
+        if anchor is None:
+            known = ", ".join(settings.anchors)
+            yield Mistake(
+                path=f"{path}.anchor",
+                message=f"{service.anchor!r} is no anchor of this stack; write one of: {known}",
+            )
+        elif anchor.role is Role.COMPROMISED:
+            yield Mistake(
+                path=f"{path}.anchor",
+                message=f"{service.anchor!r} is compromised; leave the key out",
+            )
+        elif not anchor.can_issue:
+            yield Mistake(
+                path=f"{path}.anchor",
+                message=f"{service.anchor!r} has no issuing CA here; give anchors."
+                f"{service.anchor}.issuingCa",
+            )
+
+
+def services_have_their_own_objects(settings: Settings) -> Iterator[Mistake]:
+    seen: dict[tuple[str, str, str, str], str] = {}
+    for name, service in settings.services.items():
+        object_name = service.name or name
+        for kind, value in (
+            ("name", object_name),
+            ("secretName", service.secret_name or f"{object_name}-tls"),
+        ):
+            owners = [
+                seen.setdefault((kind, cluster, service.namespace, value), name)
+                for cluster in settings.clusters_of(service)
+            ]
+            first = next((owner for owner in owners if owner != name), None)
+            if first is not None:
+                yield Mistake(
+                    path=f"services.{name}.{kind}",
+                    message=f"{service.namespace}/{value} is already that of services.{first}; "
+                    "write another",
+                )
+
+
+def _leaf_times(settings: Settings) -> Iterator[tuple[str, timedelta, timedelta]]:
+    leaf = settings.issuing.leaf
+    yield "issuing.leaf", leaf.duration, leaf.renew_before
+    for name, service in settings.services.items():
+        if service.duration is not None or service.renew_before is not None:
+            yield (
+                f"services.{name}",
+                service.duration or leaf.duration,
+                service.renew_before or leaf.renew_before,
+            )
+
+
+def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
+    for path, duration, renew_before in _leaf_times(settings):
+        if duration < _MINIMUM_DURATION:
+            yield Mistake(
+                path=f"{path}.duration",
+                message=f"{format_duration(duration)} is below cert-manager's minimum; write 1h",
+            )
+        if renew_before < _MINIMUM_RENEW_BEFORE:
+            yield Mistake(
+                path=f"{path}.renewBefore",
+                message=f"{format_duration(renew_before)} is below cert-manager's minimum; "
+                "write 5m",
+            )
+        if renew_before >= duration:
+            yield Mistake(
+                path=f"{path}.renewBefore",
+                message=f"{format_duration(renew_before)} is not shorter than the duration "
+                f"{format_duration(duration)}; write {format_duration(duration / 3)}",
+            )
+
+
+def _issuing_ca_lifetime(settings: Settings, anchor: AnchorSettings) -> timedelta | None:
+    """How long what signs leaves under ``anchor`` lives; None where nothing (readable) does."""
+    if anchor.issuing_ca is not None and anchor.issuing_ca.certificate is not None:
+        try:
+            pem = anchor.issuing_ca.certificate.pem
+            facts = describe(parse_certificate(pem, origin="issuing CA"))
+        except PkiError:
+            return None
+        return facts.not_after - facts.not_before
+    if anchor.brought:
+        return None
+    intermediate = settings.issuing.issuing_ca
+    return intermediate.valid_for if intermediate else anchor.valid_for
+
+
+def leaves_fit_their_issuing_ca(settings: Settings) -> Iterator[Mistake]:
+    lifetimes = [
+        lifetime
+        for anchor in settings.anchors.values()
+        if (lifetime := _issuing_ca_lifetime(settings, anchor)) is not None
+    ]
+    if not lifetimes:
+        return
+    limit = min(lifetimes) // LEAF_SHARE_OF_ISSUING_CA
+    limit -= timedelta(microseconds=limit.microseconds)
+    for path, duration, _ in _leaf_times(settings):
+        if duration > limit:
+            yield Mistake(
+                path=f"{path}.duration",
+                message=f"{format_duration(duration)} is more than a sixth of the issuing CA's "
+                f"lifetime; write at most {format_duration(limit)}",
+            )
+
+
+def names_are_permitted(settings: Settings) -> Iterator[Mistake]:
+    intermediate = settings.issuing.issuing_ca
+    limits: list[tuple[str, tuple[str, ...]]] = []
+    if intermediate is not None:
+        limits.append(("issuing.intermediate", intermediate.permitted_dns_domains))
+    for generation, anchor in settings.anchors.items():
+        limits.append((f"anchors.{generation}.issuingCa.certificate", _permitted_by(anchor)))
+    for origin, permitted in limits:
+        key = ".permittedDnsDomains" if origin == "issuing.intermediate" else "'s name constraints"
+        for name, names in _names_outside(settings, permitted) if permitted else ():
+            yield Mistake(
+                path=f"services.{name}.dnsNames",
+                message=f"{', '.join(names)}: outside {origin}{key} "
+                f"({', '.join(permitted)}); list names inside, or permit the domain",
+            )
+
+
+def _permitted_by(anchor: AnchorSettings) -> tuple[str, ...]:
+    """The DNS domains that the issuing CA's certificate permits; empty where it permits all."""
+    if anchor.issuing_ca is None or anchor.issuing_ca.certificate is None:
+        return ()
+    try:
+        return permitted_dns_domains(
+            parse_certificate(anchor.issuing_ca.certificate.pem, origin="issuing CA")
+        )
+    except PkiError:
+        return ()
+
+
+def _names_outside(
+    settings: Settings, permitted: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name in settings.services:
+        outside = sorted(
+            dns_name
+            for dns_name in dns_names(settings, name)
+            if not any(
+                dns_name == domain or dns_name.endswith(f".{domain}") for domain in permitted
+            )
+        )
+        if outside:
+            yield name, tuple(outside)
+
+
+def usages_and_lists_are_sets(settings: Settings) -> Iterator[Mistake]:
+    lists = [("trust.namespaces", settings.trust.namespaces)]
+    for name, service in settings.services.items():
+        lists += [
+            (f"services.{name}.{key}", values)
+            for key, values in (
+                ("dnsNames", service.dns_names or ()),
+                ("clusters", service.clusters or ()),
+                ("usages", service.usages),
+            )
+        ]
+    for path, values in lists:
+        twice = [value for value, count in Counter(values).items() if count > 1]
+        if twice:
+            yield Mistake(path=path, message=f"{', '.join(twice)} twice; write it once")

@@ -1,0 +1,86 @@
+"""Rules for issuing CAs in a Vault and for its sign roles; each yields its breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.sign_role import dns_names, is_below, leaf_duration, sign_role, usages_of
+
+
+def _asks_for_vault(settings: Settings) -> list[str]:
+    """The paths that ask for a Vault."""
+    paths = ["issuing.backend"] if settings.issuing.backend == "vault" else []
+    return paths + [
+        f"anchors.{name}.backend"
+        for name, anchor in settings.anchors.items()
+        if anchor.backend == "vault"
+    ]
+
+
+def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
+    for path in _asks_for_vault(settings):
+        if settings.issuing.vault is None:
+            yield Mistake(
+                path=path,
+                message="vault, but issuing.vault is missing; write `vault: {server: https://...}` "
+                "below issuing",
+            )
+        if settings.issuing.direct:
+            yield Mistake(
+                path=path,
+                message="vault contradicts issuing.direct: a Vault holds an issuing CA, never the "
+                "anchor; leave issuing.direct out",
+            )
+
+
+def _in_use(settings: Settings) -> bool:
+    return bool(_asks_for_vault(settings)) and settings.issuing.vault is not None
+
+
+def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mistake]:
+    if not _in_use(settings):
+        return
+    domains = sign_role(settings).allowed_domains
+    usages = usages_of(settings)
+    for name, service in settings.services.items():
+        outside = sorted(each for each in dns_names(settings, name) if not is_below(each, domains))
+        if outside:
+            yield Mistake(
+                path=f"services.{name}.dnsNames",
+                message=f"{', '.join(outside)}: outside issuing.vault.allowedDomains "
+                f"({', '.join(domains)}); list names inside, or allow the domain",
+            )
+        if set(service.usages) != set(usages):
+            yield Mistake(
+                path=f"services.{name}.usages",
+                message=f"{', '.join(service.usages)}: a Vault's role gives every leaf the same "
+                f"usages, here {', '.join(usages)}; write the same for all services",
+            )
+        if service.common_name is not None and service.common_name not in dns_names(settings, name):
+            yield Mistake(
+                path=f"services.{name}.commonName",
+                message=f"{service.common_name!r}: a Vault's role allows it only as one of the DNS "
+                "names; add it to dnsNames",
+            )
+
+
+def leaves_fit_the_sign_role(settings: Settings) -> Iterator[Mistake]:
+    vault = settings.issuing.vault
+    if not _in_use(settings) or vault is None or vault.max_ttl is None:
+        return
+    # Where the leaves of several services are too long by the default, the default is one mistake.
+    durations = {
+        f"services.{name}" if service.duration else "issuing.leaf": leaf_duration(settings, service)
+        for name, service in settings.services.items()
+    }
+    for path, duration in durations.items():
+        if duration > vault.max_ttl:
+            yield Mistake(
+                path=f"{path}.duration",
+                message=f"{format_duration(duration)} is above issuing.vault.maxTtl "
+                f"({format_duration(vault.max_ttl)}), to which the Vault would cut it; write less, "
+                "or raise maxTtl",
+            )

@@ -1,0 +1,1 @@
+"""The stack file: reading it and editing it."""

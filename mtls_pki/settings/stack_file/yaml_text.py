@@ -1,0 +1,149 @@
+"""Edits of YAML text that leave every byte alone that they are not about.
+
+ruamel's round trip would do, but for comments: it hangs a comment on the entry before it, so that
+removing an anchor removes the comment above the next one. So ruamel says where a node begins and
+ends, and the text is cut there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from io import StringIO
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from mtls_pki.errors import CliError
+from mtls_pki.settings.stack_file.reading import yaml_problem
+
+Scalar = str | int
+
+# What no YAML reads as syntax, wherever it stands.
+_PLAIN = re.compile(r"[A-Za-z0-9./][A-Za-z0-9./_-]*")
+
+
+def set_scalar(text: str, path: tuple[str, ...], value: str) -> str:
+    """Return ``text`` with another scalar at ``path``, quoted as the one before it.
+
+    Raises:
+        CliError: there is no scalar at ``path``.
+    """
+    _, node = _entry(text, path)
+    if not isinstance(node, ScalarNode) or node.style not in (None, "'", '"'):
+        raise _by_hand(path)
+    quote = node.style or ""
+    start, end = node.start_mark.index, node.end_mark.index
+    return f"{text[:start]}{quote}{value}{quote}{text[end:]}"
+
+
+def remove_entry(text: str, path: tuple[str, ...]) -> str:
+    """Return ``text`` without the entry at ``path``; comments on lines of their own stay.
+
+    Raises:
+        CliError: there is no such entry, or it shares its lines with something else.
+    """
+    _, parent = _entry(text, path[:-1])
+    key, value = _entry(text, path)
+    begin, end = key.start_mark.index, _end(value)
+    if not isinstance(parent, MappingNode):
+        raise _by_hand(path)
+    if not parent.flow_style:
+        begin = _line_begin(text, begin)
+        if text[begin : key.start_mark.index].strip():
+            raise _by_hand(path)
+        return text[:begin] + text[_line_end(text, end) :]
+    names = [each.value for each, _ in parent.value]
+    index = names.index(path[-1])
+    if index + 1 < len(names):
+        return text[:begin] + text[parent.value[index + 1][0].start_mark.index :]
+    before = _end(parent.value[index - 1][1]) if index else begin
+    return text[:before] + text[end:]
+
+
+def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) -> str:
+    """Return ``text`` with a new mapping of ``fields`` at ``path``, laid out as its neighbours.
+
+    It comes last in its parent, which must have an entry already.
+
+    Raises:
+        CliError: the parent is no mapping with entries.
+    """
+    _, parent = _entry(text, path[:-1])
+    if not isinstance(parent, MappingNode) or not parent.value:
+        raise _by_hand(path)
+    last_key, last = parent.value[-1]
+    end = _end(last)
+    if parent.flow_style:
+        return f"{text[:end]}, {path[-1]}: {_flow(fields)}{text[end:]}"
+    margin = " " * last_key.start_mark.column
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = [f"{margin}{path[-1]}: {_flow(fields)}"]
+    if isinstance(last, MappingNode) and not last.flow_style:
+        inner = " " * last.value[0][0].start_mark.column
+        lines = [f"{margin}{path[-1]}:"]
+        lines += [f"{inner}{key}: {_scalar(value)}" for key, value in fields.items()]
+    place = _line_end(text, end)
+    before = text[:place] if text[:place].endswith("\n") else text[:place] + newline
+    return before + newline.join(lines) + newline + text[place:]
+
+
+def _entry(text: str, path: tuple[str, ...]) -> tuple[Node, Node]:
+    """Return key and value at ``path``."""
+    try:
+        key = node = YAML(pure=True).compose(StringIO(text))
+    except YAMLError as error:
+        raise CliError(f"the stack file{yaml_problem(error)}; correct the YAML") from None
+    for depth, name in enumerate(path, start=1):
+        pairs = node.value if isinstance(node, MappingNode) else []
+        found = next(((k, v) for k, v in pairs if k.value == name), None)
+        if found is None:
+            raise _by_hand(path[:depth])
+        key, node = found
+    return key, node
+
+
+def _by_hand(path: tuple[str, ...]) -> CliError:
+    return CliError(f"{'.'.join(path)} is not written in a way that can be edited; edit it by hand")
+
+
+def _end(node: Node) -> int:
+    """Return where the text of ``node`` ends: a block's own mark stands after later comments."""
+    if isinstance(node, MappingNode) and not node.flow_style:
+        return _end(node.value[-1][1])
+    if isinstance(node, SequenceNode) and not node.flow_style:
+        return _end(node.value[-1])
+    return int(node.end_mark.index)
+
+
+def _line_begin(text: str, position: int) -> int:
+    return text.rfind("\n", 0, position) + 1
+
+
+def _line_end(text: str, position: int) -> int:
+    """Return the position after the line that ``position`` is in, or after which it is."""
+    if position and text[position - 1] == "\n":
+        return position
+    newline = text.find("\n", position)
+    return len(text) if newline < 0 else newline + 1
+
+
+def _flow(fields: Mapping[str, Scalar]) -> str:
+    inner = ", ".join(f"{key}: {_scalar(value)}" for key, value in fields.items())
+    return f"{{{inner}}}"
+
+
+def _scalar(value: Scalar) -> str:
+    """Return a scalar plain where that reads back as itself, else in double quotes.
+
+    Times are quoted although they need not be: the pulumi CLI rewrites them unquoted when it saves
+    the file.
+    """
+    if isinstance(value, int):
+        return str(value)
+    if _PLAIN.fullmatch(value) and YAML(typ="safe", pure=True).load(value) == value:
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    shown = (char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped)
+    return f'"{"".join(shown)}"'

@@ -1,0 +1,97 @@
+"""The stack's settings in the terms of a rotation: places, dates, acknowledgements, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mtls_pki.pki.parsing import describe, parse_certificates
+from mtls_pki.rotation.evidence import BundlePlace
+from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
+from mtls_pki.rotation.stage import Anchor, TrustStage
+from mtls_pki.rotation.transitions import Acknowledgement
+from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.names import issuing_ca_not_before
+
+
+def bundle_places(settings: Settings) -> tuple[BundlePlace, ...]:
+    """Return every place where a verifier of the domain reads the trust bundle."""
+    return tuple(
+        BundlePlace(
+            cluster=cluster, namespace=namespace, name=settings.trust.name, key=settings.trust.key
+        )
+        for cluster in settings.clusters
+        for namespace in settings.trust.namespaces
+    )
+
+
+def configured_stage(settings: Settings, fingerprints: Mapping[str, str | None]) -> TrustStage:
+    """Return the stage that the configuration asks for.
+
+    Args:
+        settings: the stack's settings.
+        fingerprints: generation -> identity of its anchor; None where the key does not exist yet.
+    """
+    return TrustStage(
+        anchors={
+            generation: Anchor(role=anchor.role, fingerprint=fingerprints.get(generation))
+            for generation, anchor in settings.anchors.items()
+        },
+        canaries={
+            f"{service.namespace}/{service.name or name}": service.anchor
+            for name, service in settings.services.items()
+            if service.anchor is not None and service.anchor != settings.issuing_generation
+        },
+    )
+
+
+def change_request(settings: Settings, *, old: TrustStage | None, new: TrustStage) -> ChangeRequest:
+    """Return the change from ``old`` to ``new`` as the rules of a rotation judge it."""
+    return ChangeRequest(
+        trust_domain=settings.trust_domain,
+        old=old,
+        new=new,
+        facts={
+            generation: _facts(settings, generation, anchor)
+            for generation, anchor in settings.anchors.items()
+        },
+        places=bundle_places(settings),
+        hold_down=settings.trust.hold_down,
+        acknowledgements={
+            generation: Acknowledgement(
+                fingerprint=anchor.fingerprint, accept_outage=anchor.accept_outage
+            )
+            for generation, anchor in settings.anchors.items()
+            if not anchor.role.trusted
+        },
+    )
+
+
+def _facts(settings: Settings, generation: str, anchor: AnchorSettings) -> AnchorFacts:
+    if anchor.certificate is not None:
+        return _brought_facts(generation, anchor.certificate.pem, anchor)
+    if anchor.common_name is None or anchor.valid_from is None or anchor.not_after is None:
+        raise ValueError(f"anchor {generation} has neither a certificate nor subject and dates")
+    intermediate = settings.issuing.issuing_ca
+    return AnchorFacts(
+        common_name=anchor.common_name,
+        not_before=anchor.valid_from,
+        not_after=anchor.not_after,
+        issuing_ca_not_after=issuing_ca_not_before(anchor, intermediate) + intermediate.valid_for
+        if intermediate
+        else None,
+    )
+
+
+def _brought_facts(generation: str, root_pem: str, anchor: AnchorSettings) -> AnchorFacts:
+    root = describe(parse_certificates(root_pem, origin=f"anchors.{generation}.certificate")[0])
+    issuing_end = None
+    if anchor.issuing_ca is not None and anchor.issuing_ca.certificate is not None:
+        origin = f"anchors.{generation}.issuingCa.certificate"
+        issuing = parse_certificates(anchor.issuing_ca.certificate.pem, origin=origin)[0]
+        issuing_end = describe(issuing).not_after
+    return AnchorFacts(
+        common_name=root.subject,
+        not_before=root.not_before,
+        not_after=root.not_after,
+        issuing_ca_not_after=issuing_end,
+    )

@@ -1,0 +1,223 @@
+"""Field types that the settings share; each message says what to write instead."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
+_GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
+_CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+# One part of a mount's path; what a policy or a URL would read as more than a name is left out.
+_VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# Without '-', which joins generations in the names of keys and issuers: `g1-i1` is i1 below g1.
+_GENERATION = re.compile(r"[a-z][a-z0-9]{0,14}")
+# RFC 5280 appendix A.1, ub-common-name.
+COMMON_NAME_LIMIT = 64
+# UTCTime begins in 1950 (RFC 5280 4.1.2.5.1); the longest durations added to the year 9000 end
+# before GeneralizedTime does, in 9999.
+_YEARS = range(1950, 9001)
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("write a Go duration with its unit, such as 720h or 90s")
+    try:
+        return parse_duration(value)
+    except DurationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(_GO_TIME.sub(r"\1T\2+00:00", value))
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime):
+        raise ValueError("write an RFC 3339 time in UTC such as 2026-11-01T00:00:00Z")
+    if value.tzinfo is None:
+        raise ValueError(f"write the time zone: {value.isoformat()}Z")
+    if value.microsecond:
+        raise ValueError("write whole seconds (RFC 5280 4.1.2.5 has no fractions)")
+    if value.year not in _YEARS:
+        raise ValueError(f"write a year from {_YEARS[0]} to {_YEARS[-1]}")
+    return value.astimezone(UTC)
+
+
+def _dns_label(value: str) -> str:
+    if not _DNS_LABEL.fullmatch(value):
+        raise ValueError(
+            "write a DNS label: at most 63 of a-z, 0-9 and '-', beginning and ending with a letter "
+            "or digit (RFC 1123 2.1)"
+        )
+    return value
+
+
+def _dns_name(value: str) -> str:
+    bare = value[2:] if value.startswith("*.") else value
+    if len(value) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in bare.split(".")):
+        raise ValueError("write a lower-case DNS name such as gateway.monoskope.svc.cluster.local")
+    return value
+
+
+def _domain(value: str) -> str:
+    if value.startswith("*."):
+        raise ValueError("write the domain without a wildcard")
+    return _dns_name(value)
+
+
+def _generation(value: str) -> str:
+    if not _GENERATION.fullmatch(value):
+        raise ValueError("name a generation g1, g2, ... (a letter and at most 14 of a-z and 0-9)")
+    return value
+
+
+def _config_map_key(value: str) -> str:
+    if not _CONFIG_MAP_KEY.fullmatch(value):
+        raise ValueError("write a ConfigMap key such as ca.crt (letters, digits, '-', '_', '.')")
+    return value
+
+
+def _common_name(value: str) -> str:
+    blank_ends = value != value.strip()
+    if not 1 <= len(value) <= COMMON_NAME_LIMIT or not value.isprintable() or blank_ends:
+        raise ValueError(
+            f"write 1 to {COMMON_NAME_LIMIT} printable characters without blanks at the ends "
+            "(RFC 5280 A.1, ub-common-name)"
+        )
+    return value
+
+
+def _ip(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("write an IP address such as 10.0.0.5 or 2001:db8::5") from None
+
+
+def _uri(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = None
+    if parts is None or not parts.scheme or not parts.netloc:
+        raise ValueError("write an absolute URI such as spiffe://example.org/ns/app/sa/web")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError("write HOST:PORT, such as gateway.example.com:443 or [2001:db8::5]:443")
+    return value
+
+
+def _https_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        nothing_more = parts.port != 0 and value.rstrip("/") == f"https://{parts.netloc}"
+    except ValueError:
+        nothing_more = False
+    # Before an @ a URL has a user's name and password, which would stand in every issuer.
+    if not nothing_more or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(
+            "write https://HOST:PORT and nothing more; a token never goes in clear text"
+        )
+    return value.rstrip("/")
+
+
+def _vault_path(value: str) -> str:
+    if not all(_VAULT_SEGMENT.fullmatch(segment) for segment in value.split("/")):
+        raise ValueError(
+            "write a path such as pki-mesh: letters, digits, '-', '_', no '/' at the ends"
+        )
+    return value
+
+
+class UnreadSecret(SecretStr):
+    """A secret that stands encrypted in the stack file and was not decrypted.
+
+    That it is there is known, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def get_secret_value(self) -> str:
+        """Refuse: nobody knows the value."""
+        raise ValueError("the secret was not decrypted")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UnreadSecret)
+
+    def __hash__(self) -> int:
+        return hash(UnreadSecret)
+
+
+def _secret(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, UnreadSecret) else handler(value)
+
+
+class PemFile(NamedTuple):
+    """A file of certificates named in the configuration, and what it holds."""
+
+    path: str
+    pem: str
+
+
+def _pem_file(value: Any, info: ValidationInfo) -> PemFile:
+    if isinstance(value, PemFile):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("write the path of a PEM file, relative to the stack file")
+    if value.lstrip().startswith("-----BEGIN"):
+        raise ValueError("put the PEM text into a file and write its path, such as trust/g2.pem")
+    directory: Path = (info.context or {}).get("directory", Path())
+    try:
+        return PemFile(value, (directory / value).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        raise ValueError("no such file; write a path relative to the stack file") from None
+    except UnicodeDecodeError:
+        raise ValueError("not PEM text; convert DER with `openssl x509 -inform DER`") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror}); write the path of a file") from None
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)
+]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+DnsName = Annotated[str, AfterValidator(_dns_name)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Generation = Annotated[str, AfterValidator(_generation)]
+ConfigMapKey = Annotated[str, AfterValidator(_config_map_key)]
+CommonName = Annotated[str, AfterValidator(_common_name)]
+IpAddress = Annotated[str, AfterValidator(_ip)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Uri = Annotated[str, AfterValidator(_uri)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+VaultPath = Annotated[str, AfterValidator(_vault_path)]
+CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]
+Secret = Annotated[SecretStr, WrapValidator(_secret)]
+KeyAlgorithm = Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
