@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pulumi
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.issuer_object import IssuerKind, issuer_object
-from mtls_pki.components.kubernetes_options import explained_by, formerly, owned
+from mtls_pki.components.issuer import Issuer, IssuerKind
+from mtls_pki.components.kubernetes_options import explained_by, owned
 from mtls_pki.components.trust_anchor import SigningPair
 
 
@@ -40,24 +39,14 @@ class CaIssuerArgs:
     on_failure: pulumi.ErrorHook | None = None
 
 
-class CaIssuer(pulumi.ComponentResource):
-    """CA Secret and issuer of one generation in one cluster, awaited Ready.
-
-    Attributes:
-        issuer: the issuer object; Certificates depend on it.
-        issuer_name: what ``issuerRef.name`` says.
-        kind: what ``issuerRef.kind`` says.
-    """
-
-    issuer: CustomResource
-    issuer_name: str
-    kind: IssuerKind
+class CaIssuer(Issuer):
+    """CA Secret and issuer of one generation in one cluster, awaited Ready."""
 
     def __init__(
         self, name: str, args: CaIssuerArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare the Secret and the issuer; constructing raises nothing."""
-        super().__init__("mtls-pki:index:CaIssuer", name, None, formerly("VaultIssuer", opts))
+        super().__init__(name, args, opts)
         secret = Secret(
             f"{name}-ca",
             type="kubernetes.io/tls",
@@ -67,9 +56,8 @@ class CaIssuer(pulumi.ComponentResource):
             string_data={"tls.crt": args.signing.chain_pem, "tls.key": args.signing.key_pem},
             opts=pulumi.ResourceOptions(parent=self, hooks=explained_by(args.on_failure)),
         )
-        self.kind = args.kind
-        self.issuer_name = args.issuer_name
-        self.issuer = issuer_object(
-            name, args, {"ca": {"secretName": args.secret_name}}, parent=self, depends_on=[secret]
+        self.declare_object(
+            {"ca": {"secretName": args.secret_name}},
+            namespace=args.namespace if args.kind == "Issuer" else None,
+            depends_on=[secret],
         )
-        self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})

@@ -36,14 +36,3 @@ def await_at_most(timeout: timedelta) -> pulumi.CustomTimeouts:
 def explained_by(hook: pulumi.ErrorHook | None) -> pulumi.ResourceHookBinding | None:
     """Return the binding that lets ``hook`` say why an operation on the resource failed."""
     return None if hook is None else pulumi.ResourceHookBinding(on_error=[hook])
-
-
-def formerly(component: str, opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """Return ``opts`` for an issuer that may have been a ``component`` of the same name before.
-
-    The stable issuer keeps its name when its signer moves to a Vault or back. Without the alias the
-    engine would make the new one and then delete the old, which is the same object of the cluster.
-    """
-    return pulumi.ResourceOptions.merge(
-        opts, pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=f"mtls-pki:index:{component}")])
-    )

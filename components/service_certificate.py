@@ -10,7 +10,6 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.issuer_object import IssuerKind
 from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.types import KeyAlgorithm
@@ -36,6 +35,7 @@ class ServiceCertificateArgs:
             is cert-manager's guess and must not be used as trust: mount the trust bundle.
         issuer_name: ``issuerRef.name``: the issuer of one generation.
         issuer_kind: ``issuerRef.kind``.
+        issuer_group: ``issuerRef.group``; None for cert-manager's own.
         dns_names: DNS SANs.
         uris: URI SANs, with the SPIFFE ID.
         ip_addresses: IP SANs.
@@ -53,7 +53,8 @@ class ServiceCertificateArgs:
     namespace: str
     secret_name: str
     issuer_name: str
-    issuer_kind: IssuerKind
+    issuer_kind: str
+    issuer_group: str | None
     dns_names: tuple[str, ...]
     uris: tuple[str, ...]
     ip_addresses: tuple[str, ...]
@@ -80,7 +81,7 @@ class ServiceCertificate(CustomResource):
         """Declare the Certificate; constructing raises nothing."""
         spec: dict[str, Any] = {
             "secretName": args.secret_name,
-            "issuerRef": {"name": args.issuer_name, "kind": args.issuer_kind},
+            "issuerRef": _reference(args),
             "duration": format_duration(args.duration),
             "renewBefore": format_duration(args.renew_before),
             "privateKey": {
@@ -114,6 +115,11 @@ class ServiceCertificate(CustomResource):
                 opts,
             ),
         )
+
+
+def _reference(args: ServiceCertificateArgs) -> dict[str, str]:
+    group = {} if args.issuer_group is None else {"group": args.issuer_group}
+    return {"name": args.issuer_name, "kind": args.issuer_kind, **group}
 
 
 def _encipherment(algorithm: KeyAlgorithm) -> list[str]:

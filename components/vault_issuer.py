@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pulumi
 from pulumi import Input
-from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import (
@@ -22,8 +21,8 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
-from mtls_pki.components.issuer_object import IssuerKind, issuer_object
-from mtls_pki.components.kubernetes_options import explained_by, formerly, owned
+from mtls_pki.components.issuer import Issuer, IssuerKind
+from mtls_pki.components.kubernetes_options import explained_by, owned
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -70,18 +69,8 @@ class VaultIssuerArgs:
         return f"vault://{scope}{self.issuer_name}"
 
 
-class VaultIssuer(pulumi.ComponentResource):
-    """Service account, the rights around it, and the issuer, awaited Ready.
-
-    Attributes:
-        issuer: the issuer object; Certificates depend on it.
-        issuer_name: what ``issuerRef.name`` says.
-        kind: what ``issuerRef.kind`` says.
-    """
-
-    issuer: CustomResource
-    issuer_name: str
-    kind: IssuerKind
+class VaultIssuer(Issuer):
+    """Service account, the rights around it, and the issuer, awaited Ready."""
 
     def __init__(
         self,
@@ -91,14 +80,13 @@ class VaultIssuer(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the issuer; ``login`` are the resources that let it in at the Vault."""
-        super().__init__("mtls-pki:index:VaultIssuer", name, None, formerly("CaIssuer", opts))
-        self.kind = args.kind
-        self.issuer_name = args.issuer_name
+        super().__init__(name, args, opts)
         identity = self._identity(name, args)
-        self.issuer = issuer_object(
-            name, args, {"vault": _specification(args)}, parent=self, depends_on=[*identity, *login]
+        self.declare_object(
+            {"vault": _specification(args)},
+            namespace=args.namespace if args.kind == "Issuer" else None,
+            depends_on=[*identity, *login],
         )
-        self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})
 
     def _identity(self, name: str, args: VaultIssuerArgs) -> list[pulumi.Resource]:
         """Declare the service account, who may have tokens of it, and that they may be reviewed."""

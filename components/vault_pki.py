@@ -12,10 +12,19 @@ from pulumi_vault import pkisecret
 
 from mtls_pki.components.trust_anchor import RequestProfile
 from mtls_pki.pki.fingerprints import der_sha256
+from mtls_pki.pki.leaf_limits import LeafLimits
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.settings.names import name_in_mount
-from mtls_pki.settings.sign_role import VAULT_KEYS, SignRole
+from mtls_pki.settings.types import KeyAlgorithm
 
+# `key_type` and `key_bits` of Vault's PKI roles and keys.
+_KEYS: dict[KeyAlgorithm | str, tuple[str, int]] = {
+    "P-256": ("ec", 256),
+    "P-384": ("ec", 384),
+    "RSA-2048": ("rsa", 2048),
+    "RSA-3072": ("rsa", 3072),
+    "RSA-4096": ("rsa", 4096),
+    "Ed25519": ("ed25519", 0),
+}
 # Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
 _SIGNS = "crl-signing,issuing-certificates,ocsp-signing,read-only"
 _RETIRED = "crl-signing,ocsp-signing,read-only"
@@ -84,6 +93,7 @@ class VaultPkiArgs:
         authorities: the issuing CAs by generation of their anchor.
         default: the generation that the mount's default issuer follows; None leaves it alone.
         role: what all sign roles allow.
+        name_in_mount: start of an issuer's name and SHA-256 of its certificate -> its whole name.
         find_issuer: certificate PEM -> the id that the Vault gave to it; reads the Vault.
         on_failure: says why an operation failed.
         compare: after each write, compares what was asked for with what the server holds.
@@ -92,7 +102,8 @@ class VaultPkiArgs:
     mount: VaultMountArgs
     authorities: Mapping[str, VaultCaArgs]
     default: str | None
-    role: SignRole
+    role: LeafLimits
+    name_in_mount: Callable[[str, str], str]
     find_issuer: Callable[[str], str]
     on_failure: pulumi.ErrorHook
     compare: pulumi.ResourceHook
@@ -156,7 +167,7 @@ class VaultPki(pulumi.ComponentResource):
         self.register_outputs({"requests": self.requests})
 
     def _mount(self, name: str, args: VaultMountArgs) -> vault.Mount:
-        seconds = int(self._args.role.max_ttl.total_seconds())
+        seconds = int(self._args.role.max_lifetime.total_seconds())
         return vault.Mount(
             name,
             path=args.path,
@@ -174,7 +185,7 @@ class VaultPki(pulumi.ComponentResource):
     def _request(
         self, authority: VaultCaArgs, mount: vault.Mount | None
     ) -> pkisecret.SecretBackendIntermediateCertRequest:
-        kind, bits = VAULT_KEYS[authority.request.key_algorithm]
+        kind, bits = _KEYS[authority.request.key_algorithm]
         return pkisecret.SecretBackendIntermediateCertRequest(
             f"{self._name}-{authority.issuer_name}-request",
             backend=self._args.mount.path,
@@ -230,7 +241,7 @@ class VaultPki(pulumi.ComponentResource):
             lambda known: self._args.find_issuer(known[0])
         )
         name = certificate_pem.apply(
-            lambda pem: name_in_mount(
+            lambda pem: self._args.name_in_mount(
                 issuer_name, der_sha256(parse_certificates(pem, origin=issuer_name)[0])
             )
         )
@@ -260,7 +271,8 @@ class VaultPki(pulumi.ComponentResource):
 
     def _signer(self, role_name: str, issuer: pkisecret.SecretBackendIssuer) -> VaultSigner:
         mount, role = self._args.mount.path, self._args.role
-        ttl = str(int(role.max_ttl.total_seconds()))
+        ttl = str(int(role.max_lifetime.total_seconds()))
+        kind, bits = _keys(role)
         declared = pkisecret.SecretBackendRole(
             f"{role_name}-role",
             backend=mount,
@@ -279,11 +291,11 @@ class VaultPki(pulumi.ComponentResource):
             require_cn=False,
             use_csr_common_name=True,
             use_csr_sans=True,
-            key_type=role.key_type,
-            key_bits=role.key_bits,
+            key_type=kind,
+            key_bits=bits,
             key_usages=["DigitalSignature", *(["KeyEncipherment"] * role.key_encipherment)],
-            server_flag="ServerAuth" in role.extended_usages,
-            client_flag="ClientAuth" in role.extended_usages,
+            server_flag="server auth" in role.usages,
+            client_flag="client auth" in role.usages,
             code_signing_flag=False,
             email_protection_flag=False,
             basic_constraints_valid_for_non_ca=True,
@@ -327,3 +339,9 @@ class VaultPki(pulumi.ComponentResource):
                 on_error=[self._args.on_failure], after_create=after, after_update=after
             ),
         )
+
+
+def _keys(role: LeafLimits) -> tuple[str, int]:
+    """Return ``key_type`` and ``key_bits`` of a role; a role cannot list several kinds."""
+    algorithms = tuple(role.key_algorithms)
+    return _KEYS[algorithms[0]] if len(algorithms) == 1 else ("any", 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import required
+from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
 VARIABLE = "KUBECONFIG_TEXT"
@@ -22,7 +23,7 @@ def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, 
         CiError: a variable is missing, or a file is there already.
     """
     text = required(environment, VARIABLE)
-    clusters = open_stack_file(Path.cwd(), stack, {}).settings().clusters.values()
+    clusters = open_stack_file(Path.cwd(), stack, {}, extensions()).settings().clusters.values()
     places = {
         Path(cluster.kubeconfig or required(environment, "KUBECONFIG")) for cluster in clusters
     }

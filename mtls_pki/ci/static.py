@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtls_pki.ci import repository
 from mtls_pki.errors import CliError
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.transitions import structural_refusals
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.model import Settings
@@ -36,7 +37,7 @@ def mistakes(stacks: Sequence[str], base: str) -> tuple[str, ...]:
 
 
 def _settings(directory: Path, stack: str) -> Settings:
-    return open_stack_file(directory, stack, {}).settings()
+    return open_stack_file(directory, stack, {}, extensions()).settings()
 
 
 def _refusals(before: Path, stack: str, new: Settings) -> list[str]:

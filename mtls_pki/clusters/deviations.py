@@ -48,8 +48,13 @@ def leaves_unlike_asked(evidence: Evidence) -> tuple[str, ...]:
     )
 
 
-def differences(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how the leaf in an answered CertificateRequest differs from what it asks for."""
+def differences(request: Mapping[str, Any], *, remedy_for_short: str) -> Iterator[str]:
+    """Yield how the leaf in an answered CertificateRequest differs from what it asks for.
+
+    Args:
+        request: the object, with its status.
+        remedy_for_short: what to do where the leaf lives shorter.
+    """
     spec = request["spec"]
     try:
         leaf = parse_certificates(decode_pem(request["status"]["certificate"]), origin="leaf")[0]
@@ -64,7 +69,7 @@ def differences(request: Mapping[str, Any]) -> Iterator[str]:
     if duration is not None and abs(lifetime - duration) > _TOLERANCE:
         yield (
             f"asked for {format_duration(duration)}, and got {format_duration(lifetime)}; "
-            + ("raise issuing.vault.maxTtl, or ask for less" if lifetime < duration else _IGNORED)
+            + (remedy_for_short if lifetime < duration else _IGNORED)
         )
     if is_ca(leaf) and not spec.get("isCA"):
         yield f"asked for a leaf, and got a CA; {_IGNORED}"

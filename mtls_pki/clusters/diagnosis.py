@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster, ClusterError
@@ -17,9 +17,6 @@ _PLURALS = {
 _REMEDIES = {
     "Certificate": "correct what it says and run `pulumi up` again; `cmctl status certificate` "
     "shows the whole path",
-    "Issuer": "correct the CA Secret it names and run `pulumi up` again",
-    "ClusterIssuer": "correct the CA Secret it names (it must stand in cert-manager's cluster "
-    "resource namespace, issuing.clusterResourceNamespace) and run `pulumi up` again",
     "Bundle": "correct what it says and run `pulumi up` again",
 }
 # cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while the
@@ -29,8 +26,12 @@ _TRY_AGAIN = (
     "or all that failed with `mtls-pki reissue --failed` (by itself cert-manager waits "
     "for an hour after a failure, and longer after the next), and run `pulumi up` again"
 )
-_VAULT_ISSUER = "correct what its Vault says and run `pulumi up` again"
 _CONDITION_OF_KIND = {"Bundle": "Synced"}
+
+IssuerRemedies = Mapping[str, Callable[[str], str]]
+"""Field of an issuer's ``spec`` -> what to do where an issuer of a kind is not Ready; the first is
+also for issuers that have none of the fields.
+"""
 
 
 def object_path(api_version: str, kind: str, namespace: str | None, name: str) -> str | None:
@@ -43,12 +44,23 @@ def object_path(api_version: str, kind: str, namespace: str | None, name: str) -
 
 
 def explain_not_ready(
-    cluster: Cluster, *, api_version: str, kind: str, namespace: str | None, name: str
+    cluster: Cluster,
+    *,
+    api_version: str,
+    kind: str,
+    namespace: str | None,
+    name: str,
+    issuers: IssuerRemedies,
 ) -> str | None:
     """Return one message with what the object's controller says of it, or None if it is Ready.
 
     For a Certificate the conditions of its newest CertificateRequest and of its issuer are added:
     the Certificate itself often says only that it waits.
+
+    Args:
+        cluster: where the object is.
+        api_version: of the object, as are ``kind``, ``namespace`` and ``name``.
+        issuers: what to do about an issuer, by the field that its ``spec`` has.
     """
     path = object_path(api_version, kind, namespace, name)
     if path is None:
@@ -63,16 +75,20 @@ def explain_not_ready(
         return f"{place}: {error.reason}"
     if said == []:
         return None
-    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {_remedy(live, kind)}"
+    remedy = _remedy(live, kind, issuers)
+    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {remedy}"
 
 
-def _remedy(live: dict[str, Any], kind: str) -> str:
+def _remedy(live: dict[str, Any], kind: str, issuers: IssuerRemedies) -> str:
     if kind == "Certificate" and live.get("status", {}).get("lastFailureTime"):
         metadata = live["metadata"]
         return _TRY_AGAIN.format(namespace=metadata["namespace"], name=metadata["name"])
-    if "vault" in live.get("spec", {}):
-        return _VAULT_ISSUER
-    return _REMEDIES[kind]
+    if kind in _REMEDIES:
+        return _REMEDIES[kind]
+    spec = live.get("spec", {})
+    # The default backend is the first.
+    remedies = [each for key, each in issuers.items() if key in spec] or [*issuers.values()]
+    return remedies[0](kind)
 
 
 def _wanted(kind: str) -> str:

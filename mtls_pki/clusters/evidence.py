@@ -16,17 +16,8 @@ from typing import TypeVar
 from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
-from mtls_pki.clusters.sources.bundles import BundleReading, read_bundles
-from mtls_pki.clusters.sources.cert_manager import LeafReader
-from mtls_pki.clusters.sources.endpoints import (
-    ENDPOINTS,
-    Endpoint,
-    ServedChain,
-    ask_endpoints,
-    observe_endpoints,
-)
-from mtls_pki.clusters.sources.issuers import read_issuers
-from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
+from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
+from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.evidence import ClusterEvidence, ClusterUnreachable, Evidence
 from mtls_pki.settings.model import Settings
@@ -39,19 +30,23 @@ _CLUSTERS_SIDE_BY_SIDE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class _Trust:
-    """What the first round reads of a cluster."""
+    """What the first round reads of a cluster, by source."""
 
     cluster: Cluster
-    bundles: BundleReading
-    record: StageRecord
+    found: tuple[Trusted, ...]
 
 
 def _silent(_: str) -> None:
     """Say nothing."""
 
 
-def collect_evidence(settings: Settings, *, warn: Callable[[str], None] = _silent) -> Evidence:
-    """Return what all clusters of the stack, and its listed endpoints, show now.
+def collect_evidence(
+    settings: Settings,
+    *,
+    sources: Sequence[Source] = SOURCES,
+    warn: Callable[[str], None] = _silent,
+) -> Evidence:
+    """Return what all clusters of the stack, and whatever else its sources ask, show now.
 
     A cluster that cannot be read, whole or in part, becomes a ``ClusterUnreachable`` with the
     reason, and the others are still read; nothing is raised for it. ``observed_at`` is the time of
@@ -61,38 +56,39 @@ def collect_evidence(settings: Settings, *, warn: Callable[[str], None] = _silen
 
     Args:
         settings: the stack's settings.
+        sources: where evidence comes from (``mtls_pki.registry.sources_of``).
         warn: is told of each endpoint that could not be asked.
     """
     names = tuple(settings.clusters)
-    endpoints = [Endpoint.parse(text) for text in settings.trust.endpoints]
-    # One more for the endpoints, which spread over threads of their own.
+    # One more for what stands outside of clusters, which spreads over threads of its own.
     with ThreadPoolExecutor(max_workers=min(_CLUSTERS_SIDE_BY_SIDE, len(names)) + 1) as pool:
-        asking = pool.submit(ask_endpoints, endpoints)
+        asking = pool.submit(lambda: [source.outside(settings) for source in sources])
         trust = list(
-            pool.map(lambda name: _or_unreachable(name, lambda: _trust(settings, name)), names)
+            pool.map(
+                lambda name: _or_unreachable(name, lambda: _trust(settings, name, sources)), names
+            )
         )
-        at = _observed_at(trust)
-        anchors = _anchors(settings, trust)
+        known = KnownTrust(anchors=_anchors(settings, trust), at=_observed_at(trust))
         read = list(
             pool.map(
                 lambda one: (
                     one
                     if isinstance(one, ClusterUnreachable)
                     else _or_unreachable(
-                        one.cluster.name, lambda: _issued(settings, one, anchors, at)
+                        one.cluster.name, lambda: _issued(settings, one, known, sources)
                     )
                 ),
                 trust,
             )
         )
-        served = asking.result()
-    for each in served:
-        if each.error is not None:
-            warn(
-                f"endpoint {each.endpoint} could not be asked ({each.error}); what it serves is "
-                "not part of the evidence"
-            )
-    return Evidence(observed_at=at, clusters=(*read, *_served(served, anchors, at)))
+        outside = [found for found in asking.result() if found is not None]
+    for each in outside:
+        for warning in each.warnings:
+            warn(warning)
+    elsewhere = [
+        ClusterEvidence(cluster=each.place, leaves=each.read(known).leaves) for each in outside
+    ]
+    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere))
 
 
 def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
@@ -102,28 +98,24 @@ def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
         return ClusterUnreachable(cluster=name, error=error.reason)
 
 
-def _trust(settings: Settings, name: str) -> _Trust:
+def _trust(settings: Settings, name: str, sources: Sequence[Source]) -> _Trust:
     cluster = Cluster(cluster_address(settings, name))
     return _Trust(
-        cluster=cluster,
-        bundles=read_bundles(cluster, settings),
-        record=read_stage_record(cluster, settings),
+        cluster=cluster, found=tuple(source.trusted(cluster, settings) for source in sources)
     )
 
 
 def _issued(
-    settings: Settings, trust: _Trust, anchors: tuple[x509.Certificate, ...], at: datetime
+    settings: Settings, trust: _Trust, known: KnownTrust, sources: Sequence[Source]
 ) -> ClusterEvidence:
-    issuers = read_issuers(trust.cluster, settings)
-    leaves = LeafReader(
-        cluster=trust.cluster, settings=settings, anchors=anchors, issuers=issuers, at=at
-    )
+    issued = [source.issued(trust.cluster, settings, known) for source in sources]
+    gates = [found.gate for found in trust.found if found.gate is not None]
     return ClusterEvidence(
         cluster=trust.cluster.name,
-        bundles=trust.bundles.observations,
-        leaves=leaves.read(),
-        issuers=issuers.observations,
-        gate=trust.record.gate,
+        bundles=tuple(bundle for found in trust.found for bundle in found.bundles),
+        leaves=tuple(leaf for found in issued for leaf in found.leaves),
+        issuers=tuple(issuer for found in issued for issuer in found.issuers),
+        gate=gates[0] if gates else None,
     )
 
 
@@ -140,20 +132,10 @@ def _anchors(
     found: dict[x509.Certificate, None] = {}
     for one in trust:
         if isinstance(one, _Trust):
-            found |= dict.fromkeys((*one.record.anchors, *one.bundles.members))
+            for source in one.found:
+                found |= dict.fromkeys(source.anchors)
     for generation, anchor in settings.anchors.items():
         if anchor.certificate is not None:
             origin = f"anchors.{generation}.certificate"
             found |= dict.fromkeys(parse_certificates(anchor.certificate.pem, origin=origin))
     return tuple(found)
-
-
-def _served(
-    served: Sequence[ServedChain], anchors: tuple[x509.Certificate, ...], at: datetime
-) -> tuple[ClusterEvidence, ...]:
-    if not served:
-        return ()
-    leaves = observe_endpoints(served, anchors)
-    return (
-        ClusterEvidence(cluster=ENDPOINTS, leaves=tuple(leaf for leaf in leaves if leaf.live(at))),
-    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -160,13 +161,12 @@ def read_stale(
         for reference in stack_issuers(settings)
         if reference.name == settings.issuing.name
     )
+    issued_on_stable = partial(_issued_on, stable, settings)
     scopes = _scopes(namespaces)
     certificates = {
         certificate.uid: certificate
         for scope in scopes
-        for certificate in cluster.list_all(
-            f"{API}{scope}/certificates", lambda live: _issued_on(stable, live)
-        )
+        for certificate in cluster.list_all(f"{API}{scope}/certificates", issued_on_stable)
     }
     by_place = {each.place: each for each in certificates.values()}
 
@@ -206,7 +206,7 @@ def read_failed(
     issuers = frozenset(stack_issuers(settings))
 
     def failed(live: dict[str, Any]) -> Stale | None:
-        if _reference(live) not in issuers:
+        if _reference(live, settings) not in issuers:
             return None
         certificate = certificate_of(live)
         why = certificate.failure
@@ -223,8 +223,10 @@ def _scopes(namespaces: Iterable[str]) -> list[str]:
     return [f"/namespaces/{namespace}" for namespace in namespaces] or [""]
 
 
-def _reference(live: Mapping[str, Any]) -> IssuerReference:
-    return IssuerReference.of(live["spec"]["issuerRef"], live["metadata"]["namespace"])
+def _reference(live: Mapping[str, Any], settings: Settings) -> IssuerReference:
+    return IssuerReference.of(
+        live["spec"]["issuerRef"], live["metadata"]["namespace"], settings.extensions.issuer_apis
+    )
 
 
 def _authority(settings: Settings, generation: str) -> x509.Name | None:
@@ -238,9 +240,11 @@ def _authority(settings: Settings, generation: str) -> x509.Name | None:
     return subject(issuing_ca_common_name(settings, generation, intermediate))
 
 
-def _issued_on(issuers: frozenset[IssuerReference], live: dict[str, Any]) -> Certificate | None:
+def _issued_on(
+    issuers: frozenset[IssuerReference], settings: Settings, live: dict[str, Any]
+) -> Certificate | None:
     """Return the Certificate if it hangs on one of ``issuers`` and was issued at least once."""
-    if _reference(live) not in issuers:
+    if _reference(live, settings) not in issuers:
         return None
     status = live.get("status", {})
     ready = condition(live, "Ready") or {}

@@ -22,6 +22,7 @@ from mtls_pki.backup.errors import BackupError
 from mtls_pki.clusters.connection import ClusterError
 from mtls_pki.engine import state as engine
 from mtls_pki.errors import CliError
+from mtls_pki.registry import extensions
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file, parse_yaml
 
@@ -113,7 +114,7 @@ def _restore(options: argparse.Namespace) -> None:
 
 
 def _stack(options: argparse.Namespace) -> StackFile:
-    return open_stack_file(Path.cwd(), options.stack, os.environ)
+    return open_stack_file(Path.cwd(), options.stack, os.environ, extensions())
 
 
 def _passphrase(*, twice: bool) -> str:

@@ -14,11 +14,11 @@ from mtls_pki.ci.deploy import deploy
 from mtls_pki.ci.drift import drift
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.kubeconfig import VARIABLE, write_kubeconfig
+from mtls_pki.ci.login import logged_in
 from mtls_pki.ci.preview import REFUSED, Change, preview
 from mtls_pki.ci.runner import give_output, open_forge
 from mtls_pki.ci.stacks import known_stacks, touched_stacks
 from mtls_pki.ci.static import mistakes
-from mtls_pki.ci.vault import logged_in
 from mtls_pki.errors import CliError
 from mtls_pki.settings.errors import SettingsError
 

@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from mtls_pki.backends.vault.health import read_health
-from mtls_pki.backends.vault.health_view import vault_view
-from mtls_pki.clusters.deviations import leaves_unlike_asked
 from mtls_pki.commands import reissue as reissue_command
 from mtls_pki.commands.observed_domain import Standing, read_standing
 from mtls_pki.commands.output import console, print_diff, print_json, say
@@ -20,6 +17,7 @@ from mtls_pki.commands.status_view import status_view
 from mtls_pki.errors import CliError
 from mtls_pki.pages.plan_html import plan_page
 from mtls_pki.pages.plan_terminal import plan_view
+from mtls_pki.registry import backends_of
 from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.plan import Plan
 from mtls_pki.rotation.report import (
@@ -51,16 +49,19 @@ def status(stack: StackFile, options: argparse.Namespace) -> int:
     standing = _standing(stack)
     plan = standing.plan()
     settings = standing.settings
-    vault = read_health(settings, stack.path.parent) if settings.issuing.vault else None
-    unlike = leaves_unlike_asked(standing.evidence)
+    health = {
+        backend.settings.name: found
+        for backend in backends_of(settings)
+        if (found := backend.health(settings, stack.path.parent, standing.evidence)) is not None
+    }
     if options.json:
-        held = {"vault": {**vault.to_json(), "leavesUnlikeAsked": list(unlike)}} if vault else {}
-        print_json({**position_json(plan.position), **held})
+        authorities = {name: found.to_json() for name, found in health.items()}
+        print_json({**position_json(plan.position), **authorities})
     else:
         terminal = console()
         terminal.print(status_view(standing, plan, file=stack.path.name, width=terminal.width))
-        if vault is not None:
-            terminal.print(vault_view(vault, unlike))
+        for found in health.values():
+            terminal.print(found.view())
     return standing.exit_code
 
 

@@ -14,6 +14,7 @@ from mtls_pki.commands import backup, ci, commands
 from mtls_pki.commands.output import say
 from mtls_pki.commands.reissue import INTERRUPTED
 from mtls_pki.errors import CliError
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.durations import DurationError, parse_duration
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return backup.main(given)
     options = _parser().parse_args(given)
     try:
-        stack = open_stack_file(Path.cwd(), options.stack, os.environ)
+        stack = open_stack_file(Path.cwd(), options.stack, os.environ, extensions())
         return int(options.run(stack, options))
     except SettingsError as error:
         say(str(error))

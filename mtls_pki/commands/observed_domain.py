@@ -9,6 +9,7 @@ from datetime import datetime
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.plan import Plan, plan
 from mtls_pki.rotation.report import changes_line
@@ -108,4 +109,7 @@ _SEVERITY = {ExitCode.SAFE: 0, ExitCode.EVIDENCE_MISSING: 1, ExitCode.BLOCKED: 2
 
 def read_standing(settings: Settings, warn: Callable[[str], None]) -> Standing:
     """Read the clusters; ``warn`` is told of every endpoint that could not be asked."""
-    return Standing(settings=settings, evidence=collect_evidence(settings, warn=warn))
+    return Standing(
+        settings=settings,
+        evidence=collect_evidence(settings, sources=sources_of(settings), warn=warn),
+    )

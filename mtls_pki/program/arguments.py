@@ -6,20 +6,19 @@ from collections.abc import Mapping
 
 import pulumi
 
-from mtls_pki.components.ca_issuer import CaIssuer, CaIssuerArgs
+from mtls_pki.backends.declare import request_profile
 from mtls_pki.components.cert_manager import CertManagerArgs, ChartSource
+from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.service_certificate import ServiceCertificateArgs
 from mtls_pki.components.trust_anchor import (
     BroughtAnchor,
     CaProfile,
     GeneratedAnchor,
-    RequestProfile,
     TrustAnchor,
     TrustAnchorArgs,
 )
 from mtls_pki.components.trust_bundle import TrustBundleArgs
 from mtls_pki.components.trust_gate import TrustGateArgs
-from mtls_pki.components.vault_issuer import VaultIssuer
 from mtls_pki.settings.model import (
     AnchorSettings,
     ChartSettings,
@@ -66,20 +65,10 @@ def _brought(
         certificate_pem=certificate_pem,
         issuing_ca_certificate_pem=answer,
         issuing_ca_generation=issuing_ca.generation,
-        request=request_profile(settings, generation)
-        if settings.backend_of(generation) == "ca"
-        else None,
-    )
-
-
-def request_profile(settings: Settings, generation: str) -> RequestProfile:
-    """Return what the signing request of the issuing CA below an anchor asks for."""
-    intermediate = settings.issuing.issuing_ca or IntermediateSettings()
-    return RequestProfile(
-        common_name=issuing_ca_common_name(settings, generation, intermediate),
-        path_length=intermediate.path_length,
-        key_algorithm=intermediate.key_algorithm,
-        permitted_dns_domains=intermediate.permitted_dns_domains,
+        # Where the authority keeps the key, it also makes the request.
+        request=None
+        if settings.backend_of(generation).keeps_key
+        else request_profile(settings, generation),
     )
 
 
@@ -100,7 +89,7 @@ def _generated(settings: Settings, generation: str, anchor: AnchorSettings) -> G
         root=root,
         issuing_ca=_issuing_ca(settings, generation, anchor, intermediate),
         issuing_ca_generation=intermediate.generation,
-        issuing_key_elsewhere=settings.backend_of(generation) == "vault",
+        issuing_key_elsewhere=settings.backend_of(generation).keeps_key,
     )
 
 
@@ -158,38 +147,11 @@ def trust_gate_args(
     )
 
 
-def ca_issuer_args(
-    settings: Settings,
-    anchor: TrustAnchor,
-    *,
-    issuer_name: str,
-    secret_name: str,
-    namespace: str | None,
-    on_failure: pulumi.ErrorHook,
-) -> CaIssuerArgs:
-    """Return the arguments of one issuer; ``namespace`` is None for a ClusterIssuer.
-
-    Raises:
-        ValueError: the anchor cannot issue here; the settings' rules exclude it.
-    """
-    if anchor.signing is None:
-        raise ValueError(f"{issuer_name}: its anchor has no issuing CA here")
-    return CaIssuerArgs(
-        kind=settings.issuing.kind,
-        issuer_name=issuer_name,
-        secret_name=secret_name,
-        namespace=namespace or settings.issuing.cluster_resource_namespace,
-        signing=anchor.signing,
-        ready_timeout=settings.issuing.ready_timeout,
-        on_failure=on_failure,
-    )
-
-
 def service_certificate_args(
     settings: Settings,
     cluster: ClusterSettings,
     name: str,
-    issuer: CaIssuer | VaultIssuer,
+    issuer: Issuer,
     on_failure: pulumi.ErrorHook,
 ) -> ServiceCertificateArgs:
     """Return the arguments of one service's Certificate in one cluster."""
@@ -202,6 +164,7 @@ def service_certificate_args(
         secret_name=service.secret_name or f"{certificate_name}-tls",
         issuer_name=issuer.issuer_name,
         issuer_kind=issuer.kind,
+        issuer_group=issuer.group,
         dns_names=service_dns_names(name, service, cluster.cluster_domain),
         uris=(spiffe_id(name, service, settings.trust_domain), *service.uris),
         ip_addresses=service.ip_addresses,

@@ -1,18 +1,21 @@
-"""How what was read from the clusters speaks to the Pulumi engine."""
+"""What the clusters must offer before the first change, and what an error in one of them means."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
+from mtls_pki.backends.backend import Backend
+from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
 from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
 from mtls_pki.clusters.preflight import Needs, missing_prerequisites
+from mtls_pki.settings.extensions import BackendSettings
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import issuer_name, vault_generations
+from mtls_pki.settings.names import generations_held_by, issuer_name
 
 # A webhook that has just started answers within seconds; one that is away does not.
 _WEBHOOK_TRIES = 10
@@ -20,7 +23,7 @@ _WEBHOOK_PAUSE_SECONDS = 3.0
 
 
 def _needs(settings: Settings) -> Needs:
-    """What every cluster must offer, less what the stack itself installs or creates."""
+    """What every cluster must offer, except what the stack itself installs or creates."""
     groups = {}
     if not settings.cert_manager.install:
         groups["cert-manager.io/v1"] = "install cert-manager, or set certManager.install: true"
@@ -53,7 +56,7 @@ def require_clusters(settings: Settings) -> frozenset[str]:
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
     missing = missing_prerequisites(addresses, _needs(settings))
     problems = [problem for found in missing.values() for problem in found]
-    # What one cluster cannot be told now must not keep the others from distrusting a stolen key.
+    # An unreachable cluster must not stop the others from distrusting a stolen key.
     emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
     if problems and not pulumi.runtime.is_dry_run() and not emergency:
         head = "the clusters are not ready for this stack; nothing was touched:"
@@ -89,19 +92,17 @@ def require_no_loss(settings: Settings) -> None:
                 )
 
 
-def generations_in_use(settings: Settings) -> frozenset[str]:
-    """Return the generations that a Vault holds and from which a cluster has an issuer already."""
-    kind = settings.issuing.kind
+def generations_in_use(settings: Settings, backend: BackendSettings) -> frozenset[str]:
+    """Return the generations that an authority keeps and from which a cluster issues already."""
+    if not backend.keeps_key:
+        return frozenset()
+    api, kind = backend.issuer_api, backend.issuer_api.kind(settings.issuing.kind)
     return frozenset(
         generation
-        for generation in vault_generations(settings)
+        for generation in generations_held_by(settings, backend.name)
         for cluster in settings.clusters
         for namespace in settings.issuer_namespaces
-        if _exists(
-            settings,
-            cluster,
-            object_path("cert-manager.io/v1", kind, namespace, issuer_name(settings, generation)),
-        )
+        if _exists(settings, cluster, api.path(kind, namespace, issuer_name(settings, generation)))
     )
 
 
@@ -114,19 +115,32 @@ def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
         return False
 
 
-def failure_hook(
-    address: ClusterAddress, *, signer: str = "", meaning: Callable[[str], str | None] | None = None
-) -> pulumi.ErrorHook:
-    """Return the hook that says why an operation in one cluster failed.
+class FailureHooks:
+    """The hooks of one cluster that say why an operation failed.
+
+    Attributes:
+        plain: for what no authority signs.
+    """
+
+    def __init__(self, address: ClusterAddress, backends: Mapping[str, Backend]) -> None:
+        """Make the hooks for ``backends``, which are those that the stack uses."""
+        self.plain = _failure_hook(address, None)
+        self._of = {
+            name: _failure_hook(address, backend)
+            for name, backend in backends.items()
+            if backend.signer
+        }
+
+    def of(self, backend: str) -> pulumi.ErrorHook:
+        """Return the hook for what a backend signs."""
+        return self._of.get(backend, self.plain)
+
+
+def _failure_hook(address: ClusterAddress, backend: Backend | None) -> pulumi.ErrorHook:
+    """Return the hook that says why an operation failed.
 
     It repeats an operation that came before cert-manager's webhook was up, and otherwise adds what
-    the object's own controller says to the engine's time-out.
-
-    Args:
-        address: the cluster.
-        signer: who signs for the objects, where that is not cert-manager itself.
-        meaning: what the controller's words mean where they are the signer's; None for words that
-            it does not know.
+    the object's own controller says to the engine's time-out, and what the authority means by it.
     """
 
     def on_error(args: pulumi.ErrorHookArgs) -> bool:
@@ -137,12 +151,12 @@ def failure_hook(
         inputs = args.new_inputs or args.old_inputs or {}
         message = _explain(address, inputs)
         if message is not None:
-            cause = meaning(message) if meaning is not None else None
+            cause = backend.explain(message) if backend is not None else None
             pulumi.log.error(message if cause is None else f"{message}. It means: {cause}")
         return False
 
     # No cluster's name has a slash.
-    prefix = f"{signer}/" if signer else ""
+    prefix = f"{backend.signer}/" if backend is not None else ""
     return pulumi.ErrorHook(f"explain-{prefix}{address.name}", on_error)
 
 
@@ -155,6 +169,7 @@ def _explain(address: ClusterAddress, inputs: Any) -> str | None:
             kind=inputs["kind"],
             namespace=metadata.get("namespace"),
             name=metadata["name"],
+            issuers={each.issuer_spec: each.issuer_remedy for each in BACKENDS.values()},
         )
     except ClusterError as error:
         return str(error)

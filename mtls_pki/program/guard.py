@@ -10,6 +10,7 @@ import pulumi
 from pulumi import Output
 
 from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.report import notice_message, refusal_message
 from mtls_pki.rotation.request import Mode
@@ -35,7 +36,7 @@ class TrustGuard:
         self._refused: dict[str, str] = {}
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._evidence: Future[Evidence] = pool.submit(
-            collect_evidence, settings, warn=self._say_once
+            collect_evidence, settings, sources=sources_of(settings), warn=self._say_once
         )
         pool.shutdown(wait=False)
 

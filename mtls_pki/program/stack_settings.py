@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
+from mtls_pki.registry import extensions
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.load import load_settings
 from mtls_pki.settings.model import Settings
@@ -37,6 +38,7 @@ def read_settings(directory: Path) -> Settings:
             source=f"Pulumi.{pulumi.get_stack()}.yaml",
             directory=directory,
             secret_keys={key.removeprefix(prefix) for key in keys if is_config_secret(key)},
+            extensions=extensions(),
         )
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from mtls_pki.engine.digest import KUBERNETES_SECRET, Step
 
 _COMPONENTS = "mtls-pki:index:"
-GATE, BUNDLE, ISSUER = (f"{_COMPONENTS}{name}" for name in ("TrustGate", "TrustBundle", "CaIssuer"))
+GATE, BUNDLE = (f"{_COMPONENTS}{name}" for name in ("TrustGate", "TrustBundle"))
 """Types of the components that trust hangs on."""
+
+# The last two are of stacks that an older release applied last.
+_ISSUERS = frozenset(f"{_COMPONENTS}{name}" for name in ("Issuer", "CaIssuer", "VaultIssuer"))
 
 CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
 ISSUERS = frozenset(f"kubernetes:cert-manager.io/v1:{kind}" for kind in ("Issuer", "ClusterIssuer"))
@@ -37,13 +40,18 @@ def fate(step: Step) -> Fate:
     return Fate.UPDATED if step.changes else Fate.SAME
 
 
+def is_ca_secret(step: Step) -> bool:
+    """Return whether it is the Secret that an issuer of the stack signs with."""
+    return step.kind == KUBERNETES_SECRET and not _ISSUERS.isdisjoint(step.parents)
+
+
 def is_trust(step: Step) -> bool:
     """Whether ``trust_change`` tells of the resource of ``step``."""
     return (
         step.kind in {CERTIFICATE, KEY, *ISSUERS}
         or step.kind.startswith(_COMPONENTS)
         or bool({GATE, BUNDLE} & {*step.parents})
-        or (step.kind == KUBERNETES_SECRET and ISSUER in step.parents)
+        or is_ca_secret(step)
     )
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtls_pki.engine.digest import KUBERNETES_SECRET, SECRET, UNKNOWN, Preview, Step, mapping
+from mtls_pki.engine.digest import SECRET, UNKNOWN, Preview, Step, mapping
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.review.kinds import BUNDLE, CERTIFICATE, ISSUER, ISSUERS, KEY, Fate, fate, once
+from mtls_pki.review.kinds import BUNDLE, CERTIFICATE, ISSUERS, KEY, Fate, fate, is_ca_secret, once
 from mtls_pki.review.stages import StageChange, grouped, stage_changes
 from mtls_pki.rotation.transitions import Change
 from mtls_pki.rotation.transitions import Step as TrustStep
@@ -209,7 +209,7 @@ def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerCh
     resigned = {
         (step.provider, step.name.removesuffix("-ca")): _resigned(step)
         for step in steps
-        if step.kind == KUBERNETES_SECRET and ISSUER in step.parents
+        if is_ca_secret(step)
     }
     issuing = config.get("issuing")
     stable_name = issuing.get("name", DEFAULT_ISSUER) if isinstance(issuing, dict) else None

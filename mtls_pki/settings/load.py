@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mtls_pki.settings.errors import Mistake, SettingsError
-from mtls_pki.settings.model import Section, Settings
+from mtls_pki.settings.extensions import Extensions
+from mtls_pki.settings.model import Settings, settings_model
 from mtls_pki.settings.rules import mistakes_of
+from mtls_pki.settings.section import Section
 from mtls_pki.settings.types import UnreadSecret
 
 # Values at or below these keys are never shown, whatever is wrong with them.
@@ -44,9 +46,9 @@ def _shown(details: ErrorDetails, secret: Collection[str]) -> str:
     return f"{text[:_SHOWN_LENGTH]}{'...' if len(text) > _SHOWN_LENGTH else ''}: "
 
 
-def _section_at(location: tuple[int | str, ...]) -> type[Section] | None:
+def _section_at(model: type[Settings], location: tuple[int | str, ...]) -> type[Section] | None:
     """The section class whose keys stand at ``location``, found by walking the annotations."""
-    annotation: Any = Settings
+    annotation: Any = model
     for part in location:
         candidates = [annotation, *get_args(annotation)]
         section = next(
@@ -65,9 +67,9 @@ def _section_at(location: tuple[int | str, ...]) -> type[Section] | None:
     return next((c for c in found if isinstance(c, type) and issubclass(c, Section)), None)
 
 
-def _unknown_key(details: ErrorDetails) -> str:
+def _unknown_key(model: type[Settings], details: ErrorDetails) -> str:
     *parent, key = details["loc"]
-    section = _section_at(tuple(parent))
+    section = _section_at(model, tuple(parent))
     known = sorted(str(field.alias) for field in section.model_fields.values()) if section else []
     close = get_close_matches(str(key), known, n=1)
     if close:
@@ -75,7 +77,7 @@ def _unknown_key(details: ErrorDetails) -> str:
     return f"unknown key; known here: {', '.join(known)}" if known else "unknown key; remove it"
 
 
-def _message(details: ErrorDetails, secret: Collection[str]) -> str:
+def _message(model: type[Settings], details: ErrorDetails, secret: Collection[str]) -> str:
     if isinstance(details["input"], UnreadSecret):
         return "encrypted, and not decrypted here; write it in clear text: it is no secret"
     kind, context, shown = details["type"], details.get("ctx", {}), _shown(details, secret)
@@ -83,7 +85,7 @@ def _message(details: ErrorDetails, secret: Collection[str]) -> str:
         case "missing":
             return "missing; write it"
         case "extra_forbidden":
-            return _unknown_key(details)
+            return _unknown_key(model, details)
         case "enum" | "literal_error":
             return f"{shown}write one of: {context['expected']}"
         case "value_error":
@@ -105,14 +107,16 @@ def _message(details: ErrorDetails, secret: Collection[str]) -> str:
             return f"{shown}{details['msg'][0].lower()}{details['msg'][1:]}"
 
 
-def _schema_mistakes(error: ValidationError, secret: Collection[str]) -> Iterator[Mistake]:
+def _schema_mistakes(
+    model: type[Settings], error: ValidationError, secret: Collection[str]
+) -> Iterator[Mistake]:
     found = error.errors(include_url=False)
     for details in found:
         location = details["loc"]
         # pydantic counts only a list's valid items, and so calls one with a wrong item too short.
         if details["type"] == "too_short" and any(other["loc"][:-1] == location for other in found):
             continue
-        yield Mistake(path=_path(location), message=_message(details, secret))
+        yield Mistake(path=_path(location), message=_message(model, details, secret))
 
 
 def _clear_text_secrets(values: Mapping[str, Any], secret: Collection[str]) -> Iterator[Mistake]:
@@ -143,7 +147,7 @@ def _without(values: Mapping[str, Any], location: tuple[int | str, ...]) -> dict
 
 
 def _mistakes_of_the_rest(
-    values: Mapping[str, Any], error: ValidationError, directory: Path
+    model: type[Settings], values: Mapping[str, Any], error: ValidationError, directory: Path
 ) -> Iterator[Mistake]:
     """The breaches of rules that can be told although the schema is broken elsewhere.
 
@@ -158,7 +162,7 @@ def _mistakes_of_the_rest(
             values = _without(values, location[:2])
         else:
             return
-    yield from mistakes_of(Settings.model_validate(values, context={"directory": directory}))
+    yield from mistakes_of(model.model_validate(values, context={"directory": directory}))
 
 
 def load_settings(
@@ -167,6 +171,7 @@ def load_settings(
     source: str,
     directory: Path,
     secret_keys: Collection[str],
+    extensions: Extensions,
 ) -> Settings:
     """Return the settings that ``values`` spell.
 
@@ -176,16 +181,18 @@ def load_settings(
         source: what to call the configuration in messages, such as ``Pulumi.dev.yaml``.
         directory: what relative file names in the configuration are relative to.
         secret_keys: the top-level keys that hold at least one encrypted value.
+        extensions: the backends and consumers that the configuration may name.
 
     Raises:
         SettingsError: with every mistake that can be told from what was given.
     """
     mistakes = list(_clear_text_secrets(values, secret_keys))
+    model = settings_model(extensions)
     try:
-        settings = Settings.model_validate(dict(values), context={"directory": directory})
+        settings = model.model_validate(dict(values), context={"directory": directory})
     except ValidationError as error:
-        mistakes += _schema_mistakes(error, secret_keys)
-        mistakes += _mistakes_of_the_rest(values, error, directory)
+        mistakes += _schema_mistakes(model, error, secret_keys)
+        mistakes += _mistakes_of_the_rest(model, values, error, directory)
         raise SettingsError(source, mistakes) from None
     mistakes += mistakes_of(settings)
     if mistakes:

@@ -1,17 +1,22 @@
 """The shape of the configuration: one class a section, defaults and their reasons.
 
-What relates two sections to each other is in :mod:`mtls_pki.settings.rules`.
+What relates two sections to each other is in :mod:`mtls_pki.settings.rules`. Backends
+and consumers add sections of their own: :func:`settings_model` makes the whole of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import cache
+from types import GenericAlias
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StrictBool, StrictInt, create_model
 
 from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.extensions import BackendSettings, Extensions, IssuerScope
+from mtls_pki.settings.section import Section
 from mtls_pki.settings.types import (
     CertificateFile,
     CommonName,
@@ -28,22 +33,9 @@ from mtls_pki.settings.types import (
     KeyAlgorithm,
     Secret,
     Uri,
-    VaultPath,
 )
 
-Backend = Literal["ca", "vault"]
-
-
-class Section(BaseModel):
-    """A mapping of the configuration: camelCase keys, none unknown, never changed after reading."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=True,
-    )
+_S = TypeVar("_S", bound=Section)
 
 
 class ClusterSettings(Section):
@@ -85,7 +77,7 @@ class AnchorSettings(Section):
     certificate: CertificateFile | None = None
     issuing_ca: IssuingCaSettings | None = None
     # Who holds the issuing CA below this one; None as `issuing.backend` says.
-    backend: Backend | None = None
+    backend: str | None = None
     # Only with role compromised: which key is distrusted, and that connections will break.
     fingerprint: str | None = None
     accept_outage: StrictBool = False
@@ -132,41 +124,13 @@ class LeafSettings(Section):
     renew_before: Duration = timedelta(hours=8)
 
 
-class VaultSettings(Section):
-    """The Vault (or OpenBao) whose PKI mount holds the issuing CAs."""
-
-    # As cert-manager reaches it; `address` as this program does, where that differs.
-    server: HttpsUrl
-    address: HttpsUrl | None = None
-    # Of the CA that signed its server certificate; None trusts what the system trusts.
-    ca_bundle: CertificateFile | None = None
-    namespace: VaultPath | None = None
-    mount: VaultPath = "pki-mesh"
-    # The mount is another team's: use it as it is, and never change or delete it.
-    adopt: StrictBool = False
-    # Mount and issuers refuse to leave the stack; write false one `up` before they are meant to.
-    protect: StrictBool = True
-    # DNS domains below which the sign roles allow names; None: the namespaces of the bundle.
-    allowed_domains: tuple[Domain, ...] | None = None
-    # The longest leaf that the sign roles allow; None: the longest that the services ask for.
-    max_ttl: Duration | None = None
-    # Of the Kubernetes auth methods: `<authPath>-<cluster>`.
-    auth_path: VaultPath = "kubernetes"
-
-    @property
-    def reached_at(self) -> str:
-        """How this program reaches it."""
-        return self.address or self.server
-
-
 class IssuingSettings(Section):
     """Who signs leaves, and under which names."""
 
-    backend: Backend = "ca"
-    vault: VaultSettings | None = None
+    backend: str
     intermediate: IntermediateSettings | None = None
     direct: StrictBool = False
-    kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
+    kind: IssuerScope = "ClusterIssuer"
     # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
     name: DnsLabel = "mtls-ca"
     secret_name: DnsLabel | None = None
@@ -181,6 +145,11 @@ class IssuingSettings(Section):
     def issuing_ca(self) -> IntermediateSettings | None:
         """The intermediate to make below a generated root; None where leaves hang on the root."""
         return None if self.direct else self.intermediate or IntermediateSettings()
+
+    def section(self, key: str) -> Section | None:
+        """Return the section of a backend, None where the stack file has none."""
+        found = getattr(self, key, None)
+        return found if isinstance(found, Section) else None
 
     @property
     def secret_base_name(self) -> str:
@@ -247,15 +216,27 @@ class CertManagerSettings(Section):
     )
 
 
+class ConsumersSettings(Section):
+    """Who takes trust and leaves besides the declared Certificates; one section for each."""
+
+    def section(self, name: str) -> Section | None:
+        """Return the section of a consumer, None where the stack file has none."""
+        found = getattr(self, name, None)
+        return found if isinstance(found, Section) else None
+
+
 class Settings(Section):
-    """The whole configuration of one stack."""
+    """The whole configuration of one stack; instances are of a class of :func:`settings_model`."""
+
+    extensions: ClassVar[Extensions]
 
     trust_domain: Domain
     clusters: dict[DnsLabel, ClusterSettings] = Field(min_length=1)
     anchors: dict[Generation, AnchorSettings] = Field(min_length=1)
-    issuing: IssuingSettings = IssuingSettings()
+    issuing: IssuingSettings
     trust: TrustSettings
     services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
+    consumers: ConsumersSettings = ConsumersSettings()
     cert_manager: CertManagerSettings = CertManagerSettings()
 
     @property
@@ -268,9 +249,10 @@ class Settings(Section):
         """Where each generation has an issuer; None alone for a ClusterIssuer."""
         return self.trust.namespaces if self.issuing.kind == "Issuer" else (None,)
 
-    def backend_of(self, generation: str) -> Backend:
+    def backend_of(self, generation: str) -> BackendSettings:
         """Who holds the issuing CA below the anchor ``generation``."""
-        return self.anchors[generation].backend or self.issuing.backend
+        name = self.anchors[generation].backend or self.issuing.backend
+        return self.extensions.backend(name)
 
     def generation_of(self, service: ServiceSettings) -> str:
         """The generation that signs for ``service``: its own (a canary) or the issuing one."""
@@ -279,3 +261,37 @@ class Settings(Section):
     def clusters_of(self, service: ServiceSettings) -> tuple[str, ...]:
         """The clusters in which ``service`` has a Certificate."""
         return service.clusters or tuple(self.clusters)
+
+
+@cache
+def settings_model(extensions: Extensions) -> type[Settings]:
+    """Return the class that reads a whole configuration, with the sections of ``extensions``."""
+    names = tuple(row.name for row in extensions.backends)
+    literal: Any = Literal
+    backend = literal[names]
+    sections = {
+        row.key: row.section
+        for row in extensions.backends
+        if row.key is not None and row.section is not None
+    }
+    issuing = _extended(IssuingSettings, sections, backend=(backend, names[0]))
+    anchor = _extended(AnchorSettings, {}, backend=(backend | None, None))
+    consumers = _extended(
+        ConsumersSettings, {row.name: row.section for row in extensions.consumers}
+    )
+    model = _extended(
+        Settings,
+        {},
+        anchors=(GenericAlias(dict, (Generation, anchor)), Field(min_length=1)),
+        issuing=(issuing, Field(default_factory=issuing)),
+        consumers=(consumers, Field(default_factory=consumers)),
+    )
+    model.extensions = extensions
+    return model
+
+
+def _extended(base: type[_S], sections: Mapping[str, type[Section]], **fields: Any) -> type[_S]:
+    """Return ``base`` with an optional section for each of ``sections``, and other ``fields``."""
+    optional: dict[str, Any] = {name: (section | None, None) for name, section in sections.items()}
+    made: type[_S] = create_model(base.__name__, __base__=base, **optional, **fields)
+    return made

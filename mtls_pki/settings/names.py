@@ -10,14 +10,10 @@ from mtls_pki.settings.model import (
     IntermediateSettings,
     ServiceSettings,
     Settings,
-    VaultSettings,
 )
 
 STAGE_KEY = "stage.json"
 """Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
-
-# Hexadecimal digits of a SHA-256: enough to tell the few certificates of one issuing CA apart.
-_IDENTIFYING = 8
 
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
@@ -46,7 +42,7 @@ def _with_generations(base: str, settings: Settings, generation: str) -> str:
         base,
         generation,
         issuing_ca_generation(settings, generation),
-        "vault" if settings.backend_of(generation) == "vault" else None,
+        settings.backend_of(generation).suffix,
     )
     return "-".join(part for part in parts if part)
 
@@ -54,7 +50,8 @@ def _with_generations(base: str, settings: Settings, generation: str) -> str:
 def issuer_name(settings: Settings, generation: str) -> str:
     """Return the issuer of one generation: ``<name>-g2-i1``; a new name makes leaves reissue.
 
-    With a Vault it ends in ``-vault``, so that moving there or back is a new issuer, and reissues.
+    It ends in the suffix of its backend, so that a move to another one is a new issuer, and
+    reissues.
     """
     return _with_generations(settings.issuing.name, settings, generation)
 
@@ -64,74 +61,12 @@ def secret_name(settings: Settings, generation: str) -> str:
     return _with_generations(settings.issuing.secret_base_name, settings, generation)
 
 
-def sign_role_name(settings: Settings, generation: str) -> str:
-    """Return the role of the PKI mount that signs leaves for one generation, and its policy.
-
-    A server may hold the mounts of several stacks, and knows policies by name only.
-    """
-    mount = vault_settings(settings).mount.replace("/", "-")
-    return f"{mount}-{held_issuer_name(settings, generation)}"
-
-
-def held_issuer_name(settings: Settings, generation: str) -> str:
-    """Return how the names of an issuing CA's certificates in the PKI mount begin: ``g1-i1``."""
-    return f"{generation}-{issuing_ca_generation(settings, generation)}"
-
-
-def name_in_mount(issuer_name: str, fingerprint: str) -> str:
-    """Return the name of one certificate in the PKI mount: ``g1-i1-5f3a09c2``.
-
-    To the server a renewed certificate is another issuer, and no two may have one name.
-    """
-    return f"{issuer_name}-{fingerprint[:_IDENTIFYING]}"
-
-
-def issuer_name_of(name: str) -> str:
-    """Return the ``g1-i1`` of a name in the PKI mount; empty for one that is not this program's."""
-    return name.rpartition("-")[0]
-
-
-def vault_auth_path(settings: Settings, cluster: str) -> str:
-    """Return where the Vault's Kubernetes auth method for one cluster stands."""
-    return f"{vault_settings(settings).auth_path}-{cluster}"
-
-
-def login_role_name(issuer_name: str, namespace: str | None) -> str:
-    """Return the role of a Vault's auth method for one issuer; None: it is a ClusterIssuer."""
-    return "-".join(part for part in (issuer_name, namespace) if part)
-
-
-def login_role_names(settings: Settings) -> tuple[str, ...]:
-    """Return the roles of each cluster's auth method, for all issuers of what a Vault holds."""
-    issuing = settings.issuing
-    held = [each for each in issuing_generations(settings) if settings.backend_of(each) == "vault"]
-    names = [issuer_name(settings, generation) for generation in held]
-    if issuing.stable and settings.issuing_generation in held:
-        names.append(issuing.name)
-    return tuple(
-        login_role_name(name, namespace)
-        for name in names
-        for namespace in settings.issuer_namespaces
-    )
-
-
-def vault_settings(settings: Settings) -> VaultSettings:
-    """Return the section of the Vault.
-
-    Raises:
-        ValueError: there is none; the rules make sure that there is where it is asked for.
-    """
-    if settings.issuing.vault is None:
-        raise ValueError("issuing.vault is not set")
-    return settings.issuing.vault
-
-
-def vault_generations(settings: Settings) -> tuple[str, ...]:
-    """Return the generations whose issuing CA the Vault holds, whatever their role."""
+def generations_held_by(settings: Settings, backend: str) -> tuple[str, ...]:
+    """Return the generations whose issuing CA the backend of this name holds, in any role."""
     return tuple(
         name
         for name, anchor in settings.anchors.items()
-        if settings.backend_of(name) == "vault"
+        if settings.backend_of(name).name == backend
         and (not anchor.brought or anchor.issuing_ca is not None)
     )
 
@@ -145,9 +80,10 @@ def issuing_ca_common_name(
     settings: Settings, generation: str, intermediate: IntermediateSettings
 ) -> str:
     """Return the subject of an issuing CA, unique for each generation of anchor and issuing CA."""
-    held = "-vault" if settings.backend_of(generation) == "vault" else ""
+    suffix = settings.backend_of(generation).suffix
     issuing_ca = issuing_ca_generation(settings, generation) or intermediate.generation
-    return f"issuing-{generation}-{issuing_ca}{held}.{settings.trust_domain}"
+    name = "-".join(part for part in ("issuing", generation, issuing_ca, suffix) if part)
+    return f"{name}.{settings.trust_domain}"
 
 
 def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:

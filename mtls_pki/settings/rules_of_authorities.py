@@ -138,11 +138,12 @@ def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
         if issuing_ca is None or issuing_ca.private_key is None:
             continue
         path = f"anchors.{name}.issuingCa"
-        if settings.backend_of(name) == "vault":
+        backend = settings.backend_of(name)
+        if backend.keeps_key:
             yield Mistake(
                 path=f"{path}.privateKey",
-                message="leave it out: with backend vault the key is made in the Vault and never "
-                "leaves it",
+                message=f"leave it out: with backend {backend.name} the key is made in "
+                f"{backend.authority} and never leaves it",
             )
         elif issuing_ca.certificate is None:
             yield Mistake(

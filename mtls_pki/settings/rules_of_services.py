@@ -12,8 +12,8 @@ from mtls_pki.pki.profile import permitted_dns_domains
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.leaf_limits import dns_names
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.sign_role import dns_names
 
 # SPIRE's ca.MaxSVIDTTL: leaves must be dead well before their issuing CA is.
 LEAF_SHARE_OF_ISSUING_CA = 6

@@ -20,10 +20,11 @@ from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.pki.certificates import Validity, root_certificate
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificate
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.evidence import ClusterEvidence, LeafObservation
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
-from mtls_pki.settings.model import Settings
+from mtls_pki.settings.model import settings_model
 from tests.unit.pki.material import key_pem
 from tests.unit.settings.configuration import changed
 
@@ -157,7 +158,7 @@ def read(reader: ClusterAddress) -> ClusterEvidence:
             "issuing.stable": True,
         }
     )
-    evidence = collect_evidence(Settings.model_validate(values))
+    evidence = collect_evidence(settings_model(extensions()).model_validate(values))
     assert evidence.unreachable == ()
     return evidence.reachable[0]
 

@@ -28,11 +28,13 @@ from lab.control_plane import ControlPlane
 from lab.engine import open_engine
 from lab.vault_client import VaultError
 from mtls_pki.backends.vault.connection import Vault as Connection
+from mtls_pki.backends.vault.names import vault_settings
 from mtls_pki.backends.vault.preflight import read_vault
 from mtls_pki.backends.vault.transport import vault_address
 from mtls_pki.ci.errors import CiError
-from mtls_pki.ci.vault import logged_in
-from mtls_pki.settings.names import vault_settings
+from mtls_pki.ci.login import logged_in
+from mtls_pki.errors import CliError
+from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import open_stack_file
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.forge_flow import Flow
@@ -148,7 +150,7 @@ class Job:
 
     def refusal(self) -> str:
         """What a login says that does not come about."""
-        with pytest.raises(CiError) as told, logged_in("dev", os.environ):
+        with pytest.raises((CiError, CliError)) as told, logged_in("dev", os.environ):
             pytest.fail("it was let in")
         assert "VAULT_TOKEN" not in os.environ
         return str(told.value)
@@ -195,7 +197,7 @@ def _held(vault: Vault, token: str, namespace: str = _NAMESPACE) -> Any:
 
 def _problems(*, only_reading: bool) -> tuple[str, ...]:
     """What the program's own preflight objects to, under the token of the environment."""
-    settings = open_stack_file(Path.cwd(), "dev", {}).settings()
+    settings = open_stack_file(Path.cwd(), "dev", {}, extensions()).settings()
     connection = Connection(vault_address(vault_settings(settings), Path.cwd()))
     return read_vault(connection, settings, in_use=(), only_reading=only_reading).problems
 

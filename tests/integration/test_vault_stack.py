@@ -16,8 +16,8 @@ from cryptography import x509
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.vault_client import VaultError
+from mtls_pki.backends.vault.names import issuer_name_of
 from mtls_pki.pki.parsing import parse_certificate
-from mtls_pki.settings.names import issuer_name_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks

@@ -14,6 +14,7 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.pki.parsing import describe, parse_certificates
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.position import Position, locate
 from mtls_pki.rotation.stage import TrustStage
@@ -194,7 +195,11 @@ class Domain:
     def settings(self) -> Settings:
         """The settings that the configuration spells."""
         return load_settings(
-            self.values, source="test", directory=self.stack.project, secret_keys=()
+            self.values,
+            source="test",
+            directory=self.stack.project,
+            secret_keys=(),
+            extensions=extensions(),
         )
 
     def evidence(self) -> Evidence:

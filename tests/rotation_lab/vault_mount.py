@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.vault_client import VaultError
-from mtls_pki.settings.names import issuer_name_of
+from mtls_pki.backends.vault.names import issuer_name_of
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
 from tests.rotation_lab.domain import Domain

@@ -145,7 +145,7 @@ CAUSES = (
 )
 
 
-# Of a pipeline's login by its forge's identity (``login.py``), where the same words mean something else.
+# Of a pipeline's login by its forge's identity, where the same words mean something else.
 LOGIN_CAUSES = (
     Cause(
         pattern=r"namespace not found",

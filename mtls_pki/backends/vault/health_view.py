@@ -1,14 +1,27 @@
-"""The health of a Vault as lines for a terminal."""
+"""The health of a Vault as `status` shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from mtls_pki.backends.vault.health import Finding, IssuingCa, Severity, VaultHealth
+from mtls_pki.backends.vault.health import (
+    Finding,
+    IssuingCa,
+    Severity,
+    VaultHealth,
+    read_health,
+)
+from mtls_pki.backends.vault.section import KEY
+from mtls_pki.clusters.deviations import leaves_unlike_asked
+from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.report import printable
+from mtls_pki.settings.model import Settings
 
 _NOT_WELL = "red"
 _SHOWN = 20
@@ -18,6 +31,34 @@ _STYLES = {
     Severity.INVALID_VERSION: "yellow",
     Severity.INSUFFICIENT_PERMISSIONS: "yellow",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultStatus:
+    """What a person asks of the Vault.
+
+    Attributes:
+        vault: its health, and the mount's.
+        unlike: the leaves that are not what was asked for, one sentence each.
+    """
+
+    vault: VaultHealth
+    unlike: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for ``status --json``."""
+        return {**self.vault.to_json(), "leavesUnlikeAsked": list(self.unlike)}
+
+    def view(self) -> RenderableType:
+        """Return it as lines for a terminal."""
+        return vault_view(self.vault, self.unlike)
+
+
+def read_status(settings: Settings, directory: Path, evidence: Evidence) -> VaultStatus | None:
+    """Read the stack's Vault; None where the stack file has no section for one."""
+    if settings.issuing.section(KEY) is None:
+        return None
+    return VaultStatus(vault=read_health(settings, directory), unlike=leaves_unlike_asked(evidence))
 
 
 def vault_view(health: VaultHealth, unlike: Sequence[str]) -> RenderableType:

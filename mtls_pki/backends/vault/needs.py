@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import (
+from mtls_pki.backends.vault.names import (
     held_issuer_name,
     login_role_names,
     sign_role_name,
@@ -13,6 +12,7 @@ from mtls_pki.settings.names import (
     vault_generations,
     vault_settings,
 )
+from mtls_pki.settings.model import Settings
 
 # What is written anew is an update too, for most paths cannot tell whether there was something.
 _WRITES = ("read", "update")

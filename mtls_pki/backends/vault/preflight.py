@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mtls_pki.backends.vault.connection import ServerFacts, Vault
-from mtls_pki.backends.vault.needs import needed_capabilities
-from mtls_pki.backends.vault.transport import VaultError
-from mtls_pki.rotation.durations import format_duration
-from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import (
+from mtls_pki.backends.vault.names import (
     held_issuer_name,
     issuer_name_of,
     vault_auth_path,
     vault_generations,
+    vault_limits,
     vault_settings,
 )
-from mtls_pki.settings.sign_role import max_ttl
+from mtls_pki.backends.vault.needs import needed_capabilities
+from mtls_pki.backends.vault.transport import VaultError
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.settings.model import Settings
 
 # Leaves begin this long before the Vault's own time (its PKI engine's not_before_duration), so a
 # verifier whose clock is further behind would not take them yet.
@@ -170,7 +170,7 @@ def _mount_problems(
 
 def _lease_problems(settings: Settings, mount: Mapping[str, Any]) -> Iterator[str]:
     """A mount's own limit: the server cuts leaves to it, whatever their role allows."""
-    path, wanted = vault_settings(settings).mount, max_ttl(settings)
+    path, wanted = vault_settings(settings).mount, vault_limits(settings).max_lifetime
     own = timedelta(seconds=mount.get("config", {}).get("max_lease_ttl", 0))
     limit = own or _DEFAULT_LIMIT
     if limit < wanted:

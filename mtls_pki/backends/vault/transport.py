@@ -15,7 +15,7 @@ import requests
 from hvac import exceptions
 from hvac.utils import get_token_from_env
 
-from mtls_pki.settings.model import VaultSettings
+from mtls_pki.backends.vault.section import VaultSettings
 
 _TIMEOUT_SECONDS = 10
 # In the text of an error by Python's ssl (OpenSSL's reason code).

@@ -1,1 +1,1 @@
-"""Where evidence comes from."""
+"""Where evidence comes from: one module for each kind of object, and one table."""

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.clusters.sources.source import Source, Trusted
 from mtls_pki.pki.bundle import bundle_members
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.rotation.evidence import BundleObservation, BundlePlace, observe_bundle
@@ -31,6 +32,15 @@ class BundleReading:
 
     observations: tuple[BundleObservation, ...]
     members: frozenset[x509.Certificate]
+
+
+class BundleSource(Source):
+    """The bundles that this stack distributes."""
+
+    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
+        """Read the bundles of one cluster, and who is trusted by them."""
+        reading = read_bundles(cluster, settings)
+        return Trusted(bundles=reading.observations, anchors=tuple(reading.members))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from cryptography import x509
@@ -25,8 +25,10 @@ from mtls_pki.clusters.sources.issuers import (
     GROUP,
     IssuerReading,
     IssuerReference,
+    read_issuers,
     stack_issuers,
 )
+from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed
@@ -74,6 +76,18 @@ class _Issued:
     root: bool = False
 
 
+class CertManagerSource(Source):
+    """cert-manager's issuers, and the leaves of its Certificates and requests."""
+
+    def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:
+        """Read the issuers and the leaves of one cluster."""
+        issuers = read_issuers(cluster, settings)
+        reader = LeafReader(
+            cluster=cluster, settings=settings, anchors=trust.anchors, issuers=issuers, at=trust.at
+        )
+        return Issued(leaves=reader.read(), issuers=issuers.observations)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeafReader:
     """Reads the leaves of one cluster.
@@ -99,7 +113,9 @@ class LeafReader:
         # Certificates first: an issuance in between then shows as a newer request, not as a gap.
         certificates = {
             (each.namespace, each.name): each
-            for each in self.cluster.list_all(f"{API}/certificates", _certificate)
+            for each in self.cluster.list_all(
+                f"{API}/certificates", partial(_certificate, self.settings)
+            )
         }
         requests = self.cluster.list_all(
             f"{API}/certificaterequests", lambda live: self._request(live, certificates)
@@ -119,7 +135,9 @@ class LeafReader:
         key, revision = _issued_for(metadata, certificates) or (None, 0)
         if key is not None and revision < (certificates[key].revision or 0):
             return None  # superseded: the Secret holds a later one
-        reference = IssuerReference.of(spec["issuerRef"], metadata["namespace"])
+        reference = IssuerReference.of(
+            spec["issuerRef"], metadata["namespace"], self.settings.extensions.issuer_apis
+        )
         return _Issued(
             leaf=self._observe(live, "CertificateRequest", reference),
             issuer=reference,
@@ -156,7 +174,7 @@ class LeafReader:
             anchors=self.anchors,
             issuing_cas=_authorities(status.get("ca")),
             issued_at=owned_since(metadata, "f:status", "f:certificate"),
-            unlike=differences(live) if issuer in self._of_vault else (),
+            unlike=self._differences(live, issuer),
         )
 
     def _of_certificates(
@@ -192,14 +210,19 @@ class LeafReader:
         )
         return replace(issued, leaf=leaf)
 
+    def _differences(self, live: Mapping[str, Any], issuer: IssuerReference) -> tuple[str, ...]:
+        """How the leaf differs from its request, where the signer has rules of its own."""
+        generation = self._issuers_of_stack.get(issuer)
+        if generation is None:
+            return ()
+        backend = self.settings.backend_of(generation)
+        if not backend.decides_leaves:
+            return ()
+        return tuple(differences(live, remedy_for_short=backend.remedy_for_short_leaves))
+
     @cached_property
-    def _of_vault(self) -> frozenset[IssuerReference]:
-        """The issuers whose signer decides by its own role what a leaf becomes."""
-        return frozenset(
-            reference
-            for reference, generation in stack_issuers(self.settings).items()
-            if self.settings.backend_of(generation) == "vault"
-        )
+    def _issuers_of_stack(self) -> dict[IssuerReference, str]:
+        return stack_issuers(self.settings)
 
     @cached_property
     def _declared(self) -> frozenset[_Key]:
@@ -220,7 +243,7 @@ class LeafReader:
         return issued.leaf.problem is not None and issued.issuer not in foreign
 
 
-def _certificate(live: Mapping[str, Any]) -> _Certificate:
+def _certificate(settings: Settings, live: Mapping[str, Any]) -> _Certificate:
     metadata, status = live["metadata"], live.get("status", {})
     ready = condition(live, "Ready") or {}
     revision = status.get("revision")
@@ -228,7 +251,9 @@ def _certificate(live: Mapping[str, Any]) -> _Certificate:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
-        issuer=IssuerReference.of(live["spec"]["issuerRef"], metadata["namespace"]),
+        issuer=IssuerReference.of(
+            live["spec"]["issuerRef"], metadata["namespace"], settings.extensions.issuer_apis
+        ),
         issued=bool(revision or status.get("notAfter") or ready.get("status") == "True"),
         revision=revision,
         not_before=parse_time(status.get("notBefore")),

@@ -15,16 +15,43 @@ from typing import Any
 
 from cryptography import x509
 
+from mtls_pki.clusters.sources.source import Issued, KnownTrust, Outside, Source
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.evidence import LeafObservation, observe_leaf
 from mtls_pki.rotation.guards import ENDPOINT
+from mtls_pki.settings.model import Settings
 
 TIMEOUT_SECONDS = 3.0
 """For the connection, and again for the handshake."""
 SIDE_BY_SIDE = 32
 ENDPOINTS = "(endpoints)"
 """What stands for a cluster in evidence of endpoints; no cluster can have this name."""
+
+
+class EndpointSource(Source):
+    """The servers that ``trust.endpoints`` lists."""
+
+    def outside(self, settings: Settings) -> Outside | None:
+        """Ask each server for its chain."""
+        served = ask_endpoints([Endpoint.parse(text) for text in settings.trust.endpoints])
+        if not served:
+            return None
+
+        def read(trust: KnownTrust) -> Issued:
+            leaves = observe_endpoints(served, trust.anchors)
+            return Issued(leaves=tuple(leaf for leaf in leaves if leaf.live(trust.at)))
+
+        return Outside(
+            place=ENDPOINTS,
+            read=read,
+            warnings=tuple(
+                f"endpoint {each.endpoint} could not be asked ({each.error}); what it serves is "
+                "not part of the evidence"
+                for each in served
+                if each.error is not None
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import condition
 from mtls_pki.rotation.evidence import IssuerObservation
+from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name, issuing_generations
 
-API = "/apis/cert-manager.io/v1"
-GROUP = "cert-manager.io"
+API = f"/apis/{CERT_MANAGER.api_version}"
+GROUP = CERT_MANAGER.group
 _NOT_OBSERVED = {
     "status": "Unknown",
     "reason": "NotObserved",
@@ -31,14 +33,19 @@ class IssuerReference:
     name: str
 
     @classmethod
-    def of(cls, reference: Mapping[str, str], namespace: str | None) -> IssuerReference:
+    def of(
+        cls,
+        reference: Mapping[str, str],
+        namespace: str | None,
+        apis: Collection[IssuerApi] = (CERT_MANAGER,),
+    ) -> IssuerReference:
         """Return the issuer that an ``issuerRef`` of an object in ``namespace`` names.
 
-        The scope of external kinds is not known; they are told apart by namespace, so that nothing
-        learned of one namespace's issuer is held of another's.
+        The scope of a kind that is in none of ``apis`` is not known; such issuers are told apart by
+        namespace, so that nothing learned of one namespace's issuer is held of another's.
         """
         group, kind = reference.get("group") or GROUP, reference.get("kind") or "Issuer"
-        everywhere = group == GROUP and kind == "ClusterIssuer"
+        everywhere = any(api.group == group and api.cluster_issuer == kind for api in apis)
         return cls(
             group=group,
             kind=kind,
@@ -80,11 +87,15 @@ def stack_issuers(settings: Settings) -> dict[IssuerReference, str]:
     names = {issuer_name(settings, each): each for each in issuing_generations(settings)}
     if issuing.stable:
         names[issuing.name] = settings.issuing_generation
-    return {
-        IssuerReference(group=GROUP, kind=issuing.kind, namespace=namespace, name=name): generation
-        for name, generation in names.items()
-        for namespace in settings.issuer_namespaces
-    }
+    found = {}
+    for name, generation in names.items():
+        api = settings.backend_of(generation).issuer_api
+        for namespace in settings.issuer_namespaces:
+            reference = IssuerReference(
+                group=api.group, kind=api.kind(issuing.kind), namespace=namespace, name=name
+            )
+            found[reference] = generation
+    return found
 
 
 def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
@@ -94,9 +105,12 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
         ClusterError: the cluster cannot be read.
     """
     declared = stack_issuers(settings)
+    used = (settings.backend_of(generation).issuer_api for generation in declared.values())
     found = [
-        *cluster.list_all(f"{API}/clusterissuers", lambda live: _issuer(live, "ClusterIssuer")),
-        *cluster.list_all(f"{API}/issuers", lambda live: _issuer(live, "Issuer")),
+        issuer
+        for api in dict.fromkeys((CERT_MANAGER, *used))
+        for kind in (api.cluster_issuer, api.issuer)
+        for issuer in cluster.list_all(api.path(kind), partial(_issuer, api, kind))
     ]
     return IssuerReading(
         observations=tuple(
@@ -118,12 +132,12 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
     )
 
 
-def _issuer(live: Mapping[str, Any], kind: str) -> _Issuer:
+def _issuer(api: IssuerApi, kind: str, live: Mapping[str, Any]) -> _Issuer:
     metadata = live["metadata"]
     ready = condition(live, "Ready") or _NOT_OBSERVED
     return _Issuer(
         reference=IssuerReference(
-            group=GROUP, kind=kind, namespace=metadata.get("namespace"), name=metadata["name"]
+            group=api.group, kind=kind, namespace=metadata.get("namespace"), name=metadata["name"]
         ),
         self_signing="selfSigned" in live.get("spec", {}),
         ready=ready.get("status") == "True",

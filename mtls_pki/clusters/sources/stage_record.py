@@ -13,6 +13,7 @@ from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.clusters.sources.source import Source, Trusted
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
@@ -35,6 +36,15 @@ class StageRecord:
 
     gate: GateObservation | None
     anchors: tuple[x509.Certificate, ...]
+
+
+class StageRecordSource(Source):
+    """What the gates last applied."""
+
+    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
+        """Read the record of one cluster, and every anchor that it knows."""
+        record = read_stage_record(cluster, settings)
+        return Trusted(anchors=record.anchors, gate=record.gate)
 
 
 def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:

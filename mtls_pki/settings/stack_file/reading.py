@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
 from mtls_pki.errors import CliError
+from mtls_pki.settings.extensions import Extensions
 from mtls_pki.settings.load import load_settings
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.types import UnreadSecret
@@ -42,12 +43,14 @@ class StackFile:
         project: the project's name, which prefixes every key.
         text: the file as it is, line ends included.
         defaults: values of the project's own file for keys that the stack's does not have.
+        extensions: the backends and consumers that it may name.
     """
 
     path: Path
     project: str
     text: str
     defaults: Mapping[str, Any]
+    extensions: Extensions
 
     @property
     def stack(self) -> str:
@@ -86,11 +89,15 @@ class StackFile:
             source=self.path.name,
             directory=self.path.parent,
             secret_keys={key for key, value in values.items() if _holds_secret(value)},
+            extensions=self.extensions,
         )
 
 
 def open_stack_file(
-    directory: Path, stack: str | None, environment: Mapping[str, str]
+    directory: Path,
+    stack: str | None,
+    environment: Mapping[str, str],
+    extensions: Extensions,
 ) -> StackFile:
     """Return the file of ``stack`` in the project ``directory``.
 
@@ -99,6 +106,7 @@ def open_stack_file(
         stack: None for the selected one: what ``PULUMI_STACK`` names, else the only stack file,
             else ``dev``.
         environment: where ``PULUMI_STACK`` is looked up.
+        extensions: the backends and consumers that the file may name.
 
     Raises:
         CliError: there is no project or no such file, or it cannot be read.
@@ -122,6 +130,7 @@ def open_stack_file(
         project=name,
         text=_read(path, f"name a stack with --stack; there are: {there}"),
         defaults=dict(_project_values(project, name, project_file)),
+        extensions=extensions,
     )
 
 

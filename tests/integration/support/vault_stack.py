@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.control_plane import ControlPlane
-from mtls_pki.settings.names import issuer_name_of
+from mtls_pki.backends.vault.names import issuer_name_of
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.project import PROJECT
 from tests.integration.support.stack import Stack

@@ -12,10 +12,17 @@ import yaml
 from bench import beside, configuration, reading, synthetic
 from bench.scene import copy_program
 from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.registry import extensions
 from mtls_pki.settings.load import load_settings
 from mtls_pki.settings.model import Settings
 from tests.unit.evidence.api import served
 from tests.unit.evidence.objects import fingerprint
+
+
+def loaded_values(values: dict[str, Any]) -> Settings:
+    return load_settings(
+        values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+    )
 
 
 def loaded(anchors: dict[str, str], count: int, kubeconfig: str = "k") -> Settings:
@@ -26,7 +33,9 @@ def loaded(anchors: dict[str, str], count: int, kubeconfig: str = "k") -> Settin
         count=count,
         hold_down=timedelta(seconds=30),
     )
-    return load_settings(values, source="bench", directory=Path(), secret_keys=frozenset())
+    return load_settings(
+        values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,11 +58,13 @@ def test_the_stacks_of_two_backends_share_no_name() -> None:
             hold_down=timedelta(seconds=30),
             vault=vault,
         )
-        return load_settings(values, source="bench", directory=Path(), secret_keys=frozenset())
+        return load_settings(
+            values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+        )
 
     held = made("vault", {"server": "https://127.0.0.1:8200"})
     plain = made("ca", None)
-    assert (held.backend_of("g1"), plain.backend_of("g1")) == ("vault", "ca")
+    assert (held.backend_of("g1").name, plain.backend_of("g1").name) == ("vault", "ca")
     assert {len(held.services), len(plain.services)} == {3}
     assert {each.namespace for each in held.services.values()} == {"bench-stack-vault"}
     assert not set(held.trust.namespaces) & set(plain.trust.namespaces)

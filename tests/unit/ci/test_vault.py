@@ -14,8 +14,9 @@ import yaml
 
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.identity import described, identity_token
-from mtls_pki.ci.vault import logged_in
+from mtls_pki.ci.login import logged_in
 from mtls_pki.commands.ci import main
+from mtls_pki.errors import CliError
 from tests.unit.ci.identity_server import REQUEST_TOKEN, IdentityServer, serve_identities
 from tests.unit.settings.configuration import changed
 
@@ -121,7 +122,7 @@ def job(
 
 def refusal() -> str:
     """What a login says that does not come about."""
-    with pytest.raises(CiError) as told, logged_in("dev", os.environ):
+    with pytest.raises(CliError) as told, logged_in("dev", os.environ):
         pytest.fail("it was let in")
     assert "VAULT_TOKEN" not in os.environ
     return str(told.value)

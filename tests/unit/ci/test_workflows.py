@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from lab import toolchain
+from mtls_pki.backends.vault.job_login import AUTH_PATH, ROLE
 from mtls_pki.ci.identity import GITLAB_VARIABLE
 from mtls_pki.ci.stacks import known_stacks
-from mtls_pki.ci.vault import AUTH_PATH, ROLE
 from mtls_pki.commands.ci import main
 
 ROOT = Path(__file__).parents[3]

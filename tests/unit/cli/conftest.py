@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtls_pki.commands.main import main
+from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
@@ -58,7 +59,7 @@ class Project:
             return file.read()
 
     def stack(self) -> StackFile:
-        return open_stack_file(self.directory, None, {})
+        return open_stack_file(self.directory, None, {}, extensions())
 
     def run(self, *arguments: str) -> int:
         try:

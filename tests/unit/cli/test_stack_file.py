@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtls_pki.errors import CliError
+from mtls_pki.registry import extensions
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.stack_file.reading import open_stack_file
 from mtls_pki.settings.types import UnreadSecret
@@ -27,13 +28,13 @@ def test_dev_is_chosen_among_several(project: Project) -> None:
 def test_the_variable_chooses_and_the_option_wins(project: Project, given: str) -> None:
     (project.directory / "Pulumi.prod.yaml").write_text(STACK)
     environment = {"PULUMI_STACK": given}
-    assert open_stack_file(project.directory, None, environment).stack == "prod"
-    assert open_stack_file(project.directory, "dev", environment).stack == "dev"
+    assert open_stack_file(project.directory, None, environment, extensions()).stack == "prod"
+    assert open_stack_file(project.directory, "dev", environment, extensions()).stack == "dev"
 
 
 def test_a_missing_stack_names_those_that_there_are(project: Project) -> None:
     with pytest.raises(CliError, match=r"Pulumi\.x\.yaml does not exist .*; there are: dev$"):
-        open_stack_file(project.directory, "x", {})
+        open_stack_file(project.directory, "x", {}, extensions())
 
 
 def test_a_directory_without_project_is_told(project: Project) -> None:

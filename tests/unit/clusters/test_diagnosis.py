@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
 from tests.unit.clusters.api_server import ApiServer
@@ -48,7 +49,12 @@ def explain(
 ) -> str | None:
     version = "trust.cert-manager.io/v1alpha1" if kind == "Bundle" else V1
     return explain_not_ready(
-        cluster, api_version=version, kind=kind, namespace=namespace, name=name
+        cluster,
+        api_version=version,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        issuers={row.issuer_spec: row.issuer_remedy for row in BACKENDS.values()},
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from mtls_pki.backends.backend import Backend
 from mtls_pki.clusters.connection import ClusterAddress
-from mtls_pki.program.clusters import failure_hook, require_clusters
+from mtls_pki.program.clusters import FailureHooks, require_clusters
 from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
@@ -114,8 +115,15 @@ def test_a_preview_only_warns(
     )
 
 
+class Sealed(Backend):
+    signer = "vault"
+
+    def explain(self, message: str) -> str | None:
+        return "unseal it" if "sealed" in message else None
+
+
 def _declare(at: ClusterAddress) -> None:
-    failure_hook(at)
+    FailureHooks(at, {})
 
 
 def failed(
@@ -230,11 +238,7 @@ def test_what_a_signer_of_its_own_says_is_explained_beside_it(
     )
 
     def declare() -> None:
-        failure_hook(
-            address(tmp_path, api.url),
-            signer="vault",
-            meaning=lambda text: "unseal it" if "sealed" in text else None,
-        )
+        FailureHooks(address(tmp_path, api.url), {"vault": Sealed()})
 
     hook = run_code(declare).hooks["explain-vault/dev"]
     assert isinstance(hook, pulumi.ErrorHook)

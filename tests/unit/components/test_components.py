@@ -9,6 +9,8 @@ from typing import Any, Literal
 import pulumi
 import pytest
 
+from mtls_pki.backends.ca.declare import ca_issuer_args
+from mtls_pki.backends.declare import IssuerPlace
 from mtls_pki.components.ca_issuer import CaIssuer, CaIssuerArgs
 from mtls_pki.components.trust_anchor import (
     BroughtAnchor,
@@ -19,7 +21,7 @@ from mtls_pki.components.trust_anchor import (
 from mtls_pki.components.trust_bundle import TrustBundle, TrustBundleArgs
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.program.arguments import ca_issuer_args, trust_anchor_args
+from mtls_pki.program.arguments import trust_anchor_args
 from tests.unit.pki import material
 from tests.unit.program.engine import Program, run_code
 from tests.unit.settings.configuration import load
@@ -94,14 +96,17 @@ def test_an_anchor_without_issuing_ca_has_no_issuer() -> None:
     def code() -> None:
         pem = material.root("g1")
         anchor = TrustAnchor("g1", TrustAnchorArgs(source=BroughtAnchor(certificate_pem=pem)))
-        ca_issuer_args(
-            settings,
-            anchor,
-            issuer_name="mtls-ca-g1",
+        place = IssuerPlace(
+            resource_name="dev-mtls-ca-g1",
+            cluster="dev",
+            generation="g1",
+            name="mtls-ca-g1",
             secret_name="mtls-ca-g1",  # noqa: S106 a name
             namespace=None,
             on_failure=pulumi.ErrorHook("explain", lambda args: False),
+            options=pulumi.ResourceOptions(),
         )
+        ca_issuer_args(settings, anchor, place)
 
     with pytest.raises(ValueError, match="mtls-ca-g1: its anchor has no issuing CA here"):
         run_code(code)
@@ -174,7 +179,7 @@ def test_an_issuer_stands_beside_its_secret_or_in_no_namespace(
     assert issuer.metadata.get("namespace") == namespace
     assert issuer.timeouts == {"create": "90s", "update": "90s"}
     assert program.object("Secret", "m8-trust-anchor").metadata["namespace"] == "app"
-    assert program.outputs_of(program.one("CaIssuer", "issuer")) == {
+    assert program.outputs_of(next(r for r in program.of("Issuer") if not r.custom)) == {
         "issuerName": "m8-root-ca-issuer",
         "kind": kind,
     }

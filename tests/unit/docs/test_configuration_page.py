@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from mtls_pki.settings.model import Section, Settings
+from mtls_pki.registry import extensions
+from mtls_pki.settings.model import settings_model
+from mtls_pki.settings.section import Section
 
 _PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 _CODE = re.compile(r"`([^`]+)`")
@@ -24,7 +26,11 @@ def _sections(annotation: Any) -> set[type[Section]]:
 
 
 def _keys() -> set[str]:
-    return {str(f.alias) for s in _sections(Settings) for f in s.model_fields.values()}
+    return {
+        str(f.alias)
+        for s in _sections(settings_model(extensions()))
+        for f in s.model_fields.values()
+    }
 
 
 def test_every_key_of_the_settings_is_on_the_page() -> None:

@@ -15,13 +15,23 @@ _ALLOWED = {
     "settings": {"errors", "pki", "rotation"},
     "clusters": {"errors", "pki", "rotation", "settings"},
     "components": {"pki", "rotation", "settings"},
-    "backends": {"components", "pki", "program", "rotation", "settings"},
+    "backends": {"clusters", "components", "errors", "pki", "rotation", "settings"},
+    "consumers": {"clusters", "components", "pki", "rotation", "settings"},
     "engine": {"backup", "ci", "pki", "rotation"},
     "pages": {"rotation"},
     "review": {"engine", "pages", "pki", "rotation"},
-    "ci": {"backends", "engine", "errors", "rotation", "settings"},
+    "ci": {"backends", "engine", "errors", "registry", "rotation", "settings"},
     "backup": {"clusters", "errors", "settings"},
-    "program": {"backends", "clusters", "components", "pki", "rotation", "settings"},
+    "program": {
+        "backends",
+        "clusters",
+        "components",
+        "consumers",
+        "pki",
+        "registry",
+        "rotation",
+        "settings",
+    },
 }
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.evidence import Evidence
-from mtls_pki.settings.model import Settings
+from mtls_pki.settings.model import Settings, settings_model
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
 from tests.unit.evidence.objects import HTTP_NOW, bundle
@@ -40,7 +41,7 @@ class Stack:
             for name, api in (("dev", self.dev), ("prod", self.prod))
         }
         dotted = {path.replace("__", "."): value for path, value in changes.items()}
-        return Settings.model_validate(changed({"clusters": reach, **dotted}))
+        return settings_model(extensions()).model_validate(changed({"clusters": reach, **dotted}))
 
     def read(self, **changes: Any) -> Evidence:
         return collect_evidence(self.settings(**changes), warn=self.warnings.append)

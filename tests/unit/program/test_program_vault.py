@@ -11,11 +11,11 @@ import pulumi
 import pytest
 
 from mtls_pki.backends.vault import declare
+from mtls_pki.backends.vault.names import issuer_name_of
 from mtls_pki.backends.vault.preflight import VaultReading
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.program import clusters
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import issuer_name_of
 from tests.unit.clusters.api_server import address
 from tests.unit.pki import material
 from tests.unit.pki.assertions import assert_is_issuing_ca
@@ -45,7 +45,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "api-ca.pem").write_text(material.root("api"))
     monkeypatch.setattr(declare, "require_vault", lambda *_: VaultReading(**held))
     monkeypatch.setattr(declare, "find_issuer", _find_issuer)
-    monkeypatch.setattr(clusters, "generations_in_use", lambda _: frozenset())
+    monkeypatch.setattr(clusters, "generations_in_use", lambda *_: frozenset())
     return held
 
 

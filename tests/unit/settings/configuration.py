@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from mtls_pki.registry import extensions
 from mtls_pki.settings.errors import Mistake, SettingsError
 from mtls_pki.settings.load import load_settings
 from mtls_pki.settings.model import Settings
@@ -62,6 +63,7 @@ def load(
         source="Pulumi.test.yaml",
         directory=directory,
         secret_keys=frozenset(secret),
+        extensions=extensions(),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtls_pki.registry import extensions
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake, SettingsError
 from mtls_pki.settings.load import load_settings
@@ -416,5 +417,5 @@ def test_values_are_not_changed_by_loading() -> None:
     values = changed({"services.web.dnsNames": "x", "zzz": 1})
     before = changed({"services.web.dnsNames": "x", "zzz": 1})
     with pytest.raises(SettingsError):
-        load_settings(values, source="x", directory=Path(), secret_keys=())
+        load_settings(values, source="x", directory=Path(), secret_keys=(), extensions=extensions())
     assert values == before

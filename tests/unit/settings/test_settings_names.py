@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.backends.vault.names import issuer_name_of, name_in_mount
 from mtls_pki.settings.model import ServiceSettings
 from mtls_pki.settings.names import (
     issuer_name,
-    issuer_name_of,
     issuing_ca_common_name,
     issuing_ca_not_before,
     issuing_generations,
-    name_in_mount,
     secret_name,
     service_dns_names,
     spiffe_id,

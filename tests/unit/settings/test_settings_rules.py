@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mtls_pki.backends.table import BACKENDS
+from mtls_pki.registry import extensions
 from mtls_pki.settings import rules
 from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.extensions import Rule
 from tests.unit.pki import material
 from tests.unit.settings.configuration import G2, REMOVED, load, told
 
@@ -548,9 +552,11 @@ def test_a_broken_rule_is_told(rule: str, changes: Changes, lines: list[str]) ->
 def test_it_is_this_rule_that_tells(
     rule: str, changes: Changes, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = tuple(function for function in rules.RULES if function.__name__ != rule)
-    assert len(without) == len(rules.RULES) - 1
-    monkeypatch.setattr(rules, "RULES", without)
+    assert rule in names_of_rules()
+    monkeypatch.setattr(rules, "RULES", without(rule, rules.RULES))
+    for name, backend in BACKENDS.items():
+        kept = replace(backend.settings, rules=without(rule, backend.settings.rules))
+        monkeypatch.setattr(BACKENDS[name], "settings", kept)
     assert told(changes, secret=["anchors"]) == []
 
 
@@ -559,8 +565,16 @@ def test_what_is_right_is_let_through(rule: str, changes: Changes) -> None:
     assert told(changes, secret=["anchors"]) == []
 
 
+def without(name: str, functions: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    return tuple(function for function in functions if function.__name__ != name)
+
+
+def names_of_rules() -> set[str]:
+    return {rule.__name__ for rule in (*rules.RULES, *extensions().rules)}
+
+
 def test_every_rule_has_cases_on_both_sides() -> None:
-    names = {rule.__name__ for rule in rules.RULES}
+    names = names_of_rules()
     assert {rule for rule, *_ in BROKEN} == names
     assert {rule for rule, _ in KEPT} == names
 

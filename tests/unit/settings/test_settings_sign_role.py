@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from mtls_pki.settings.sign_role import SignRole, is_below, sign_role
+from mtls_pki.backends.vault.names import vault_limits
+from mtls_pki.pki.leaf_limits import LeafLimits
+from mtls_pki.settings.leaf_limits import is_below
 from tests.unit.settings.configuration import load
 
 VAULT = {"issuing.backend": "vault", "issuing.vault.server": "https://127.0.0.1:8200"}
 
 
-def role(changes: dict[str, Any] | None = None) -> SignRole:
-    return sign_role(load({**VAULT, **(changes or {})}))
+def role(changes: dict[str, Any] | None = None) -> LeafLimits:
+    return vault_limits(load({**VAULT, **(changes or {})}))
 
 
 def service(**values: Any) -> dict[str, Any]:
@@ -22,16 +24,15 @@ def service(**values: Any) -> dict[str, Any]:
 
 
 def test_the_smallest_role_fits_the_smallest_stack() -> None:
-    assert role() == SignRole(
+    assert role() == LeafLimits(
         allowed_domains=("app", "app.svc", "app.svc.cluster.local"),
         wildcards=False,
         ip_addresses=False,
         uris=("spiffe://example.org/ns/app/sa/*",),
-        key_type="ec",
-        key_bits=256,
-        extended_usages=("ServerAuth", "ClientAuth"),
+        key_algorithms=frozenset({"P-256"}),
+        usages=("server auth", "client auth"),
         key_encipherment=False,
-        max_ttl=timedelta(hours=24),
+        max_lifetime=timedelta(hours=24),
     )
 
 
@@ -41,10 +42,10 @@ def test_the_smallest_role_fits_the_smallest_stack() -> None:
         (service(dnsNames=["*.app.svc"]), "wildcards", True),
         (service(ipAddresses=["10.0.0.1"]), "ip_addresses", True),
         (service(keyAlgorithm="RSA-2048"), "key_encipherment", True),
-        (service(keyAlgorithm="RSA-2048"), "key_bits", 2048),
-        (service(usages=["server auth"]), "extended_usages", ("ServerAuth",)),
-        (service(duration="48h"), "max_ttl", timedelta(hours=48)),
-        ({"issuing.vault.maxTtl": "36h"}, "max_ttl", timedelta(hours=36)),
+        (service(keyAlgorithm="RSA-2048"), "key_algorithms", frozenset({"RSA-2048"})),
+        (service(usages=["server auth"]), "usages", ("server auth",)),
+        (service(duration="48h"), "max_lifetime", timedelta(hours=48)),
+        ({"issuing.vault.maxTtl": "36h"}, "max_lifetime", timedelta(hours=36)),
         ({"issuing.vault.allowedDomains": ["app.svc.cluster.local", "app.svc", "app"]},
          "allowed_domains", ("app", "app.svc", "app.svc.cluster.local")),
         (service(uris=["spiffe://example.org/db"]), "uris",
@@ -59,7 +60,7 @@ def test_what_a_service_needs_is_allowed_and_by_default_it_is_not(
 
 def test_services_that_differ_in_their_keys_leave_the_kind_open() -> None:
     both = {"services.db": {"namespace": "app", "keyAlgorithm": "P-384"}}
-    assert (role(both).key_type, role(both).key_bits) == ("any", 0)
+    assert role(both).key_algorithms == {"P-256", "P-384"}
 
 
 def test_a_key_that_is_no_rsa_key_never_gets_key_encipherment() -> None:

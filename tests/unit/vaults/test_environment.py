@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mtls_pki.backends.vault.environment import overriding_variables
-from mtls_pki.settings.model import VaultSettings
+from mtls_pki.backends.vault.names import vault_settings
+from mtls_pki.backends.vault.section import VaultSettings
 from tests.unit.settings.configuration import load
 from tests.unit.vaults.configuration import VAULT
 
 
 def _section(namespace: str | None = None) -> VaultSettings:
-    section = load({**VAULT, "issuing.vault.namespace": namespace}).issuing.vault
-    assert section is not None
-    return section
+    return vault_settings(load({**VAULT, "issuing.vault.namespace": namespace}))
 
 
 @pytest.mark.parametrize(

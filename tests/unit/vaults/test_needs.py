@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.backends.vault.names import login_role_names
 from mtls_pki.backends.vault.needs import needed_capabilities
-from mtls_pki.settings.names import login_role_names
 from tests.unit.settings.configuration import G2, load
 from tests.unit.vaults.configuration import VAULT
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mtls_pki.backends.vault.names import vault_limits, vault_settings
+from mtls_pki.backends.vault.section import KEY, NAME
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.leaf_limits import dns_names, is_below, leaf_duration, usages_of
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.sign_role import dns_names, is_below, leaf_duration, sign_role, usages_of
 
 
 def _asks_for_vault(settings: Settings) -> list[str]:
     """The paths that ask for a Vault."""
-    paths = ["issuing.backend"] if settings.issuing.backend == "vault" else []
+    paths = ["issuing.backend"] if settings.issuing.backend == NAME else []
     return paths + [
         f"anchors.{name}.backend"
         for name, anchor in settings.anchors.items()
-        if anchor.backend == "vault"
+        if anchor.backend == NAME
     ]
 
 
 def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
     for path in _asks_for_vault(settings):
-        if settings.issuing.vault is None:
+        if settings.issuing.section(KEY) is None:
             yield Mistake(
                 path=path,
                 message="vault, but issuing.vault is missing; write `vault: {server: https://...}` "
@@ -37,13 +39,13 @@ def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake
 
 
 def _in_use(settings: Settings) -> bool:
-    return bool(_asks_for_vault(settings)) and settings.issuing.vault is not None
+    return bool(_asks_for_vault(settings)) and settings.issuing.section(KEY) is not None
 
 
 def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mistake]:
     if not _in_use(settings):
         return
-    domains = sign_role(settings).allowed_domains
+    domains = vault_limits(settings).allowed_domains
     usages = usages_of(settings)
     for name, service in settings.services.items():
         outside = sorted(each for each in dns_names(settings, name) if not is_below(each, domains))
@@ -68,8 +70,10 @@ def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mista
 
 
 def leaves_fit_the_sign_role(settings: Settings) -> Iterator[Mistake]:
-    vault = settings.issuing.vault
-    if not _in_use(settings) or vault is None or vault.max_ttl is None:
+    if not _in_use(settings):
+        return
+    limit = vault_settings(settings).max_ttl
+    if limit is None:
         return
     # Where the leaves of several services are too long by the default, the default is one mistake.
     durations = {
@@ -77,10 +81,18 @@ def leaves_fit_the_sign_role(settings: Settings) -> Iterator[Mistake]:
         for name, service in settings.services.items()
     }
     for path, duration in durations.items():
-        if duration > vault.max_ttl:
+        if duration > limit:
             yield Mistake(
                 path=f"{path}.duration",
                 message=f"{format_duration(duration)} is above issuing.vault.maxTtl "
-                f"({format_duration(vault.max_ttl)}), to which the Vault would cut it; write less, "
+                f"({format_duration(limit)}), to which the Vault would cut it; write less, "
                 "or raise maxTtl",
             )
+
+
+RULES = (
+    vault_is_there_where_it_is_asked_for,
+    sign_role_allows_what_services_ask_for,
+    leaves_fit_the_sign_role,
+)
+"""All of them, in the order in which their mistakes are listed."""

@@ -1,0 +1,101 @@
+"""The issuer of one generation in one cluster, whoever signs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal, Protocol
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
+
+IssuerKind = Literal["ClusterIssuer", "Issuer"]
+"""The kinds of cert-manager's own issuers."""
+
+_TYPE = "mtls-pki:index:Issuer"
+# Of stacks that an older release applied: each backend had a type of its own.
+_FORMER_TYPES = ("mtls-pki:index:CaIssuer", "mtls-pki:index:VaultIssuer")
+_CERT_MANAGER = "cert-manager.io/v1"
+
+
+class IssuerObjectArgs(Protocol):
+    """What every issuer component is told of its object; see :class:`CaIssuerArgs`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def issuer_name(self) -> str: ...
+    @property
+    def ready_timeout(self) -> timedelta: ...
+    @property
+    def on_failure(self) -> pulumi.ErrorHook | None: ...
+
+
+class Issuer(pulumi.ComponentResource):
+    """An issuer object, awaited Ready, and what belongs to it.
+
+    All backends share one type, for the stable issuer keeps its name when its signer moves from one
+    backend to another. As two types, the engine would make the new one and then delete the old,
+    which is the same object of the cluster.
+
+    Attributes:
+        issuer: the issuer object; Certificates depend on it.
+        issuer_name: what ``issuerRef.name`` says.
+        kind: what ``issuerRef.kind`` says.
+        group: what ``issuerRef.group`` says; None for cert-manager's own.
+    """
+
+    issuer: CustomResource
+    issuer_name: str
+    kind: str
+    group: str | None
+
+    def __init__(
+        self, name: str, args: IssuerObjectArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Register the component; :meth:`declare_object` declares the object."""
+        former = [pulumi.Alias(type_=each) for each in _FORMER_TYPES]
+        merged = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=former))
+        super().__init__(_TYPE, name, None, merged)
+        self.kind = args.kind
+        self.issuer_name = args.issuer_name
+        self._name = name
+        self._args = args
+
+    def declare_object(
+        self,
+        spec: Mapping[str, object],
+        *,
+        namespace: str | None,
+        depends_on: Sequence[pulumi.Resource],
+        api_version: str = _CERT_MANAGER,
+    ) -> None:
+        """Declare the issuer object with ``spec``, and register the outputs.
+
+        Args:
+            spec: of the object.
+            namespace: of the object; None for a kind that has none.
+            depends_on: what must be there before it.
+            api_version: its group and version.
+        """
+        args = self._args
+        self.group = None if api_version == _CERT_MANAGER else api_version.partition("/")[0]
+        self.issuer = CustomResource(
+            self._name,
+            api_version=api_version,
+            kind=args.kind,
+            metadata=ObjectMetaArgs(
+                name=args.issuer_name, namespace=namespace, annotations=awaited("Ready")
+            ),
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=depends_on,
+                custom_timeouts=await_at_most(args.ready_timeout),
+                hooks=explained_by(args.on_failure),
+            ),
+        )
+        self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})

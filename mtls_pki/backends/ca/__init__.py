@@ -1,0 +1,1 @@
+"""Issuing CAs whose key this stack holds: cert-manager signs with a CA Secret."""

@@ -1,0 +1,103 @@
+"""What a source of evidence is.
+
+Evidence is read in two rounds, because a chain can be judged only when all anchors are known: first
+what is trusted, in every cluster, then what was issued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from mtls_pki.clusters.connection import Cluster
+from mtls_pki.rotation.evidence import (
+    BundleObservation,
+    GateObservation,
+    IssuerObservation,
+    LeafObservation,
+)
+from mtls_pki.settings.model import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusted:
+    """What one source shows of what is trusted in one cluster.
+
+    Attributes:
+        bundles: what verifiers hold.
+        anchors: certificates that may be anchors.
+        gate: the stage record, from the source that reads it.
+    """
+
+    bundles: tuple[BundleObservation, ...] = ()
+    anchors: tuple[x509.Certificate, ...] = ()
+    gate: GateObservation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """What one source shows of what was issued in one cluster, or outside of all."""
+
+    leaves: tuple[LeafObservation, ...] = ()
+    issuers: tuple[IssuerObservation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownTrust:
+    """What the first round found, by which the second judges.
+
+    Attributes:
+        anchors: every certificate that may be an anchor, of all clusters and the stack file.
+        at: the time of the API servers; what ended before is left out.
+    """
+
+    anchors: tuple[x509.Certificate, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """What a source asks that stands in no cluster of the stack.
+
+    Attributes:
+        place: stands for a cluster in the evidence; no cluster has such a name.
+        read: judges what was asked, once the anchors are known.
+        warnings: what could not be asked, one sentence each.
+    """
+
+    place: str
+    read: Callable[[KnownTrust], Issued] = field(repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+class Source:
+    """One source of evidence; it overrides the rounds in which it has something to read.
+
+    Whatever it cannot read it raises as ``ClusterError``: not seen is not absent.
+    """
+
+    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
+        """Read what is trusted in one cluster.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        del cluster, settings
+        return Trusted()
+
+    def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:
+        """Read what was issued in one cluster.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        del cluster, settings, trust
+        return Issued()
+
+    def outside(self, settings: Settings) -> Outside | None:
+        """Ask what stands in no cluster; None where there is nothing to ask."""
+        del settings
+        return None

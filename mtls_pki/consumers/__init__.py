@@ -1,0 +1,1 @@
+"""Who takes trust and leaves besides the declared Certificates: one folder and one row for each."""

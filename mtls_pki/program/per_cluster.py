@@ -1,0 +1,174 @@
+"""What every cluster of the stack gets: gate, bundle, issuers, Certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from mtls_pki.backends.declare import Declare, IssuerPlace
+from mtls_pki.clusters.connection import ClusterAddress, cluster_address
+from mtls_pki.components.cert_manager import CertManager
+from mtls_pki.components.issuer import Issuer
+from mtls_pki.components.service_certificate import ServiceCertificate
+from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.components.trust_bundle import TrustBundle
+from mtls_pki.components.trust_gate import TrustGate
+from mtls_pki.program.arguments import (
+    cert_manager_args,
+    service_certificate_args,
+    trust_bundle_args,
+    trust_gate_args,
+)
+from mtls_pki.program.clusters import FailureHooks
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import issuer_name, issuing_generations, secret_name
+
+Issuers = dict[tuple[str, str | None], Issuer]
+"""By generation and, for issuers of one namespace, namespace."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A cluster's gate, and how what waits for it is declared.
+
+    Attributes:
+        address: of the cluster.
+        record: the ConfigMap that a change of trust passes first.
+        behind: provider and dependencies of all that waits for the gate.
+    """
+
+    address: ClusterAddress
+    record: ConfigMap
+    behind: pulumi.ResourceOptions
+
+
+def declare_gate(
+    settings: Settings,
+    cluster: str,
+    anchors: Mapping[str, TrustAnchor],
+    guard: pulumi.ResourceHook,
+) -> Gate:
+    """Declare a cluster's provider, what the stack installs there, and its gate."""
+    reach = settings.clusters[cluster]
+    provider = kubernetes.Provider(
+        cluster,
+        # None would become the value of KUBECONFIG, which may name several files; with the empty
+        # text the provider follows the usual rules itself.
+        kubeconfig=reach.kubeconfig or "",
+        context=reach.context,
+        # Moving a kubeconfig or renaming its context must not replace every object of the cluster.
+        cluster_identifier=cluster,
+        enable_secret_mutable=True,
+        enable_config_map_mutable=True,
+    )
+    prerequisites = _prerequisites(settings, cluster, pulumi.ResourceOptions(provider=provider))
+    gate = TrustGate(
+        f"{cluster}-gate",
+        trust_gate_args(settings, anchors, guard),
+        pulumi.ResourceOptions(provider=provider, depends_on=prerequisites),
+    )
+    return Gate(
+        address=cluster_address(settings, cluster),
+        record=gate.record,
+        behind=pulumi.ResourceOptions(provider=provider, depends_on=[gate]),
+    )
+
+
+def _prerequisites(
+    settings: Settings, cluster: str, options: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    declared: list[pulumi.Resource] = []
+    installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
+    if installed:
+        declared.append(CertManager(f"{cluster}-pki", cert_manager_args(settings), options))
+    if settings.trust.create_namespaces:
+        declared += [
+            Namespace(
+                f"{cluster}-{namespace}", metadata=ObjectMetaArgs(name=namespace), opts=options
+            )
+            for namespace in settings.trust.namespaces
+            if namespace not in installed
+        ]
+    return declared
+
+
+def declare_bundle(
+    settings: Settings,
+    gate: Gate,
+    anchors: Mapping[str, TrustAnchor],
+    guard: pulumi.ResourceHook,
+    on_failure: FailureHooks,
+) -> None:
+    """Declare the trust bundle of one cluster."""
+    TrustBundle(
+        f"{gate.address.name}-{settings.trust.name}",
+        trust_bundle_args(settings, anchors, on_failure.plain, guard),
+        gate.behind,
+    )
+
+
+def declare_issuers(
+    settings: Settings,
+    gate: Gate,
+    anchors: Mapping[str, TrustAnchor],
+    issuing: Mapping[str, Declare],
+    on_failure: FailureHooks,
+) -> Issuers:
+    """Declare the issuers of one cluster; the stable one is none of those returned."""
+    cluster = gate.address.name
+
+    def declare(generation: str, name: str, secret: str, namespace: str | None) -> Issuer:
+        backend = settings.backend_of(generation).name
+        place = IssuerPlace(
+            resource_name="-".join(part for part in (cluster, name, namespace) if part),
+            cluster=cluster,
+            generation=generation,
+            name=name,
+            secret_name=secret,
+            namespace=namespace,
+            on_failure=on_failure.of(backend),
+            options=gate.behind,
+        )
+        return issuing[backend].issuer(place, anchors[generation])
+
+    stable = settings.issuing
+    if stable.stable and settings.issuing_generation in issuing_generations(settings):
+        # What teams' own Certificates refer to; it follows the issuing generation.
+        for namespace in settings.issuer_namespaces:
+            declare(settings.issuing_generation, stable.name, stable.secret_base_name, namespace)
+    return {
+        (generation, namespace): declare(
+            generation,
+            issuer_name(settings, generation),
+            secret_name(settings, generation),
+            namespace,
+        )
+        for generation in issuing_generations(settings)
+        for namespace in settings.issuer_namespaces
+    }
+
+
+def declare_certificates(
+    settings: Settings, gate: Gate, issuers: Issuers, on_failure: FailureHooks
+) -> None:
+    """Declare the Certificates of one cluster; of those without an issuer yet there is none."""
+    cluster = gate.address.name
+    for name, service in settings.services.items():
+        if cluster not in settings.clusters_of(service):
+            continue
+        namespace = service.namespace if settings.issuing.kind == "Issuer" else None
+        generation = settings.generation_of(service)
+        issuer = issuers.get((generation, namespace))
+        if issuer is None:
+            continue
+        hook = on_failure.of(settings.backend_of(generation).name)
+        ServiceCertificate(
+            f"{cluster}-{name}",
+            service_certificate_args(settings, settings.clusters[cluster], name, issuer, hook),
+            pulumi.ResourceOptions(provider=gate.behind.provider, depends_on=[issuer.issuer]),
+        )

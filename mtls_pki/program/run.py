@@ -1,0 +1,53 @@
+"""The picture of one stack: settings -> clusters and backends -> anchors, gates -> the rest."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+from mtls_pki.consumers.declare import Stack
+from mtls_pki.program import anchors, authorities, clusters, exports, guard, per_cluster
+from mtls_pki.program.stack_settings import read_settings
+from mtls_pki.registry import backends_of, consumers_of
+
+
+def run() -> None:
+    """Declare the stack that the engine runs, in the working directory.
+
+    Raises:
+        pulumi.RunError: what is wrong with the configuration, a cluster or an authority, in one
+            message, before anything is touched.
+    """
+    # What is declared lives until the end. With the usual threshold Python looks through all of it
+    # for garbage again and again: at a thousand certificates a quarter of its processor time.
+    gc.set_threshold(100_000)
+    directory = Path.cwd()
+    settings = read_settings(directory)
+    usable = clusters.require_clusters(settings)
+    clusters.require_no_loss(settings)
+    backends = {each.settings.name: each for each in backends_of(settings)}
+    issuing = authorities.prepare(settings, directory, backends)
+
+    roots = anchors.declare_anchors(settings)
+    judge = guard.TrustGuard(settings, {name: root.fingerprint for name, root in roots.items()})
+    hooks = {cluster: judge.hook(cluster) for cluster in settings.clusters}
+    gates = {
+        cluster: per_cluster.declare_gate(settings, cluster, roots, hook)
+        for cluster, hook in hooks.items()
+    }
+    authorities.declare(issuing, roots, {name: gates[name] for name in gates if name in usable})
+    for cluster, gate in gates.items():
+        on_failure = clusters.FailureHooks(gate.address, backends)
+        per_cluster.declare_bundle(settings, gate, roots, hooks[cluster], on_failure)
+        issuers = per_cluster.declare_issuers(settings, gate, roots, issuing, on_failure)
+        per_cluster.declare_certificates(settings, gate, issuers, on_failure)
+    stack = Stack(
+        settings=settings,
+        directory=directory,
+        anchors=roots,
+        clusters={cluster: gate.behind for cluster, gate in gates.items()},
+    )
+    for consumer in consumers_of(settings):
+        consumer.declare()(stack).declare()
+    judge.announce()
+    exports.export(settings, roots, issuing)
