@@ -218,8 +218,8 @@ def leaves_needing(
 ) -> Iterator[LeafObservation]:
     """Yield the live leaves that chain to the anchor and to none that stays trusted and alive.
 
-    A leaf under cross-signed CAs that also chains to an anchor that stays does not break
-    (reference/rotation.md I5: leaves that chain *only* to the old anchor).
+    A leaf under cross-signed CAs that also chains to an anchor that stays does not break: only
+    leaves that chain to nothing else hold an anchor back.
     """
     staying = {
         other

@@ -20,10 +20,10 @@ from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice
 
 ANCHOR_WARNING = timedelta(days=182)
-"""An anchor whose end is nearer is announced (reference/rotation.md I7: Vault's critical level)."""
+"""An anchor whose end is nearer is announced (`vault pki health-check`: critical for a root)."""
 
 ISSUING_CA_WARNING = timedelta(days=30)
-"""An issuing CA whose end is nearer is announced (same source)."""
+"""An issuing CA whose end is nearer is announced (the same check: critical for an issuing CA)."""
 
 
 _RESTORE = "; `pulumi up --refresh` writes what the configuration says"

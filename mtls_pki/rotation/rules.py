@@ -8,99 +8,102 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule: a stable ``identifier`` for machines, one ``sentence`` for people, and its source.
+    """A rule that a change of trust must keep.
 
-    ``by_evidence`` says whether live evidence can lift the refusal; the other rules are about the
-    shape of the change and no waiting helps.
+    Attributes:
+        identifier: stable, for machines; docs/rotation.md has a heading of this name.
+        sentence: what the rule demands, for people.
+        upstream: the standard or project that has the same rule; None where there is none.
+        by_evidence: live evidence can lift the refusal. The other rules are about the shape of the
+            change, and no waiting helps.
     """
 
     identifier: str
     sentence: str
-    source: str
+    upstream: str | None = None
     by_evidence: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where a reader finds why the rule exists and what to do: a page, and the upstream."""
+        page = f"docs/rotation.md#{self.identifier}"
+        return f"{page}; {self.upstream}" if self.upstream else page
 
 
 ONE_ISSUING = Rule(
     identifier="one-issuing-anchor",
     sentence="Exactly one anchor is issuing.",
-    source="design.md, The configuration is the interface",
 )
 LAST_ANCHOR = Rule(
     identifier="last-anchor",
     sentence="The last trusted anchor of a domain is never removed: a bundle is never empty.",
-    source="design.md, Guards; reference/rotation.md I8",
 )
 SAME_NAME_OTHER_KEY = Rule(
     identifier="generation-keeps-its-key",
     sentence="A generation keeps its key for ever: to rotate, add a new generation; "
     "to renew, keep the key and change the dates.",
-    source="reference/rotation.md I4, I9; Strimzi RENEW_CERT and REPLACE_KEY",
+    upstream="Strimzi, annotations force-renew and force-replace",
 )
 ONE_NAME_PER_KEY = Rule(
     identifier="one-generation-per-key",
     sentence="A key belongs to one generation, and a generation is never renamed.",
-    source="reference/rotation.md I4, I9",
+    upstream="RFC 5280, section 6.1.1 (d)",
 )
 SKIPPED_STEP = Rule(
     identifier="skipped-step",
     sentence="An anchor moves along incoming, issuing, outgoing, removed, or one step back; "
     "a step is never skipped.",
-    source="design.md, Guards; reference/rotation.md I2",
+    upstream="SPIRE, pkg/server/api/localauthority/v1/service.go",
 )
 ADDED_AND_ISSUING = Rule(
     identifier="added-and-issuing",
     sentence="An anchor is never added and starts to issue in one update: "
     "verifiers must learn it first.",
-    source="design.md, Guards; reference/rotation.md I1; istio/istio#47424",
+    upstream="istio/istio#47424",
 )
 ONE_STEP = Rule(
     identifier="one-step-per-update",
     sentence="One update makes one step of one rotation.",
-    source="design.md, Guards; reference/rotation.md I2",
 )
 ONE_ROTATION = Rule(
     identifier="one-rotation",
     sentence="One rotation at a time: finish or abandon it before the next one starts.",
-    source="design.md, Guards; reference/rotation.md I2",
 )
 STAYS_COMPROMISED = Rule(
     identifier="stays-compromised",
     sentence="An anchor that was declared compromised is never trusted again.",
-    source="design.md, Guards; SPIRE taint and revoke",
+    upstream="RFC 5011, section 2.1",
 )
 ACKNOWLEDGED = Rule(
     identifier="compromise-acknowledged",
     sentence="Distrusting an anchor now names its exact fingerprint and says acceptOutage: true.",
-    source="design.md, Guards",
 )
 CANARY_ANCHOR = Rule(
     identifier="canary-anchor",
     sentence="A service may name only a trusted anchor of the stage.",
-    source="design.md, The configuration is the interface",
 )
 VALID_ISSUER = Rule(
     identifier="valid-issuing-anchor",
     sentence="An anchor that is expired or not yet valid never starts to issue.",
-    source="design.md, Guards",
+    upstream="RFC 5280, section 4.1.2.5",
 )
 HELD_EVERYWHERE = Rule(
     identifier="bundles-hold-anchor",
     sentence="An anchor starts to issue only when every trust bundle of the domain, in every "
     "cluster and namespace, holds it and has held it for the hold-down.",
-    source="design.md, Guards; reference/rotation.md I1, I6",
+    upstream="RFC 5011, section 2.2",
     by_evidence=True,
 )
 NO_LIVE_LEAF = Rule(
     identifier="no-leaf-chains-to-anchor",
     sentence="An anchor leaves the bundle only when no live leaf in any cluster needs it, declared "
     "by this stack or not, and the leaves that moved have been in place for the hold-down.",
-    source="design.md, Guards; reference/rotation.md I1, I5",
+    upstream="SPIRE, pkg/server/datastore/sqlstore/sqlstore.go",
     by_evidence=True,
 )
 EVIDENCE_COMPLETE = Rule(
     identifier="evidence-complete",
     sentence="A change of trust is applied only when every cluster of the stack could be read.",
-    source="design.md, Guards (fail closed)",
     by_evidence=True,
 )
 

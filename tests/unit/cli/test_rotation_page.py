@@ -31,6 +31,10 @@ OURS = sorted({command[1:] for command in SHELL + INLINE if command[0] == "mtls-
 OF_PULUMI = {("preview", "--diff"), ("up",), ("up", "--continue-on-error")}
 
 
+RULES = [rule for rule in vars(rules).values() if isinstance(rule, Rule)]
+REFUSED = PAGE[PAGE.index("\n### ") : PAGE.index("\n## One service first")]
+
+
 # The page uses these once g2 issues; all others before, or at any time.
 PROMOTED = {("retire",), ("retire", "g1")}
 
@@ -65,12 +69,37 @@ def test_the_other_commands_are_known() -> None:
             assert command[:1] == ("mtls-pki",)
 
 
-def test_every_rule_has_its_line() -> None:
-    known = {rule.identifier for rule in vars(rules).values() if isinstance(rule, Rule)}
-    table = PAGE[PAGE.index("| refused |") : PAGE.index("Somebody who deletes")]
-    told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", table))
-    # Said by the settings before the guard can: services name what exists and can issue.
-    assert told == known - {"canary-anchor", "stays-compromised"}
+def test_every_rule_cites_a_heading_of_the_page_and_every_rule_s_heading_has_a_rule() -> None:
+    cited = [rule.source.partition(";")[0] for rule in RULES]
+    assert sorted(cited) == sorted({f"docs/rotation.md#{slug}" for slug in _slugs(REFUSED)})
+
+
+def test_every_rule_s_section_says_what_to_do_and_names_the_upstream() -> None:
+    for rule in RULES:
+        section = REFUSED.split(f"### {rule.identifier}\n")[1].split("\n### ")[0]
+        assert "\nWhat to do: " in section, rule.identifier
+        words = " ".join(section.replace("`", "").split())
+        for part in filter(None, (rule.upstream or "").split(", ")):
+            assert part in words, rule.identifier
+
+
+def test_links_within_the_page_lead_to_a_heading() -> None:
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= set(_slugs(PAGE))
+
+
+def _slugs(page: str) -> list[str]:
+    """The anchors that GitHub gives to the headings below the first two levels' own."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def test_nothing_cites_a_document_that_a_reader_cannot_open() -> None:
+    # In two parts, so that this file does not name them itself.
+    absent = re.compile("design" + r"\.md|reference" + "/")
+    for suffix in ("py", "md"):
+        for path in ROOT.rglob(f"*.{suffix}"):
+            if not {".venv", ".git", ".lab"} & set(path.relative_to(ROOT).parts):
+                assert not absent.search(path.read_text(encoding="utf-8")), path
 
 
 def test_the_examples_are_right_configuration(project: Project) -> None:

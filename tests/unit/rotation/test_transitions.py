@@ -45,7 +45,7 @@ def lawful_stage(roles: Roles) -> bool:
 
 
 def lawful_change(old: Roles, new: Roles) -> bool:
-    """The invariants of reference/rotation.md (I1, I2) as questions about trust and issuing.
+    """The order of a rotation (docs/rotation.md) as questions about trust and issuing.
 
     Written without the table: who is trusted before and after, who issues before and after.
     """

@@ -80,7 +80,7 @@ def test_promotion_one_second_early_is_refused_and_says_when() -> None:
         "\n"
         "1. An anchor starts to issue only when every trust bundle of the domain, in every "
         "cluster and namespace, holds it and has held it for the hold-down. "
-        "[bundles-hold-anchor; design.md, Guards; reference/rotation.md I1, I6]\n"
+        "[bundles-hold-anchor; docs/rotation.md#bundles-hold-anchor; RFC 5011, section 2.2]\n"
         f"   seen:     g2 (sha256:{fingerprint('g2')}) would start to issue\n"
         "             0 of 1 bundles have held it for 2m0s\n"
         "   laggards: dev/monoskope ConfigMap mesh-trust[ca.crt]: changed at "
