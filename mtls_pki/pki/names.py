@@ -10,7 +10,8 @@ from cryptography.x509.oid import NameOID
 
 from mtls_pki.pki.errors import PkiError
 
-# ub-common-name (RFC 5280, appendix A.1), counted in bytes as the strictest verifiers count.
+# ub-common-name (RFC 5280, appendix A.1). The RFC counts characters; cert-manager's webhook and
+# cryptography count bytes of UTF-8, so a name that is right for both has at most as many bytes.
 _LONGEST_COMMON_NAME = 64
 _LONGEST_DOMAIN = 253
 _DOMAIN = re.compile(
@@ -22,19 +23,25 @@ def subject(common_name: str) -> x509.Name:
     """Return the subject that holds ``common_name`` and nothing else.
 
     Raises:
-        PkiError: it is empty, longer than 64 bytes in UTF-8, padded, or not printable.
+        PkiError: `common_name_mistake` finds one.
     """
+    mistake = common_name_mistake(common_name)
+    if mistake is not None:
+        raise PkiError(f"common name {common_name!r} {mistake}")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def common_name_mistake(common_name: str) -> str | None:
+    """Return why no certificate may have ``common_name``, as the end of a sentence, or None."""
     length = len(common_name.encode(errors="replace"))
     if not 0 < length <= _LONGEST_COMMON_NAME:
-        raise PkiError(
-            f"common name {common_name!r} is {length} bytes long; write 1 to {_LONGEST_COMMON_NAME}"
+        return (
+            f"is {length} bytes long; write 1 to {_LONGEST_COMMON_NAME} bytes of UTF-8 "
+            "(RFC 5280 A.1, ub-common-name)"
         )
     if not common_name.isprintable() or common_name != common_name.strip():
-        raise PkiError(
-            f"common name {common_name!r} has blanks at an end or characters that do not print; "
-            "remove them"
-        )
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        return "has blanks at an end or characters that do not print; remove them"
+    return None
 
 
 def permitted_domains(domains: Iterable[str]) -> tuple[str, ...]:

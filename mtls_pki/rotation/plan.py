@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.generations import next_generation
 from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.position import NextStep, Position, locate
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard
-from mtls_pki.rotation.stage import TrustStage, generation_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def plan(request: ChangeRequest, evidence: Evidence, *, now: datetime) -> Plan:
         steps.append(_offered(offered["promote"], now))
         steps.append(_retire_after(steps[-1].earliest, stage.issuing or "", hold_down))
     elif stage.issuing:
-        generation = _next_generation(stage)
+        generation = next_generation(stage.anchors)
         steps.append(
             PlanStep(
                 verb="add",
@@ -130,11 +130,3 @@ def _retire_after(promoted: datetime | None, old: str, hold_down: timedelta) -> 
         basis=f"every leaf reissued, and in place for the hold-down {format_duration(hold_down)}",
         ready=False,
     )
-
-
-def _next_generation(stage: TrustStage) -> str:
-    """Name the next generation after the naming of the last: ``g3`` after ``g2``."""
-    last = max(stage.anchors, key=generation_key)
-    stem = last.rstrip("0123456789")
-    number = last[len(stem) :]
-    return f"{stem}{int(number) + 1}" if number else f"{last}-2"

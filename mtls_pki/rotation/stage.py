@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from mtls_pki.rotation.generations import generation_key, may_be_recorded
 from mtls_pki.rotation.roles import Role
 
 RECORD_SCHEMA = "mtls-pki/trust-stage/v1"
 """Value of ``schema`` in a stage record; another value is refused, never guessed at."""
 
-_GENERATION = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,7 +56,7 @@ class TrustStage:
 
     def __post_init__(self) -> None:
         for generation in self.anchors:
-            if not _GENERATION.fullmatch(generation):
+            if not may_be_recorded(generation):
                 raise StageError(
                     f"anchors.{generation}: name a generation with at most 32 lowercase letters, "
                     "digits and inner hyphens, such as g2"
@@ -188,12 +188,6 @@ class TrustStage:
             if not isinstance(generation, str):
                 raise StageError(f"canaries.{service} {generation!r} is not a string")
         return cls(anchors=anchors, canaries=canaries)
-
-
-def generation_key(generation: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts ``g2`` before ``g10``."""
-    parts = re.findall(r"\d+|\D+", generation)
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
 
 
 def _mapping(value: object, place: str, required: set[str] | None = None) -> dict[str, Any]:

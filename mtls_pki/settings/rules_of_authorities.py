@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from mtls_pki.pki.chain import check_root, verify_issuing_ca
 from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.pki.parsing import describe, parse_certificate
 from mtls_pki.pki.profile import path_length_of, permitted_dns_domains
 from mtls_pki.rotation.durations import format_duration
@@ -14,7 +15,7 @@ from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.model import AnchorSettings, IntermediateSettings, Settings
 from mtls_pki.settings.names import issuing_ca_common_name, issuing_ca_not_before
-from mtls_pki.settings.types import COMMON_NAME_LIMIT, UnreadSecret
+from mtls_pki.settings.types import UnreadSecret
 
 _GENERATED_FIELDS = ("common_name", "valid_from", "valid_for")
 
@@ -224,11 +225,11 @@ def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
                 f"ends {anchor.not_after:%Y-%m-%dT%H:%M:%SZ}; {remedy}",
             )
         subject = issuing_ca_common_name(settings, name, intermediate)
-        if len(subject) > COMMON_NAME_LIMIT:
+        if common_name_mistake(subject) is not None:
             yield Mistake(
                 path="trustDomain",
                 message=f"{settings.trust_domain!r} makes the issuing CA's common name {subject!r} "
-                f"longer than {COMMON_NAME_LIMIT} characters (RFC 5280 A.1); write a shorter one",
+                "longer than 64 characters (RFC 5280 A.1); write a shorter one",
             )
         if anchor.path_length <= intermediate.path_length:
             yield Mistake(

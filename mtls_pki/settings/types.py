@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +20,9 @@ from pydantic import (
     WrapValidator,
 )
 
+from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
+from mtls_pki.rotation.generations import generation_mistake
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
@@ -27,10 +30,6 @@ _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path; what a policy or a URL would read as more than a name is left out.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-# Without '-', which joins generations in the names of keys and issuers: `g1-i1` is i1 below g1.
-_GENERATION = re.compile(r"[a-z][a-z0-9]{0,14}")
-# RFC 5280 appendix A.1, ub-common-name.
-COMMON_NAME_LIMIT = 64
 # UTCTime begins in 1950 (RFC 5280 4.1.2.5.1); the longest durations added to the year 9000 end
 # before GeneralizedTime does, in 9999.
 _YEARS = range(1950, 9001)
@@ -87,8 +86,13 @@ def _domain(value: str) -> str:
 
 
 def _generation(value: str) -> str:
-    if not _GENERATION.fullmatch(value):
-        raise ValueError("name a generation g1, g2, ... (a letter and at most 14 of a-z and 0-9)")
+    return _checked(value, generation_mistake)
+
+
+def _checked(value: str, mistake_in: Callable[[str], str | None]) -> str:
+    mistake = mistake_in(value)
+    if mistake is not None:
+        raise ValueError(mistake)
     return value
 
 
@@ -99,13 +103,7 @@ def _config_map_key(value: str) -> str:
 
 
 def _common_name(value: str) -> str:
-    blank_ends = value != value.strip()
-    if not 1 <= len(value) <= COMMON_NAME_LIMIT or not value.isprintable() or blank_ends:
-        raise ValueError(
-            f"write 1 to {COMMON_NAME_LIMIT} printable characters without blanks at the ends "
-            "(RFC 5280 A.1, ub-common-name)"
-        )
-    return value
+    return _checked(value, common_name_mistake)
 
 
 def _ip(value: str) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mtls_pki.errors import CliError
+from mtls_pki.pki.names import common_name_mistake
+from mtls_pki.rotation.generations import next_generation
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import structural_refusals
@@ -68,7 +70,8 @@ def promote(stack: StackFile, generation: str | None) -> StackFile:
         CliError: there is nothing to promote; SettingsError: the result makes no sense.
     """
     settings = stack.settings()
-    chosen = _chosen(settings, generation, (Role.INCOMING,), "add one: mtls-pki add g2")
+    following = next_generation(settings.anchors)
+    chosen = _chosen(settings, generation, (Role.INCOMING,), f"add one: mtls-pki add {following}")
     issuing = settings.issuing_generation
     return _edited(
         stack,
@@ -168,6 +171,11 @@ def _generated(
         raise CliError(
             f"{name} was made elsewhere, so there is nothing to copy; give --common-name and "
             "--valid-for, or --certificate FILE"
+        )
+    if new.common_name is None and (mistake := common_name_mistake(common_name)):
+        raise CliError(
+            f"the common name {common_name!r}, made from that of {name}, {mistake}; give one with "
+            "--common-name"
         )
     fields: dict[str, Scalar] = {
         "commonName": common_name,

@@ -25,9 +25,8 @@ DNS_LABEL = (
 DNS_NAME = "write a lower-case DNS name such as gateway.monoskope.svc.cluster.local"
 INSTANT = "write an RFC 3339 time in UTC such as 2026-11-01T00:00:00Z"
 DURATION = "write a Go duration with its unit, such as 720h or 90s"
-COMMON_NAME = (
-    "write 1 to 64 printable characters without blanks at the ends (RFC 5280 A.1, ub-common-name)"
-)
+COMMON_NAME = "has blanks at an end or characters that do not print; remove them"
+LENGTH = "bytes long; write 1 to 64 bytes of UTF-8 (RFC 5280 A.1, ub-common-name)"
 KEY_FIELD = "anchors.g1.issuingCa.privateKey"
 
 
@@ -142,9 +141,9 @@ def test_defaults_are_the_documented_ones() -> None:
             "'a b': write a ConfigMap key such as ca.crt (letters, digits, '-', '_', '.')",
         ),
         ("anchors.g1.commonName", " x", f"' x': {COMMON_NAME}"),
-        ("anchors.g1.commonName", "", f"'': {COMMON_NAME}"),
+        ("anchors.g1.commonName", "", f"'': is 0 {LENGTH}"),
         ("anchors.g1.commonName", "a\nb", f"'a\\nb': {COMMON_NAME}"),
-        ("anchors.g1.commonName", "x" * 65, f"'{'x' * 65}': {COMMON_NAME}"),
+        ("anchors.g1.commonName", "x" * 65, f"'{'x' * 65}': is 65 {LENGTH}"),
     ],
 )
 def test_one_mistake_is_told_with_place_value_and_remedy(
