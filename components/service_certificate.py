@@ -11,17 +11,8 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
+from mtls_pki.pki.key_algorithms import KEY_KINDS, KeyAlgorithm
 from mtls_pki.rotation.durations import format_duration
-from mtls_pki.settings.types import KeyAlgorithm
-
-_PRIVATE_KEYS: dict[KeyAlgorithm, dict[str, Any]] = {
-    "P-256": {"algorithm": "ECDSA", "size": 256},
-    "P-384": {"algorithm": "ECDSA", "size": 384},
-    "RSA-2048": {"algorithm": "RSA", "size": 2048},
-    "RSA-3072": {"algorithm": "RSA", "size": 3072},
-    "RSA-4096": {"algorithm": "RSA", "size": 4096},
-    "Ed25519": {"algorithm": "Ed25519"},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,16 +70,15 @@ class ServiceCertificate(CustomResource):
         self, name: str, args: ServiceCertificateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Declare the Certificate; constructing raises nothing."""
+        key = KEY_KINDS[args.key_algorithm]
+        encipherment = ["key encipherment"] if key.key_encipherment else []
         spec: dict[str, Any] = {
             "secretName": args.secret_name,
             "issuerRef": _reference(args),
             "duration": format_duration(args.duration),
             "renewBefore": format_duration(args.renew_before),
-            "privateKey": {
-                **_PRIVATE_KEYS[args.key_algorithm],
-                "rotationPolicy": args.rotation_policy,
-            },
-            "usages": ["digital signature", *_encipherment(args.key_algorithm), *args.usages],
+            "privateKey": {**key.cert_manager, "rotationPolicy": args.rotation_policy},
+            "usages": ["digital signature", *encipherment, *args.usages],
         }
         optional = {
             "commonName": args.common_name,
@@ -120,8 +110,3 @@ class ServiceCertificate(CustomResource):
 def _reference(args: ServiceCertificateArgs) -> dict[str, str]:
     group = {} if args.issuer_group is None else {"group": args.issuer_group}
     return {"name": args.issuer_name, "kind": args.issuer_kind, **group}
-
-
-def _encipherment(algorithm: KeyAlgorithm) -> list[str]:
-    """RSA key transport needs keyEncipherment; for EC and Ed25519 keys the bit has no meaning."""
-    return ["key encipherment"] if algorithm.startswith("RSA") else []

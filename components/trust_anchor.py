@@ -17,18 +17,9 @@ from mtls_pki.pki.certificates import (
     root_certificate,
 )
 from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KEY_KINDS, KeyAlgorithm
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.requests import certificate_signing_request, check_answer
-from mtls_pki.settings.types import KeyAlgorithm
-
-_KEY_ARGUMENTS: dict[KeyAlgorithm, tuple[str, str | None, int | None]] = {
-    "P-256": ("ECDSA", "P256", None),
-    "P-384": ("ECDSA", "P384", None),
-    "RSA-2048": ("RSA", None, 2048),
-    "RSA-3072": ("RSA", None, 3072),
-    "RSA-4096": ("RSA", None, 4096),
-    "Ed25519": ("ED25519", None, None),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +39,7 @@ class CaProfile:
     not_before: datetime
     not_after: datetime
     path_length: int
-    key_algorithm: KeyAlgorithm = "P-256"
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     permitted_dns_domains: tuple[str, ...] = ()
 
 
@@ -84,7 +75,7 @@ class RequestProfile:
 
     common_name: str
     path_length: int
-    key_algorithm: KeyAlgorithm = "P-256"
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     permitted_dns_domains: tuple[str, ...] = ()
 
 
@@ -248,12 +239,9 @@ class TrustAnchor(pulumi.ComponentResource):
         self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
     ) -> tls.PrivateKey:
         """Declare a key; ``protect`` None takes that of the anchor."""
-        kind, curve, bits = _KEY_ARGUMENTS[algorithm]
         return tls.PrivateKey(
             f"{name}-key",
-            algorithm=kind,
-            ecdsa_curve=curve,
-            rsa_bits=bits,
+            **KEY_KINDS[algorithm].tls,
             opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=True),
         )
 

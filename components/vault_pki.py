@@ -12,19 +12,10 @@ from pulumi_vault import pkisecret
 
 from mtls_pki.components.trust_anchor import RequestProfile
 from mtls_pki.pki.fingerprints import der_sha256
+from mtls_pki.pki.key_algorithms import KEY_KINDS
 from mtls_pki.pki.leaf_limits import LeafLimits
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.settings.types import KeyAlgorithm
 
-# `key_type` and `key_bits` of Vault's PKI roles and keys.
-_KEYS: dict[KeyAlgorithm | str, tuple[str, int]] = {
-    "P-256": ("ec", 256),
-    "P-384": ("ec", 384),
-    "RSA-2048": ("rsa", 2048),
-    "RSA-3072": ("rsa", 3072),
-    "RSA-4096": ("rsa", 4096),
-    "Ed25519": ("ed25519", 0),
-}
 # Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
 _SIGNS = "crl-signing,issuing-certificates,ocsp-signing,read-only"
 _RETIRED = "crl-signing,ocsp-signing,read-only"
@@ -185,7 +176,7 @@ class VaultPki(pulumi.ComponentResource):
     def _request(
         self, authority: VaultCaArgs, mount: vault.Mount | None
     ) -> pkisecret.SecretBackendIntermediateCertRequest:
-        kind, bits = _KEYS[authority.request.key_algorithm]
+        kind, bits = KEY_KINDS[authority.request.key_algorithm].vault
         return pkisecret.SecretBackendIntermediateCertRequest(
             f"{self._name}-{authority.issuer_name}-request",
             backend=self._args.mount.path,
@@ -344,4 +335,4 @@ class VaultPki(pulumi.ComponentResource):
 def _keys(role: LeafLimits) -> tuple[str, int]:
     """Return ``key_type`` and ``key_bits`` of a role; a role cannot list several kinds."""
     algorithms = tuple(role.key_algorithms)
-    return _KEYS[algorithms[0]] if len(algorithms) == 1 else ("any", 0)
+    return KEY_KINDS[algorithms[0]].vault if len(algorithms) == 1 else ("any", 0)

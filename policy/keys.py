@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
+from mtls_pki.pki.key_algorithms import KEY_KINDS, name_of_key
 from policy import objects
 from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 
-_CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_NAMES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
-_TLS_CURVES = {name.replace("-", ""): name for name in _CURVES.values()}
+_TLS_CURVES = {kind.tls["ecdsa_curve"]: kind.name for kind in KEY_KINDS.values() if kind.curve}
+_ALLOWED = [kind.name for kind in KEY_KINDS.values() if kind.strong]
 _STRANGE = "of a kind that the rule does not know"
 # Of a Vault role: whoever may use it chooses the key.
 _ANY = "any"
@@ -21,9 +19,9 @@ _ANY = "any"
 PARAMETERS = {
     "allowed": {
         "type": "array",
-        "items": {"type": "string", "enum": [*_NAMES, _ANY]},
+        "items": {"type": "string", "enum": [*_ALLOWED, _ANY]},
         "minItems": 1,
-        "default": _NAMES,
+        "default": _ALLOWED,
         "description": "Algorithms that may be used. RSA-N allows longer RSA keys too; any lets "
         "a Vault role leave the choice to the signer.",
     }
@@ -75,9 +73,9 @@ def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
         yield "its key", algorithm
     request = asked(resource)
     if request is not None and request.key is not None:
-        yield "the key of its request", _algorithm_of(request.key)
+        yield "the key of its request", name_of_key(request.key)
     for place, certificate in objects.certificates_in(resource):
-        yield f"the key of the certificate in {place}", _algorithm_of(certificate.public_key())
+        yield f"the key of the certificate in {place}", name_of_key(certificate.public_key())
 
 
 def _named(algorithm: Any, *, curve: Any, bits: Any) -> str | None:
@@ -101,15 +99,3 @@ def _curve(size: Any) -> Any:
 def _whole(number: Any) -> Any:
     """Numbers come from the engine as floats."""
     return int(number) if isinstance(number, float) else number
-
-
-def _algorithm_of(public_key: Any) -> str:
-    match public_key:
-        case ec.EllipticCurvePublicKey() as key:
-            return _CURVES.get(key.curve.name, key.curve.name)
-        case rsa.RSAPublicKey() as key:
-            return f"RSA-{key.key_size}"
-        case ed25519.Ed25519PublicKey():
-            return "Ed25519"
-        case key:
-            return type(key).__name__

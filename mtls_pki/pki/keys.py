@@ -10,24 +10,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.key_algorithms import (
+    MINIMUM_RSA_BITS,
+    STRONG_KEYS,
+    Digest,
+    kind_of_curve,
+)
 
 SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-
-_MINIMUM_RSA_BITS = 2048
-_ACCEPTED = "EC P-256, P-384 or P-521, RSA of 2048 bits or more, or Ed25519"
-
-# The hash as strong as the curve, as Go's x509.CreateCertificate chooses.
-_CURVE_HASHES: dict[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512] = {
-    "secp256r1": hashes.SHA256(),
-    "secp384r1": hashes.SHA384(),
-    "secp521r1": hashes.SHA512(),
-}
 
 
 class SigningArguments(TypedDict):
     """Keyword arguments of ``CertificateBuilder.sign`` that make a signature deterministic."""
 
-    algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None
+    algorithm: Digest | None
     ecdsa_deterministic: bool | None
 
 
@@ -48,7 +44,7 @@ def load_private_key(key_pem: str, *, origin: str) -> SigningKey:
     except TypeError:
         reason = "is encrypted; give it without a passphrase, as a Pulumi secret"
     except UnsupportedAlgorithm:
-        reason = f"is of an unsupported kind; use {_ACCEPTED}"
+        reason = f"is of an unsupported kind; use {STRONG_KEYS}"
     except ValueError:
         pass
     # Raised out here so that no exception of cryptography hangs on as __context__.
@@ -64,16 +60,17 @@ def public_key_mistake(public_key: object) -> str | None:
     """Return why a CA must not have ``public_key``, as the end of a sentence, or None."""
     match public_key:
         case ec.EllipticCurvePublicKey():
-            if public_key.curve.name in _CURVE_HASHES:
+            kind = kind_of_curve(public_key.curve)
+            if kind is not None and kind.strong:
                 return None
-            return f"is EC {public_key.curve.name}; use {_ACCEPTED}"
+            return f"is EC {public_key.curve.name}; use {STRONG_KEYS}"
         case rsa.RSAPublicKey():
-            if public_key.key_size >= _MINIMUM_RSA_BITS:
+            if public_key.key_size >= MINIMUM_RSA_BITS:
                 return None
-            return f"is RSA of {public_key.key_size} bits; use {_ACCEPTED}"
+            return f"is RSA of {public_key.key_size} bits; use {STRONG_KEYS}"
         case ed25519.Ed25519PublicKey():
             return None
-    return f"is of an unsupported kind; use {_ACCEPTED}"
+    return f"is of an unsupported kind; use {STRONG_KEYS}"
 
 
 def signing_arguments(key: SigningKey) -> SigningArguments:
@@ -84,7 +81,8 @@ def signing_arguments(key: SigningKey) -> SigningArguments:
     """
     match key:
         case ec.EllipticCurvePrivateKey():
-            return {"algorithm": _CURVE_HASHES[key.curve.name], "ecdsa_deterministic": True}
+            kind = kind_of_curve(key.curve)
+            return {"algorithm": kind.digest if kind else None, "ecdsa_deterministic": True}
         case rsa.RSAPrivateKey():
             return {"algorithm": hashes.SHA256(), "ecdsa_deterministic": None}
         case ed25519.Ed25519PrivateKey():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mtls_pki.pki.key_algorithms import KeyAlgorithm
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeafLimits:
@@ -26,7 +28,7 @@ class LeafLimits:
     wildcards: bool
     ip_addresses: bool
     uris: tuple[str, ...]
-    key_algorithms: frozenset[str]
+    key_algorithms: frozenset[KeyAlgorithm]
     usages: tuple[str, ...]
     key_encipherment: bool
     max_lifetime: timedelta

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KEY_KINDS
 from mtls_pki.pki.leaf_limits import LeafLimits
 from mtls_pki.settings.model import ServiceSettings, Settings
 from mtls_pki.settings.names import service_dns_names
@@ -27,7 +28,7 @@ def leaf_limits(
         max_lifetime: in place of the longest that the services ask for.
     """
     services = settings.services
-    algorithms = {service.key_algorithm for service in services.values()} or {"P-256"}
+    algorithms = {service.key_algorithm for service in services.values()} or {DEFAULT_KEY}
     names = {name for each in services for name in dns_names(settings, each)}
     return LeafLimits(
         allowed_domains=_allowed_domains(settings, names, allowed_domains),
@@ -36,7 +37,7 @@ def leaf_limits(
         uris=_uris(settings),
         key_algorithms=frozenset(algorithms),
         usages=usages_of(settings),
-        key_encipherment=all(algorithm.startswith("RSA") for algorithm in algorithms),
+        key_encipherment=all(KEY_KINDS[algorithm].key_encipherment for algorithm in algorithms),
         max_lifetime=max_lifetime or longest_leaf(settings),
     )
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, StrictBool, StrictInt, create_model
 
+from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.extensions import BackendSettings, Extensions, IssuerScope
 from mtls_pki.settings.section import Section
@@ -30,7 +31,6 @@ from mtls_pki.settings.types import (
     HttpsUrl,
     Instant,
     IpAddress,
-    KeyAlgorithm,
     Secret,
     Uri,
 )
@@ -73,7 +73,7 @@ class AnchorSettings(Section):
     valid_for: Duration | None = None
     # As `step certificate create --profile root-ca`: one CA below the root.
     path_length: StrictInt = Field(default=1, ge=0, le=10)
-    key_algorithm: KeyAlgorithm = "P-256"
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     certificate: CertificateFile | None = None
     issuing_ca: IssuingCaSettings | None = None
     # Who holds the issuing CA below this one; None as `issuing.backend` says.
@@ -113,7 +113,7 @@ class IntermediateSettings(Section):
     valid_from: Instant | None = None
     valid_for: Duration = timedelta(hours=8760)
     path_length: StrictInt = Field(default=0, ge=0, le=9)
-    key_algorithm: KeyAlgorithm = "P-256"
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     permitted_dns_domains: tuple[Domain, ...] = ()
 
 
@@ -187,7 +187,7 @@ class ServiceSettings(Section):
     usages: tuple[Literal["server auth", "client auth"], ...] = Field(
         default=("server auth", "client auth"), min_length=1
     )
-    key_algorithm: KeyAlgorithm = "P-256"
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     rotation_policy: Literal["Always", "Never"] = "Always"
     duration: Duration | None = None
     renew_before: Duration | None = None
