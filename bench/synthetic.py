@@ -14,8 +14,7 @@ from typing import Any
 from bench import configuration
 from lab.files import write_private
 from mtls_pki.rotation.roles import Role
-from mtls_pki.rotation.stage import Anchor, TrustStage
-from mtls_pki.settings.names import STAGE_KEY
+from mtls_pki.rotation.stage import STAGE_KEY, Anchor, TrustStage
 from tests.unit.evidence import objects
 from tests.unit.evidence.api import Api, served
 from tests.unit.pki import material

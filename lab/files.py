@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
-PRIVATE = 0o600
+from mtls_pki.files import write_whole
 
 
 def write_private(path: Path, content: str) -> None:
@@ -18,12 +16,4 @@ def write_private(path: Path, content: str) -> None:
         OSError: the directory cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        # mkstemp makes the file 0600 already, whatever the umask.
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, content)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mtls_pki.rotation.roles import Role
-from mtls_pki.rotation.stage import StageError, TrustStage
+from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
-from policy.objects import CONFIG_MAP, STAGE_KEY
+from policy.objects import CONFIG_MAP
 
 TRUST_ANCHOR = "mtls-pki:index:TrustAnchor"
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"

@@ -11,18 +11,17 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
+from mtls_pki.pki.signer_names import GROUP, issuer_of_signer
 from policy.model import UNKNOWN, Resource
 from policy.objects import CERTIFICATE, is_installed_chart
 
 CERTIFICATE_REQUEST = "kubernetes:cert-manager.io/v1:CertificateRequest"
 SIGNING_REQUEST = "kubernetes:certificates.k8s.io/v1:CertificateSigningRequest"
 
-CERT_MANAGER = "cert-manager.io"
 # Of a CertificateSigningRequest for cert-manager (pkg/apis/experimental/v1alpha1/types.go, and
 # pkg/util/pki/kube.go: the annotation goes before spec.expirationSeconds).
 _DURATION = "experimental.cert-manager.io/request-duration"
 _IS_CA = "experimental.cert-manager.io/request-is-ca"
-_SIGNERS = {"issuers.cert-manager.io": "Issuer", "clusterissuers.cert-manager.io": "ClusterIssuer"}
 
 Identity = tuple[str, str, str | None, str]
 """Of an issuer: API group, kind, namespace (None where it has none), name."""
@@ -86,12 +85,9 @@ def _of_request(resource: Resource) -> Asked:
 
 def _of_signing_request(resource: Resource) -> Asked | None:
     """Of those for cert-manager alone: Kubernetes' own signers sign nothing of the domain."""
-    signer, _, name = (resource.text("spec", "signerName") or "").partition("/")
-    kind = _SIGNERS.get(signer)
-    if kind is None:
+    issuer = issuer_of_signer(resource.text("spec", "signerName") or "")
+    if issuer is None:
         return None
-    # NAMESPACE.NAME of an Issuer, NAME of a ClusterIssuer.
-    namespace, _, own = name.partition(".") if kind == "Issuer" else (None, "", name)
     request = _pkcs10(resource.text("spec", "request"))
     annotations = resource.at("metadata", "annotations")
     given = annotations if isinstance(annotations, Mapping) else {}
@@ -109,7 +105,7 @@ def _of_signing_request(resource: Resource) -> Asked | None:
         ca=(f"metadata.annotations[{_IS_CA}]", given.get(_IS_CA) == "true"),
         names=_names(request),
         uris=_uris(request),
-        issuer=(CERT_MANAGER, kind, namespace, own),
+        issuer=(GROUP, *issuer),
         key=_key(request),
     )
 
@@ -123,7 +119,7 @@ def _referred(resource: Resource) -> Identity | None:
     if resource.is_patch and name is None:
         return None
     kind = resource.at("spec", "issuerRef", "kind") or "Issuer"
-    group = resource.at("spec", "issuerRef", "group") or CERT_MANAGER
+    group = resource.at("spec", "issuerRef", "group") or GROUP
     if UNKNOWN in (name, kind, group):
         return None
     cluster_wide = str(kind).endswith("ClusterIssuer")

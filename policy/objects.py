@@ -10,6 +10,7 @@ from cryptography import x509
 
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.rotation.stage import STAGE_KEY
 from policy.model import Resource
 
 CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
@@ -29,7 +30,6 @@ VAULT_ROOT = "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert"
 VAULT_ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
 
 TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
-STAGE_KEY = "stage.json"
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"
 _NAME_LABEL = "kubernetes.io/metadata.name"

@@ -8,8 +8,6 @@ still be opened in ten years by any ``age`` without this program: ``age -d FILE`
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import pyrage
 
 from mtls_pki.backup.errors import BackupError
+from mtls_pki.files import write_new
 
 SCHEMA = "mtls-pki/backup/v1"
 SHORTEST_PASSPHRASE = 12
@@ -63,25 +62,14 @@ def save(path: Path, content: Content, passphrase: str) -> None:
         )
     document = json.dumps({"schema": SCHEMA, **asdict(content)}, sort_keys=True)
     encrypted = pyrage.passphrase.encrypt(document.encode(), passphrase)
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(encrypted)
-            stream.flush()
-            os.fsync(stream.fileno())
-        load(Path(temporary), passphrase)
-        # Unlike a rename, a link does not replace what is there.
-        os.link(temporary, path)
+        write_new(path, encrypted, check=lambda written: load(written, passphrase))
     except FileExistsError:
         raise BackupError(
             f"{path} is there already and is not overwritten; name another file"
         ) from None
     except OSError as error:
         raise BackupError(f"{path} cannot be written: {error.strerror}; name another") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def load(path: Path, passphrase: str) -> Content:

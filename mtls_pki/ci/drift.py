@@ -8,9 +8,11 @@ from typing import Any
 
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge
-from mtls_pki.ci.page import drift_marker, drift_page
+from mtls_pki.ci.page import drift_page
 from mtls_pki.ci.runner import add_summary
 from mtls_pki.engine import command as engine
+from mtls_pki.engine.digest import is_change
+from mtls_pki.pages.markers import drift_marker
 
 DRIFTED = 3
 """Exit status where something differs, or an anchor nears its end."""
@@ -19,7 +21,6 @@ DRIFTED = 3
 # clusters every day must not. A changed CA Secret shows as issuers that are not Ready, and as
 # leaves whose signer is unknown.
 _UNREAD = "**kubernetes:core/v1:Secret::**"
-_NO_CHANGE = frozenset({"same", "read", "refresh"})
 # Said at every run of a rotation that is as it should be.
 _EXPECTED_NOTICES = frozenset({"canary-pending"})
 
@@ -60,7 +61,7 @@ def _objects(stack: str) -> list[str]:
         raise CiError(
             f"`pulumi preview --stack {stack}` gave no digest; its own words stand above"
         ) from None
-    changes = [f"{op} {resource}" for op, resource in steps if op not in _NO_CHANGE]
+    changes = [f"{op} {resource}" for op, resource in steps if is_change(op)]
     if done.status != 0 and not changes:
         said = errors[0]["message"].strip() if errors else "its own words stand above"
         raise CiError(f"`pulumi preview --stack {stack}` failed: {said}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import required
+from mtls_pki.files import write_new
 from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
@@ -30,10 +31,9 @@ def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, 
     for place in sorted(places):
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            place.touch(mode=0o600, exist_ok=False)
+            write_new(place, text)
         except FileExistsError:
             raise CiError(
                 f"{place} is there already; a runner's own file is not replaced"
             ) from None
-        place.write_text(text, encoding="utf-8")
     return tuple(sorted(places))

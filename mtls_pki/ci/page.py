@@ -9,21 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from mtls_pki.pages.markers import drift_marker, review_marker
 from mtls_pki.rotation.text import redacted
 
 # Three sections fit into an issue: 65,536 characters on GitHub, 1,000,000 on GitLab.
 _SECTION_LENGTH = 20_000
 _LINE_LENGTH = 600
-
-
-def review_marker(stack: str) -> str:
-    """Return how the comment of a stack begins; `mtls-pki review` begins its page so."""
-    return f"<!-- mtls-pki review: {stack} -->"
-
-
-def drift_marker(stack: str) -> str:
-    """Return how the issue of a stack begins."""
-    return f"<!-- mtls-pki drift: {stack} -->"
 
 
 def quoted(lines: Sequence[str]) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 from mtls_pki.ci import repository
 from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge, Status
-from mtls_pki.ci.page import no_page, review_marker
+from mtls_pki.ci.page import no_page
 from mtls_pki.ci.runner import add_summary
 from mtls_pki.engine import command as engine
 from mtls_pki.engine.findings import written
 from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
+from mtls_pki.pages.markers import review_marker
 
 REFUSED = 3
 """Exit status of ``rotation review`` (and of this) where the guard refuses the change."""

@@ -28,6 +28,15 @@ class DigestError(ValueError):
     """The text is no preview; the message says what it is instead."""
 
 
+# The engine's operations (pulumi, pkg/resource/deploy/step.go) that leave a resource as it is.
+_NO_CHANGE = frozenset({"same", "read", "refresh"})
+
+
+def is_change(op: str) -> bool:
+    """Tell whether a step of this operation does anything to its resource."""
+    return op not in _NO_CHANGE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """What happens to one resource.
@@ -64,7 +73,7 @@ class Step:
     @property
     def changes(self) -> bool:
         """Whether anything happens to it."""
-        return self.op not in ("same", "read", "refresh")
+        return is_change(self.op)
 
 
 @dataclass(frozen=True, kw_only=True)

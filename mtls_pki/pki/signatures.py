@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,33 +32,24 @@ class SignerCheck:
     key_id: bool
     name: bool
 
-    @property
-    def holds(self) -> bool:
-        """All three."""
-        return self.signature and self.key_id and self.name
-
 
 def check_signature(child: x509.Certificate, issuer: x509.Certificate) -> SignerCheck:
     """Return what speaks for and against ``issuer`` having signed ``child``, whatever the dates."""
-    return SignerCheck(
-        signature=_signature_verifies(child, issuer),
-        key_id=_key_id_fits(child, issuer),
-        name=child.issuer == issuer.subject,
-    )
+    return SignerCheck(**{name: holds(child, issuer) for name, holds in _CONDITIONS.items()})
 
 
 def is_signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether `check_signature` holds, doing the costly part last and only if needed."""
-    return (
-        child.issuer == issuer.subject
-        and _key_id_fits(child, issuer)
-        and _signature_verifies(child, issuer)
-    )
+    """Tell whether ``issuer`` signed ``child``: all that `check_signature` asks holds."""
+    return all(holds(child, issuer) for holds in _CONDITIONS.values())
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate signed itself: a root, whatever else it says."""
     return is_signed_by(certificate, certificate)
+
+
+def _name_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    return child.issuer == issuer.subject
 
 
 def _key_id_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -93,3 +85,11 @@ def _signature_verifies(child: x509.Certificate, issuer: x509.Certificate) -> bo
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
+
+
+# By field of SignerCheck. The costly one comes last, and is asked only if the others hold.
+_CONDITIONS: Mapping[str, Callable[[x509.Certificate, x509.Certificate], bool]] = {
+    "name": _name_fits,
+    "key_id": _key_id_fits,
+    "signature": _signature_verifies,
+}

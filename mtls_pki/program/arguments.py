@@ -19,6 +19,7 @@ from mtls_pki.components.trust_anchor import (
 )
 from mtls_pki.components.trust_bundle import TrustBundleArgs
 from mtls_pki.components.trust_gate import TrustGateArgs
+from mtls_pki.rotation.stage import STAGE_KEY
 from mtls_pki.settings.model import (
     AnchorSettings,
     ChartSettings,
@@ -28,7 +29,6 @@ from mtls_pki.settings.model import (
     Settings,
 )
 from mtls_pki.settings.names import (
-    STAGE_KEY,
     issuing_ca_common_name,
     issuing_ca_not_before,
     service_dns_names,

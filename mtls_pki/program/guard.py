@@ -14,10 +14,9 @@ from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.report import notice_message, refusal_message
 from mtls_pki.rotation.request import Mode
-from mtls_pki.rotation.stage import StageError, TrustStage
+from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from mtls_pki.rotation.verdict import Verdict, judge
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import STAGE_KEY
 from mtls_pki.settings.trust_domain import change_request, configured_stage
 
 

@@ -19,6 +19,7 @@ from mtls_pki.pages.document import (
     Strong,
     Table,
 )
+from mtls_pki.pages.markers import review_marker
 from mtls_pki.review.advice import MEANING, NOT_ALLOWED, OTHER_KEY, next_steps, undo
 from mtls_pki.review.answer import answer
 from mtls_pki.review.diff import diff_lines
@@ -37,11 +38,6 @@ from mtls_pki.rotation.transitions import Step as TrustStep
 _DIGITS = 16
 # Clusters are in different stages only while an update is not finished.
 _STAGES = 3
-
-
-def marker(stack: str) -> str:
-    """Return the first line of a stack's page, by which its one comment is found again."""
-    return f"<!-- mtls-pki review: {one_line(stack).replace('-->', '')} -->"
 
 
 def review_page(review: Review) -> Document:
@@ -65,7 +61,7 @@ def review_page(review: Review) -> Document:
     if lines:
         blocks.append(Folded(summary="The diff of resources", lines=lines))
     return Document(
-        marker=marker(review.stack), title=f"Trust review of {stack}", blocks=tuple(blocks)
+        marker=review_marker(review.stack), title=f"Trust review of {stack}", blocks=tuple(blocks)
     )
 
 

@@ -15,6 +15,9 @@ from mtls_pki.rotation.roles import Role
 RECORD_SCHEMA = "mtls-pki/trust-stage/v1"
 """Value of ``schema`` in a stage record; another value is refused, never guessed at."""
 
+STAGE_KEY = "stage.json"
+"""Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 

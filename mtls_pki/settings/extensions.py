@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mtls_pki.pki.signer_names import GROUP
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.section import Section
 
@@ -55,9 +56,7 @@ class IssuerApi:
         return f"/apis/{self.api_version}{scope}/{kind.lower()}s" + (f"/{name}" if name else "")
 
 
-CERT_MANAGER = IssuerApi(
-    group="cert-manager.io", version="v1", issuer="Issuer", cluster_issuer="ClusterIssuer"
-)
+CERT_MANAGER = IssuerApi(group=GROUP, version="v1", issuer="Issuer", cluster_issuer="ClusterIssuer")
 """Issuers that cert-manager itself signs for."""
 
 

@@ -12,9 +12,6 @@ from mtls_pki.settings.model import (
     Settings,
 )
 
-STAGE_KEY = "stage.json"
-"""Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
-
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
     """Return the generations that have issuers: those that issue, did, or serve a canary."""

@@ -22,7 +22,6 @@ from mtls_pki.clusters.deviations import differences
 from mtls_pki.clusters.recorded import condition, decode_pem, owned_since, parse_time
 from mtls_pki.clusters.sources.issuers import (
     API,
-    GROUP,
     IssuerReading,
     IssuerReference,
     read_issuers,
@@ -32,14 +31,13 @@ from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed
+from mtls_pki.pki.signer_names import GROUP, issuer_of_signer
 from mtls_pki.rotation.evidence import LeafObservation, observe_leaf
 from mtls_pki.settings.model import Settings
 
 _CSR_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _NAME = "cert-manager.io/certificate-name"
 _REVISION = "cert-manager.io/certificate-revision"
-# signerName of a CertificateSigningRequest for cert-manager -> kind of the issuer it names.
-_SIGNERS = {"issuers.cert-manager.io": "Issuer", "clusterissuers.cert-manager.io": "ClusterIssuer"}
 
 _Key = tuple[str, str]
 
@@ -149,12 +147,10 @@ class LeafReader:
     def _signing_request(self, live: Mapping[str, Any]) -> _Issued | None:
         if not live.get("status", {}).get("certificate"):
             return None
-        signer, _, name = live["spec"]["signerName"].partition("/")
-        kind = _SIGNERS.get(signer)
-        if kind is None:
+        issuer = issuer_of_signer(live["spec"]["signerName"])
+        if issuer is None:
             return None
-        namespace, _, name = name.partition(".") if kind == "Issuer" else ("", "", name)
-        reference = IssuerReference(group=GROUP, kind=kind, namespace=namespace or None, name=name)
+        reference = IssuerReference(group=GROUP, **issuer._asdict())
         return _Issued(
             leaf=self._observe(live, "CertificateSigningRequest", reference), issuer=reference
         )

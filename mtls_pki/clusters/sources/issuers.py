@@ -9,13 +9,13 @@ from typing import Any
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import condition
+from mtls_pki.pki.signer_names import GROUP
 from mtls_pki.rotation.evidence import IssuerObservation
 from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name, issuing_generations
 
 API = f"/apis/{CERT_MANAGER.api_version}"
-GROUP = CERT_MANAGER.group
 _NOT_OBSERVED = {
     "status": "Unknown",
     "reason": "NotObserved",

@@ -18,9 +18,9 @@ from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.evidence import GateObservation
-from mtls_pki.rotation.stage import StageError, TrustStage
+from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import STAGE_KEY, stage_object_name
+from mtls_pki.settings.names import stage_object_name
 
 _CERTIFICATE_SUFFIX = ".pem"
 

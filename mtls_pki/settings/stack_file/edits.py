@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
-import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from mtls_pki.errors import CliError
+from mtls_pki.files import mode_of, write_whole
 from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.rotation.generations import next_generation
 from mtls_pki.rotation.roles import Role
@@ -118,26 +114,11 @@ def write(stack: StackFile) -> None:
     # A link is followed, so that the file it names changes and the link stays.
     path = stack.path.resolve()
     try:
-        _replace(path, stack.text)
+        write_whole(path, stack.text, mode=mode_of(path))
     except OSError as error:
         raise CliError(
             f"{path} cannot be written ({error.strerror}); nothing has changed"
         ) from None
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(stat.S_IMODE(path.stat().st_mode))
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _chosen(

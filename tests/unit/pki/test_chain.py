@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_signature_of_any_kind_is_verified(kind: str, root_kind: str) -> None:
     leaf = material.leaf(issuing, key("i", kind))
     assert check_signature(parsed(issuing), parsed(root)) == HOLDS
     assert check_signature(parsed(leaf), parsed(issuing)) == HOLDS
-    assert not check_signature(parsed(leaf), parsed(root)).holds
+    assert not is_signed_by(parsed(leaf), parsed(root))
 
 
 def test_rsa_pss_is_verified_too() -> None:
@@ -72,7 +73,7 @@ def test_rsa_pss_is_verified_too() -> None:
     )
     pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.DIGEST_LENGTH)
     made = builder.sign(own, hashes.SHA256(), rsa_padding=pss)
-    assert check_signature(made, made).holds
+    assert check_signature(made, made) == HOLDS
 
 
 def test_a_leaf_directly_under_its_root() -> None:
@@ -164,6 +165,29 @@ class TestSameNameOtherKey:
             signature=False, key_id=True, name=True
         )
         assert signing_anchor((leaf,), [impostor]) is None
+
+
+@pytest.mark.parametrize("condition", ["name", "key_id", "signature"])
+def test_a_certificate_is_signed_by_what_meets_every_condition_and_nothing_less(
+    condition: str,
+) -> None:
+    leaf = parsed(material.leaf(material.root("g1", common_name="root"), key("g1")))
+    signer, subject, identifier = "g1", "root", key("g1").public_key()
+    match condition:
+        case "name":
+            subject = "renamed"
+        case "key_id":
+            identifier = key("g2").public_key()
+        case "signature":
+            signer = "g2"
+    extensions = material.ca_extensions(key(signer), path_length=1)
+    extensions["ski"] = (x509.SubjectKeyIdentifier.from_public_key(identifier), False)
+    other = parsed(
+        material.certificate(key=key(signer), subject=subject, extensions=extensions.values())
+    )
+    assert check_signature(leaf, other) == replace(HOLDS, **{condition: False})
+    assert not is_signed_by(leaf, other)
+    assert is_signed_by(leaf, parsed(material.root("g1", common_name="root")))
 
 
 class TestSameKeyReissue:

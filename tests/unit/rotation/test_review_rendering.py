@@ -32,7 +32,7 @@ from mtls_pki.pages.document import (
 )
 from mtls_pki.pages.html import html_page
 from mtls_pki.pages.markdown import LONGEST_PAGE, inline, markdown_page
-from mtls_pki.review.page import marker
+from mtls_pki.pages.markers import review_marker
 from mtls_pki.rotation.stage import RECORD_SCHEMA
 from mtls_pki.rotation.text import LONGEST, fitted, one_line, redacted
 from tests.unit.rotation.previews import digest, html, markdown, step
@@ -157,7 +157,7 @@ def test_no_page_is_longer_than_a_comment_may_be(count: int, hostile: str, long:
         Picture(before=scene, after=scene),
         Folded(summary="diff", lines=(f"+ {long}",) * count),
     )
-    page = markdown_page(Document(marker=marker(hostile), title="t", blocks=blocks))
+    page = markdown_page(Document(marker=review_marker(hostile), title="t", blocks=blocks))
     assert len(page) <= LONGEST_PAGE
 
 
@@ -263,7 +263,7 @@ def test_nobody_is_notified_and_nothing_is_linked() -> None:
 
 @pytest.mark.parametrize("stack", HOSTILE)
 def test_the_marker_is_one_comment_whatever_the_stack_is_called(stack: str) -> None:
-    line = marker(stack)
+    line = review_marker(stack)
     assert line.startswith("<!-- mtls-pki review: ")
     assert line.index("-->") == len(line) - 3
     assert "\n" not in line
