@@ -7,42 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mtls_pki.backup.errors import BackupError
+from mtls_pki.clusters.declared_secret import DeclaredSecret
 
 # How a value that is not plain JSON is marked in a state, and that it is a secret.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 a public constant of Pulumi's
 _KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type's name
 _PULUMI_ANNOTATIONS = "pulumi.com/"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeclaredSecret:
-    """One Secret of the stack, as the cluster is to have it again.
-
-    Attributes:
-        cluster: its name in the stack.
-        namespace: where it stands.
-        name: of the Secret.
-        manifest: the object, **keys included**.
-    """
-
-    cluster: str
-    namespace: str
-    name: str
-    manifest: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        """Leave the keys out: a representation gets into tracebacks and logs."""
-        return f"DeclaredSecret({self.place})"
-
-    @property
-    def place(self) -> str:
-        """Cluster, namespace and name, for messages."""
-        return f"{self.cluster}/{self.namespace} Secret {self.name}"
 
 
 def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,15 +1,15 @@
-"""Connections to clusters by kubeconfig and context, and plain reads over them."""
+"""Connections to clusters by kubeconfig and context: requests, and plain reads over them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, new_client_from_config
@@ -17,6 +17,7 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
+from mtls_pki.clusters.refusals import refusal
 from mtls_pki.settings.model import Settings
 
 CONNECT_SECONDS = 3.0
@@ -26,6 +27,10 @@ PAGE_SIZE = 500
 # A continue token lives for five minutes (etcd compaction). A list that outlives it this often
 # does not come to an end.
 _LIST_ATTEMPTS = 3
+
+_EVIDENCE = "deploy/rbac-evidence.yaml"
+_DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in"}
+_OK, _ABSENT, _EXPIRED = HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE
 
 T = TypeVar("T")
 
@@ -64,31 +69,36 @@ class ClusterError(Exception):
         super().__init__(f"cluster {cluster}: {reason}")
 
 
-class _ExpiredError(Exception):
-    """410 Gone: the continue token of a list is too old."""
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an API server answered: the status of RFC 9110, section 15, and the body as it came."""
+
+    status: int
+    body: bytes
 
 
-class Cluster:
-    """A connection that reads objects as plain dictionaries; it has no method that writes.
+class ApiServer:
+    """A connection to the API server of one cluster: the one place that sends a request to it.
+
+    Others read through `Cluster`, and write through ``clusters.writer``.
 
     Attributes:
         name: the cluster's name in the stack.
         first_answer_at: the API server's own clock at its first answer; None before that.
-        manifest: grants all that is asked for through such a connection, for a refusal's message.
+        manifest: grants all that is asked for through this connection, for a refusal's message.
     """
 
-    manifest = "deploy/rbac-evidence.yaml"
-
-    def __init__(self, address: ClusterAddress) -> None:
+    def __init__(self, address: ClusterAddress, *, manifest: str) -> None:
         """Read the kubeconfig; nothing is sent yet.
 
         Raises:
             ClusterError: the kubeconfig or the context does not exist or cannot be used.
         """
         self.name = address.name
+        self.manifest = manifest
         self.first_answer_at: datetime | None = None
         configuration = Configuration()
-        # A read is answered at once or not at all: retries only hide which cluster is away.
+        # A request is answered at once or not at all: retries only hide which cluster is away.
         configuration.retries = Retry(0)
         try:
             self._client: ApiClient = new_client_from_config(
@@ -105,9 +115,104 @@ class Cluster:
             ) from None
 
     @property
-    def server(self) -> str:
+    def url(self) -> str:
         """The API server's address, for messages."""
         return str(self._client.configuration.host)
+
+    @property
+    def ca_file(self) -> str | None:
+        """File of the CA that the kubeconfig trusts for the API server; None for the system's."""
+        return self._client.configuration.ssl_ca_cert or None
+
+    def send(
+        self,
+        method: Literal["GET", "PATCH", "POST"],
+        path: str,
+        *,
+        expected: Collection[int],
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        secret: bool = False,
+    ) -> Answer:
+        """Send one request and return the answer, if its status is one of ``expected``.
+
+        Args:
+            method: a ``PATCH`` is a merge patch (RFC 7396).
+            path: such as ``/version``.
+            expected: the statuses that mean something to the caller.
+            query: of the request, not encoded yet.
+            body: of the request.
+            secret: the body holds a secret, so the answer is not quoted in a message.
+
+        Raises:
+            ClusterError: unreachable, forbidden, or another refusal of the API server.
+        """
+        headers = {"Accept": "application/json"}
+        if method == "PATCH":
+            headers["Content-Type"] = "application/merge-patch+json"
+        try:
+            response = self._client.call_api(
+                *self._client.param_serialize(
+                    method,
+                    path,
+                    query_params=list((query or {}).items()),
+                    header_params=headers,
+                    body=body,
+                    auth_settings=["BearerToken"],
+                ),
+                _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
+            )
+            content: bytes = response.read()
+        except HTTPError as error:
+            raise ClusterError(
+                self.name,
+                f"{self.url} cannot be reached ({_cause(error)}); check that it runs, and "
+                f"kubeconfig and context of clusters.{self.name}",
+            ) from None
+        if self.first_answer_at is None:
+            self.first_answer_at = _server_time(response.getheader("Date"))
+        status: int = response.status
+        if status not in expected:
+            said = "" if body is None or secret else _message(content)
+            raise ClusterError(
+                self.name,
+                refusal(
+                    _DOING[method], path, status, said or response.reason, manifest=self.manifest
+                ),
+            )
+        return Answer(status=status, body=content)
+
+
+class Cluster:
+    """A connection that reads objects as plain dictionaries; it has no method that writes.
+
+    Attributes:
+        name: the cluster's name in the stack.
+    """
+
+    def __init__(self, address: ClusterAddress, *, server: ApiServer | None = None) -> None:
+        """Read the kubeconfig; nothing is sent yet.
+
+        Args:
+            address: of the cluster.
+            server: the connection to read through; None: one of its own, for which
+                deploy/rbac-evidence.yaml grants everything.
+
+        Raises:
+            ClusterError: the kubeconfig or the context does not exist or cannot be used.
+        """
+        self.name = address.name
+        self._server = server or ApiServer(address, manifest=_EVIDENCE)
+
+    @property
+    def first_answer_at(self) -> datetime | None:
+        """The API server's own clock at its first answer; None before that."""
+        return self._server.first_answer_at
+
+    @property
+    def server(self) -> str:
+        """The API server's address, for messages."""
+        return self._server.url
 
     @property
     def server_ca_pem(self) -> str | None:
@@ -116,7 +221,7 @@ class Cluster:
         Raises:
             ClusterError: the file that it names cannot be read.
         """
-        file = self._client.configuration.ssl_ca_cert
+        file = self._server.ca_file
         try:
             return Path(file).read_text(encoding="ascii") if file else None
         except (OSError, UnicodeDecodeError):
@@ -130,10 +235,8 @@ class Cluster:
         Raises:
             ClusterError: unreachable, forbidden, or another refusal of the API server.
         """
-        try:
-            return self._read(path, query or {})
-        except _ExpiredError:
-            raise ClusterError(self.name, f"reading {path} failed: 410 Gone") from None
+        answer = self._server.send("GET", path, expected=(_OK, _ABSENT), query=query)
+        return self._decoded(answer, path)
 
     def list_all(
         self,
@@ -152,10 +255,9 @@ class Cluster:
             ClusterError: as `get`, or the list cannot be brought to an end.
         """
         for _ in range(_LIST_ATTEMPTS):
-            try:
-                return self._list_once(path, keep, query or {})
-            except _ExpiredError:
-                continue
+            kept = self._list_once(path, keep, query or {})
+            if kept is not None:
+                return kept
         raise ClusterError(
             self.name,
             f"reading {path} outlived its continue token {_LIST_ATTEMPTS} times; the connection is "
@@ -164,12 +266,21 @@ class Cluster:
 
     def _list_once(
         self, path: str, keep: Callable[[dict[str, Any]], T | None], query: Mapping[str, str]
-    ) -> list[T]:
+    ) -> list[T] | None:
+        """Return the whole list, None where its continue token became too old."""
         kept: list[T] = []
         token = ""
         while True:
             following = {"continue": token} if token else {}
-            page = self._read(path, {**query, "limit": str(PAGE_SIZE), **following})
+            answer = self._server.send(
+                "GET",
+                path,
+                expected=(_OK, _ABSENT, _EXPIRED),
+                query={**query, "limit": str(PAGE_SIZE), **following},
+            )
+            if answer.status == _EXPIRED:
+                return None
+            page = self._decoded(answer, path)
             if page is None:
                 return kept
             items: Iterable[dict[str, Any]] = page.get("items") or ()
@@ -178,37 +289,11 @@ class Cluster:
             if not token:
                 return kept
 
-    def _read(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
-        try:
-            response = self._client.call_api(
-                *self._client.param_serialize(
-                    "GET",
-                    path,
-                    query_params=list(query.items()),
-                    header_params={"Accept": "application/json"},
-                    auth_settings=["BearerToken"],
-                ),
-                _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
-            )
-            body = response.read()
-        except HTTPError as error:
-            raise ClusterError(
-                self.name,
-                f"{self.server} cannot be reached ({_cause(error)}); check that it runs, and "
-                f"kubeconfig and context of clusters.{self.name}",
-            ) from None
-        if self.first_answer_at is None:
-            self.first_answer_at = _server_time(response.getheader("Date"))
-        if response.status == HTTPStatus.NOT_FOUND:
+    def _decoded(self, answer: Answer, path: str) -> dict[str, Any] | None:
+        if answer.status == _ABSENT:
             return None
-        if response.status == HTTPStatus.GONE:
-            raise _ExpiredError
-        if response.status != HTTPStatus.OK:
-            raise ClusterError(
-                self.name, _refusal(response.status, response.reason, path, self.manifest)
-            )
         try:
-            decoded: dict[str, Any] = json.loads(body)
+            decoded: dict[str, Any] = json.loads(answer.body)
         except ValueError:
             raise ClusterError(
                 self.name,
@@ -226,12 +311,12 @@ def _server_time(header: str | None) -> datetime | None:
         return None
 
 
-def _refusal(status: int, reason: str, path: str, manifest: str) -> str:
-    if status == 401:
-        return "the API server does not know these credentials; log in again"
-    if status == 403:
-        return f"reading {path} is forbidden; grant what {manifest} grants"
-    return f"reading {path} failed: {status} {reason}"
+def _message(answer: bytes) -> str:
+    """Return the message of a ``metav1.Status``, empty where it is none."""
+    try:
+        return _first_line(json.loads(answer)["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _cause(error: Exception) -> str:

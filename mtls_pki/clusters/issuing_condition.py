@@ -1,4 +1,4 @@
-"""The one write that this program makes to a cluster by itself: the condition ``Issuing``.
+"""Marks Certificates to be issued again: the condition ``Issuing``.
 
 cert-manager issues a Certificate again when its status says so; it is what `cmctl renew` sets
 (cmctl, pkg/renew). A changed CA Secret makes it issue nothing. The rights are those of
@@ -7,18 +7,14 @@ deploy/rbac-reissue.yaml.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any
 
-from urllib3.exceptions import HTTPError
-
-from mtls_pki.clusters.connection import CONNECT_SECONDS, READ_SECONDS, Cluster, ClusterError
+from mtls_pki.clusters.connection import ClusterAddress
 from mtls_pki.clusters.reissue_candidates import ISSUING, Certificate, certificate_of
 from mtls_pki.clusters.sources.issuers import API
+from mtls_pki.clusters.writer import ClusterWriter
 
+MANIFEST = "deploy/rbac-reissue.yaml"
 FIELD_MANAGER = "mtls-pki-reissue"
 
 
@@ -26,10 +22,21 @@ class ConflictError(Exception):
     """Somebody changed the Certificate since it was read."""
 
 
-class CertificateClient(Cluster):
-    """A cluster whose Certificates can be read, and marked to be issued again."""
+class CertificateClient:
+    """A cluster whose Certificates can be read, and marked to be issued again.
 
-    manifest = "deploy/rbac-reissue.yaml"
+    Attributes:
+        cluster: reads with the rights of the same manifest.
+    """
+
+    def __init__(self, address: ClusterAddress) -> None:
+        """Read the kubeconfig; nothing is sent yet.
+
+        Raises:
+            ClusterError: the kubeconfig or the context does not exist or cannot be used.
+        """
+        self._writer = ClusterWriter(address, manifest=MANIFEST, field_manager=FIELD_MANAGER)
+        self.cluster = self._writer.cluster
 
     def certificate(self, namespace: str, name: str) -> Certificate | None:
         """Return one Certificate, None if it is gone.
@@ -37,7 +44,7 @@ class CertificateClient(Cluster):
         Raises:
             ClusterError: the cluster cannot be read.
         """
-        live = self.get(f"{API}/namespaces/{namespace}/certificates/{name}")
+        live = self.cluster.get(f"{API}/namespaces/{namespace}/certificates/{name}")
         return certificate_of(live) if live else None
 
     def mark_issuing(self, certificate: Certificate, *, message: str) -> None:
@@ -61,45 +68,9 @@ class CertificateClient(Cluster):
         }
         others = [c for c in certificate.conditions if c["type"] != ISSUING]
         path = f"{API}/namespaces/{certificate.namespace}/certificates/{certificate.name}/status"
-        self._patch(
-            f"{path}?fieldManager={FIELD_MANAGER}",
-            {
-                "metadata": {"resourceVersion": certificate.resource_version},
-                "status": {"conditions": [*others, marked]},
-            },
-        )
-
-    def _patch(self, path: str, body: Mapping[str, Any]) -> None:
-        headers = {"Accept": "application/json", "Content-Type": "application/merge-patch+json"}
-        try:
-            response = self._client.call_api(
-                *self._client.param_serialize(
-                    "PATCH",
-                    path,
-                    header_params=headers,
-                    body=body,
-                    auth_settings=["BearerToken"],
-                ),
-                _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
-            )
-            answer = response.read()
-        except HTTPError as error:
-            raise ClusterError(self.name, f"{self.server} cannot be reached ({error})") from None
-        if response.status in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+        change = {
+            "metadata": {"resourceVersion": certificate.resource_version},
+            "status": {"conditions": [*others, marked]},
+        }
+        if not self._writer.patch(path, change):
             raise ConflictError
-        if response.status == HTTPStatus.FORBIDDEN:
-            raise ClusterError(
-                self.name,
-                f"writing {path} is forbidden; grant what {self.manifest} grants",
-            )
-        if response.status != HTTPStatus.OK:
-            raise ClusterError(
-                self.name, f"writing {path} failed: {response.status} {_message(answer)}"
-            )
-
-
-def _message(answer: bytes) -> str:
-    try:
-        return str(json.loads(answer)["message"])
-    except (ValueError, KeyError, TypeError):
-        return "without a reason"

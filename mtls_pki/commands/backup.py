@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mtls_pki.backup import archive, clusters
+from mtls_pki.backup import archive
 from mtls_pki.backup.deployment import (
     declared_secrets,
     for_stack,
@@ -19,6 +19,7 @@ from mtls_pki.backup.deployment import (
     secrets_provider,
 )
 from mtls_pki.backup.errors import BackupError
+from mtls_pki.clusters import secret_restore
 from mtls_pki.clusters.connection import ClusterError
 from mtls_pki.engine import state as engine
 from mtls_pki.errors import CliError
@@ -102,10 +103,10 @@ def _restore(options: argparse.Namespace) -> None:
             f"stack {stack.stack} has resources already and is not overwritten; restore is for one "
             "that `pulumi stack init` has just made"
         )
-    connections = clusters.open_clusters(settings, secrets)
-    clusters.require_absent(connections, secrets)
+    connections = secret_restore.open_clusters(settings, secrets)
+    secret_restore.require_absent(connections, secrets)
     engine.load(stack.stack, for_stack(content.deployment, provider))
-    clusters.create(connections, secrets)
+    secret_restore.create(connections, secrets)
     print(
         f"restored stack {stack.stack} as of {content.made}, and {len(secrets)} Secrets; now\n"
         f"  pulumi up --refresh --run-program --stack {stack.stack}\n"

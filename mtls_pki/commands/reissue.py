@@ -67,6 +67,11 @@ class _Work:
     run: Run
 
     @property
+    def cluster(self) -> str:
+        """The cluster's name in the stack."""
+        return self.client.cluster.name
+
+    @property
     def source(self) -> str:
         """What they are issued from, for a sentence; empty where each keeps its own issuer."""
         return f" from {self.generation}" if self.generation else ""
@@ -74,7 +79,7 @@ class _Work:
     def json(self) -> dict[str, Any]:
         done = {certificate.uid for certificate in self.run.done}
         return {
-            "cluster": self.client.name,
+            "cluster": self.cluster,
             "generation": self.generation,
             "stale": len(self.stale),
             "reissued": len(self.run.done),
@@ -125,10 +130,10 @@ def reissue(settings: Settings, options: ReissueOptions) -> int:
 
 def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
     client = CertificateClient(cluster_address(settings, name))
-    target = read_target(client, settings)
+    target = read_target(client.cluster, settings)
 
     def read() -> tuple[Stale, ...]:
-        return read_stale(client, settings, target, namespaces)
+        return read_stale(client.cluster, settings, target, namespaces)
 
     # What failed before comes last, so that it cannot keep the others waiting.
     stale = sorted(read(), key=lambda one: one.certificate.failure is not None)
@@ -144,7 +149,7 @@ def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _
 
 def _read_failed(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
     client = CertificateClient(cluster_address(settings, name))
-    failed = read_failed(client, settings, namespaces)
+    failed = read_failed(client.cluster, settings, namespaces)
     return _Work(
         client=client,
         generation=None,
@@ -179,14 +184,14 @@ def _progress(work: _Work, *, quiet: bool) -> Iterator[Callable[[Run], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     elapsed = (TextColumn("reissued"), TimeElapsedColumn())
     with Progress(*columns, *elapsed, console=Console(stderr=True)) as bar:
-        task = bar.add_task(work.client.name, total=work.run.total)
+        task = bar.add_task(work.cluster, total=work.run.total)
         yield lambda run: bar.update(task, completed=len(run.done) + len(run.failed))
 
 
 def _lines(work: _Work, *, quiet: bool) -> Callable[[Run], None]:
     def tell(run: Run) -> None:
         if not quiet and not run.under_way:
-            say(f"{work.client.name}: {len(run.done)} of {run.total} reissued")
+            say(f"{work.cluster}: {len(run.done)} of {run.total} reissued")
 
     return tell
 
@@ -197,7 +202,7 @@ def _list(works: Sequence[_Work], options: ReissueOptions) -> None:
         return
     for work in works:
         for each in work.stale:
-            console().print(f"{work.client.name}/{each.certificate.place}: {printable(each.why)}")
+            console().print(f"{work.cluster}/{each.certificate.place}: {printable(each.why)}")
     say(f"{sum(len(work.stale) for work in works)} Certificates would be issued again")
 
 
@@ -214,7 +219,7 @@ def _report(works: Sequence[_Work], options: ReissueOptions) -> None:
             parts.append(f"{run.untouched} left")
         if run.failed:
             parts.append(f"{len(run.failed)} failed: {printable(named(run.failed))}")
-        print(f"{work.client.name}: {'; '.join(parts) if run.total else work.nothing}")
+        print(f"{work.cluster}: {'; '.join(parts) if run.total else work.nothing}")
 
 
 def _print_json(works: Sequence[_Work], *, dry_run: bool) -> None:

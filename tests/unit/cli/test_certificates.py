@@ -60,7 +60,7 @@ def promoted(project: Project, api: Api) -> Api:
 def stale(project: Project) -> dict[str, str]:
     settings = project.stack().settings()
     client = CertificateClient(cluster_address(settings, "dev"))
-    found = read_stale(client, settings, read_target(client, settings), ())
+    found = read_stale(client.cluster, settings, read_target(client.cluster, settings), ())
     return {each.certificate.place: each.why for each in found}
 
 
@@ -185,7 +185,7 @@ def test_a_promotion_that_is_not_applied_comes_first(
     del promoted.objects[STAGE]
     settings = project.stack().settings()
     with pytest.raises(CliError, match="records no stage"):
-        read_target(CertificateClient(cluster_address(settings, "dev")), settings)
+        read_target(CertificateClient(cluster_address(settings, "dev")).cluster, settings)
 
 
 CERTIFICATE = Certificate(

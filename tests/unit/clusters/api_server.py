@@ -30,6 +30,7 @@ class ApiServer:
         hang_up: close connections without an answer.
         requests: path and query of each request.
         headers: the headers of each request, by lower-case name.
+        sent: method and body of each request that had one.
     """
 
     url: str
@@ -39,6 +40,7 @@ class ApiServer:
     hang_up: bool = False
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, Any]] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -50,6 +52,8 @@ def serve() -> Iterator[ApiServer]:
         def do_GET(self) -> None:
             api.requests.append(self.path)
             api.headers.append({name.lower(): value for name, value in self.headers.items()})
+            if length := int(self.headers["Content-Length"] or 0):
+                api.sent.append((self.command, json.loads(self.rfile.read(length))))
             if api.slow:
                 api.ended.wait(10)
             if api.slow or api.hang_up:
@@ -61,6 +65,8 @@ def serve() -> Iterator[ApiServer]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_PATCH = do_POST = do_GET  # noqa: N815 the names that http.server looks for
 
     with serving(Handler) as url:
         api = ApiServer(url=url)

@@ -50,7 +50,12 @@ def test_connecting_sends_nothing(api: ApiServer, cluster: Cluster) -> None:
             {"message": "User cannot get"},
             f"reading {PATH} is forbidden; grant what deploy/rbac-evidence.yaml grants",
         ),
-        (500, {}, f"reading {PATH} failed: 500 Internal Server Error"),
+        (
+            500,
+            {},
+            f"reading {PATH} failed: 500 Internal Server Error; see whether the API server is "
+            "healthy (kubectl get --raw /readyz), and run the same command again",
+        ),
     ],
 )
 def test_a_refusal_says_why(

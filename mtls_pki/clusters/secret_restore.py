@@ -1,0 +1,77 @@
+"""Puts Secrets back into clusters that have lost them, and never over one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mtls_pki.clusters.connection import ClusterError, cluster_address
+from mtls_pki.clusters.declared_secret import DeclaredSecret
+from mtls_pki.clusters.writer import ClusterWriter
+from mtls_pki.settings.model import Settings
+
+MANIFEST = "deploy/rbac-restore.yaml"
+# As the stack's own objects, so that its next update owns what it finds.
+_FIELD_MANAGER = "mtls-pki"
+
+
+def open_clusters(
+    settings: Settings, secrets: Iterable[DeclaredSecret]
+) -> dict[str, ClusterWriter]:
+    """Return a connection to each cluster that a Secret belongs to.
+
+    Raises:
+        ClusterError: the stack file does not name such a cluster, or its kubeconfig cannot be used.
+    """
+    names = sorted({secret.cluster for secret in secrets})
+    for name in names:
+        if name not in settings.clusters:
+            raise ClusterError(
+                name,
+                "the backup has Secrets of this cluster, which the stack file does not name; "
+                f"there are: {', '.join(settings.clusters)}",
+            )
+    return {
+        name: ClusterWriter(
+            cluster_address(settings, name), manifest=MANIFEST, field_manager=_FIELD_MANAGER
+        )
+        for name in names
+    }
+
+
+def require_absent(
+    clusters: Mapping[str, ClusterWriter], secrets: Iterable[DeclaredSecret]
+) -> None:
+    """Make sure that no cluster has any of the Secrets.
+
+    Raises:
+        ClusterError: one is there, or a cluster cannot be read.
+    """
+    for secret in secrets:
+        path = f"{_collection(secret)}/{secret.name}"
+        if clusters[secret.cluster].cluster.get(path) is not None:
+            raise ClusterError(
+                secret.cluster,
+                f"{secret.place} is there already and is not overwritten; restore is for a cluster "
+                "that has lost it (delete it if it is worth nothing)",
+            )
+
+
+def create(clusters: Mapping[str, ClusterWriter], secrets: Iterable[DeclaredSecret]) -> None:
+    """Create the Secrets, and the namespaces that they stand in.
+
+    Raises:
+        ClusterError: one was created by somebody else meanwhile, or a cluster refuses or cannot be
+            reached.
+    """
+    for secret in secrets:
+        cluster = clusters[secret.cluster]
+        namespace = {"metadata": {"name": secret.namespace}}
+        cluster.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", **namespace})
+        if not cluster.create(_collection(secret), secret.manifest):
+            raise ClusterError(
+                secret.cluster, f"{secret.place} was made by somebody else just now; look at it"
+            )
+
+
+def _collection(secret: DeclaredSecret) -> str:
+    return f"/api/v1/namespaces/{secret.namespace}/secrets"
