@@ -17,8 +17,9 @@ from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
 from bench.sampling import run
-from bench.scene import CHECKOUT, STACK, copy_program
+from bench.scene import STACK
 from lab.files import write_private
+from lab.project_copy import CHECKOUT, copy_program
 from mtls_pki.rotation.verdict import ExitCode
 
 STATUS, CHECK = "status", "check"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,9 @@ from bench import configuration
 from bench.sampling import Run, run
 from lab.control_plane import ControlPlane
 from lab.engine import Engine, open_engine
+from lab.project_copy import copy_program
 
 STACK = "bench"
-CHECKOUT = Path(__file__).resolve().parent.parent
-_PROGRAM = ("Pulumi.yaml", "__main__.py", "mtls_pki", "components", "trust")
 _EMPTY_PROJECT = """
 name: empty
 runtime:
@@ -143,22 +141,6 @@ def make_project(directory: Path) -> Project:
     """Make a stack of a copy of this checkout's program in ``directory``, which is made too."""
     copy_program(directory)
     return _opened(directory)
-
-
-def copy_program(directory: Path) -> None:
-    """Make a project of a copy of what the program consists of.
-
-    A copy, because the engine writes a stack's configuration beside ``Pulumi.yaml``, and because
-    whoever edits the checkout during a long run must not change what is being measured.
-    """
-    directory.mkdir(parents=True)
-    for entry in _PROGRAM:
-        source = CHECKOUT / entry
-        if source.is_dir():
-            shutil.copytree(source, directory / entry, symlinks=True)
-        else:
-            shutil.copy2(source, directory / entry)
-    (directory / ".venv").symlink_to(sys.prefix)
 
 
 def _empty_program(directory: Path) -> None:

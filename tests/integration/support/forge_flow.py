@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,12 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.engine import Engine
+from lab.project_copy import copy_tracked
 from tests.integration.support.project import PROJECT
 from tests.unit.ci.forge_server import TOKEN, ForgeServer
 
 _AUTHOR = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
 # What no command of a workflow reads.
 _LEFT_OUT = ("tests/", "bench/", "lab/", "docs/")
+
+
+def _of_the_program(name: str) -> bool:
+    """Tell whether a file of the checkout is about no stack and read by a workflow's commands."""
+    stack_file = name.startswith("Pulumi.") and name != "Pulumi.yaml"
+    return not stack_file and not name.startswith((*_LEFT_OUT, "trust/"))
 
 
 def git(place: Path, *arguments: str) -> str:
@@ -63,17 +69,7 @@ class Flow:
         git(self.repository, "init", "-q", "-b", "main")
         # A forge serves merges that are on no branch.
         git(self.repository, "config", "uploadpack.allowAnySHA1InWant", "true")
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=PROJECT, check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        for name in filter(None, listed.split("\0")):
-            source, target = PROJECT / name, self.repository / name
-            stack_file = name.startswith("Pulumi.") and name != "Pulumi.yaml"
-            if name.startswith((*_LEFT_OUT, "trust/")) or stack_file or not source.exists():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+        copy_tracked(self.repository, keep=_of_the_program)
         self.commit("The program")
 
     @property

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench import beside, configuration, reading, synthetic
-from bench.scene import copy_program
+from lab.project_copy import copy_program
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import extensions
 from mtls_pki.settings.load import load_settings
