@@ -26,6 +26,10 @@ def _camel(field: str) -> str:
 
 
 def exactly_one_issuing(settings: Settings) -> Iterator[Mistake]:
+    """Demand exactly one anchor with role ``issuing``.
+
+    With none nothing could be issued; with two it would be open which one signs a new leaf.
+    """
     issuing = [name for name, anchor in settings.anchors.items() if anchor.role is Role.ISSUING]
     if len(issuing) != 1:
         seen = ", ".join(issuing) or "none"
@@ -36,6 +40,12 @@ def exactly_one_issuing(settings: Settings) -> Iterator[Mistake]:
 
 
 def generated_or_brought(settings: Settings) -> Iterator[Mistake]:
+    """Demand that an anchor is either generated or brought, and not a mixture.
+
+    A generated anchor states its subject and its dates, for its certificate is made of them and of
+    no clock. Those of a brought one stand in its certificate, so a second statement could only
+    differ.
+    """
     for name, anchor in settings.anchors.items():
         given = [field for field in _GENERATED_FIELDS if getattr(anchor, field) is not None]
         if anchor.brought:
@@ -66,6 +76,12 @@ def generated_or_brought(settings: Settings) -> Iterator[Mistake]:
 
 
 def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
+    """Demand brought certificates that strict verifiers take for a root and its issuing CA.
+
+    They have the extensions of RFC 5280, section 4.2.1, and signature, key ids and names agree
+    (``mtls_pki.pki.authorities``). A CA that only lenient verifiers accept would break connections
+    that nobody tested.
+    """
     for name, anchor in settings.anchors.items():
         if anchor.certificate is None:
             continue
@@ -115,6 +131,11 @@ def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str
 
 
 def issuing_anchor_has_an_issuing_ca(settings: Settings) -> Iterator[Mistake]:
+    """Demand that the issuing anchor can sign leaves here.
+
+    A brought anchor has no key here, so it needs an issuing CA. While that waits for its signature,
+    the anchor may be issuing only where no other one could be: the first anchor of a new stack.
+    """
     for name, anchor in settings.anchors.items():
         if anchor.role is not Role.ISSUING or anchor.can_issue:
             continue
@@ -134,6 +155,11 @@ def issuing_anchor_has_an_issuing_ca(settings: Settings) -> Iterator[Mistake]:
 
 
 def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
+    """Demand that a given key of an issuing CA is the key that signs.
+
+    An authority that makes the key itself would ignore a given one, and a key without its
+    certificate belongs to no CA.
+    """
     for name, anchor in settings.anchors.items():
         issuing_ca = anchor.issuing_ca
         if issuing_ca is None or issuing_ca.private_key is None:
@@ -155,6 +181,11 @@ def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
 
 
 def acknowledgement_belongs_to_a_compromise(settings: Settings) -> Iterator[Mistake]:
+    """Demand ``fingerprint`` and ``acceptOutage`` only where an anchor is compromised.
+
+    Left on a trusted anchor they would acknowledge the next compromise before anybody decided on
+    it.
+    """
     for name, anchor in settings.anchors.items():
         if not anchor.role.trusted:
             continue
@@ -167,6 +198,11 @@ def acknowledgement_belongs_to_a_compromise(settings: Settings) -> Iterator[Mist
 
 
 def names_are_unique(settings: Settings) -> Iterator[Mistake]:
+    """Demand a subject of its own for each anchor.
+
+    Verifiers look up the issuer of a certificate by its name (RFC 5280, section 6.1.3 (a) (4)).
+    With two anchors of one name some try only the first that they find.
+    """
     subjects = {name: _subject(anchor) for name, anchor in settings.anchors.items()}
     for name, subject in subjects.items():
         others = [other for other, its in subjects.items() if other != name and its == subject]
@@ -189,6 +225,11 @@ def _subject(anchor: AnchorSettings) -> str | None:
 
 
 def installed_where_it_is_looked_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand that cert-manager is installed where its ClusterIssuers' Secrets are looked for.
+
+    By default cert-manager's cluster resource namespace is its own (cert-manager's flag
+    ``--cluster-resource-namespace``), and a ClusterIssuer finds its CA Secret nowhere else.
+    """
     install, looked_for = settings.cert_manager, settings.issuing.cluster_resource_namespace
     if install.install and install.namespace != looked_for:
         yield Mistake(
@@ -200,6 +241,11 @@ def installed_where_it_is_looked_for(settings: Settings) -> Iterator[Mistake]:
 
 
 def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
+    """Demand that the issuing CA that is made fits below each generated anchor.
+
+    Its dates lie within the root's, so that no leaf outlives its chain; its subject has at most 64
+    bytes (RFC 5280, appendix A.1); its path length is below the root's (RFC 5280, section 4.2.1.9).
+    """
     intermediate = settings.issuing.issuing_ca
     if settings.issuing.direct and settings.issuing.intermediate is not None:
         yield Mistake(
@@ -240,6 +286,11 @@ def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
 
 
 def clusters_can_be_reached(settings: Settings) -> Iterator[Mistake]:
+    """Demand a kubeconfig or a context for each cluster.
+
+    Without either, the current context of whoever runs the program would decide which cluster is
+    changed.
+    """
     for name, cluster in settings.clusters.items():
         if cluster.kubeconfig is None and cluster.context is None:
             yield Mistake(

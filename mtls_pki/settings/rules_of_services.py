@@ -23,6 +23,12 @@ _MINIMUM_RENEW_BEFORE = timedelta(minutes=5)
 
 
 def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
+    """Demand that no two services lead to one Pulumi name.
+
+    A service's resource is called ``<cluster>-<service>``, and both parts may have hyphens: cluster
+    ``a-b`` with service ``c`` is cluster ``a`` with service ``b-c``. The engine refuses such a pair
+    only when the first resource is declared already.
+    """
     seen: dict[str, str] = {}
     for name, service in settings.services.items():
         for cluster in settings.clusters_of(service):
@@ -37,6 +43,11 @@ def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
 
 
 def services_name_what_exists(settings: Settings) -> Iterator[Mistake]:
+    """Demand that a service names only namespaces, clusters and anchors of this stack.
+
+    A workload without the trust bundle cannot verify anybody, and an anchor that is compromised, or
+    has no issuing CA here, can sign no leaf.
+    """
     for name, service in settings.services.items():
         path = f"services.{name}"
         if service.namespace not in settings.trust.namespaces:
@@ -74,6 +85,10 @@ def services_name_what_exists(settings: Settings) -> Iterator[Mistake]:
 
 
 def services_have_their_own_objects(settings: Settings) -> Iterator[Mistake]:
+    """Demand a Certificate and a Secret of its own for each service.
+
+    Two Certificates with one Secret take turns in writing it: cert-manager then issues without end.
+    """
     seen: dict[tuple[str, str, str, str], str] = {}
     for name, service in settings.services.items():
         object_name = service.name or name
@@ -107,6 +122,11 @@ def _leaf_times(settings: Settings) -> Iterator[tuple[str, timedelta, timedelta]
 
 
 def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
+    """Demand durations that cert-manager's webhook accepts.
+
+    They are in its ``internal/apis/certmanager/validation/certificate.go``: at least one hour,
+    renewed at least five minutes before the end, and after the beginning.
+    """
     for path, duration, renew_before in _leaf_times(settings):
         if duration < _MINIMUM_DURATION:
             yield Mistake(
@@ -143,6 +163,11 @@ def _issuing_ca_lifetime(settings: Settings, anchor: AnchorSettings) -> timedelt
 
 
 def leaves_fit_their_issuing_ca(settings: Settings) -> Iterator[Mistake]:
+    """Demand that a leaf lives at most a sixth as long as its issuing CA.
+
+    Then the leaves of an issuing CA are gone well before it ends. SPIRE keeps the same ratio
+    (``ca.MaxSVIDTTL``).
+    """
     lifetimes = [
         lifetime
         for anchor in settings.anchors.values()
@@ -162,6 +187,11 @@ def leaves_fit_their_issuing_ca(settings: Settings) -> Iterator[Mistake]:
 
 
 def names_are_permitted(settings: Settings) -> Iterator[Mistake]:
+    """Demand that each DNS name lies within the name constraints of each issuing CA.
+
+    Verifiers refuse the whole chain of a leaf outside of them (RFC 5280, section 4.2.1.10), also
+    after a rotation; so the constraints of anchors that do not issue yet count too.
+    """
     intermediate = settings.issuing.issuing_ca
     limits: list[tuple[str, tuple[str, ...]]] = []
     if intermediate is not None:
@@ -206,6 +236,10 @@ def _names_outside(
 
 
 def usages_and_lists_are_sets(settings: Settings) -> Iterator[Mistake]:
+    """Demand that lists name nothing twice.
+
+    The second mention does nothing. It is mostly a slip for another value, which is then missing.
+    """
     lists = [("trust.namespaces", settings.trust.namespaces)]
     for name, service in settings.services.items():
         lists += [

@@ -23,6 +23,11 @@ def _asks_for_vault(settings: Settings) -> list[str]:
 
 
 def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand the section ``issuing.vault``, and an issuing CA, where a Vault is asked for.
+
+    A Vault holds an issuing CA and never an anchor, so it contradicts leaves directly under the
+    root.
+    """
     for path in _asks_for_vault(settings):
         if settings.issuing.section(KEY) is None:
             yield Mistake(
@@ -43,6 +48,11 @@ def _in_use(settings: Settings) -> bool:
 
 
 def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand that the sign role allows what each service asks for.
+
+    One role signs for all services of a generation. What it does not allow it refuses, or leaves
+    out without a word (Vault's PKI API, "Create/Update role").
+    """
     if not _in_use(settings):
         return
     domains = vault_limits(settings).allowed_domains
@@ -70,6 +80,11 @@ def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mista
 
 
 def leaves_fit_the_sign_role(settings: Settings) -> Iterator[Mistake]:
+    """Demand that no service asks for a longer leaf than ``issuing.vault.maxTtl``.
+
+    The Vault would cut the leaf to that length and say nothing, so it would live shorter than the
+    review says.
+    """
     if not _in_use(settings):
         return
     limit = vault_settings(settings).max_ttl

@@ -579,6 +579,13 @@ def test_every_rule_has_cases_on_both_sides() -> None:
     assert {rule for rule, _ in KEPT} == names
 
 
+def test_every_rule_says_what_it_demands_and_why() -> None:
+    for rule in (*rules.RULES, *extensions().rules):
+        demand, *why = (rule.__doc__ or "").strip().split("\n\n")
+        assert demand.startswith("Demand "), rule
+        assert why, rule
+
+
 def test_rules_tell_settings_that_hold_nothing_wrong() -> None:
     assert rules.mistakes_of(load()) == ()
 
