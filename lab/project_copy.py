@@ -1,6 +1,6 @@
 """Copies of the program, to run it elsewhere than in the checkout.
 
-A copy, because the engine writes a stack's configuration beside ``Pulumi.yaml``, and because
+A copy, because the engine writes a stack's configuration next to ``Pulumi.yaml``, and because
 whoever edits the checkout during a long run must not change what is being run.
 """
 
@@ -23,7 +23,7 @@ def program_entries() -> tuple[str, ...]:
     """Return what the program consists of, as names in the checkout.
 
     These are the project's file, what the engine runs, the package, and what the package links to:
-    its components stand beside it.
+    its components, which are outside of it.
     """
     package = CHECKOUT / PACKAGE
     linked = {link.resolve() for link in package.iterdir() if link.is_symlink()}

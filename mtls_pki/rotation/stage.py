@@ -16,7 +16,7 @@ RECORD_SCHEMA = "mtls-pki/trust-stage/v1"
 """Value of ``schema`` in a stage record; another value is refused, never guessed at."""
 
 STAGE_KEY = "stage.json"
-"""Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
+"""Key of the stage record in the gate's ConfigMap, which also has ``<generation>.pem``."""
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 

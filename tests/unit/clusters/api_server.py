@@ -66,7 +66,11 @@ def serve() -> Iterator[ApiServer]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_PATCH = do_POST = do_GET  # noqa: N815 the names that http.server looks for
+        def do_PATCH(self) -> None:
+            self.do_GET()
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
     with serving(Handler) as url:
         api = ApiServer(url=url)
