@@ -19,7 +19,7 @@ from bench.progress import Progress
 from bench.sampling import run
 from bench.scene import CHECKOUT, STACK, copy_program
 from lab.files import write_private
-from mtls_pki.rotation.verdict import ExitCode
+from mtls_pki.exit_status import ExitStatus
 
 STATUS, CHECK = "status", "check"
 REPETITIONS = 3
@@ -55,7 +55,7 @@ def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
                     [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, "--json"],
                     directory=directory,
                     # Safe or blocked does not matter here, but all must have been read.
-                    expected=(ExitCode.SAFE, ExitCode.BLOCKED),
+                    expected=(ExitStatus.DONE, ExitStatus.BLOCKED),
                 )
                 record.add(
                     subject,

@@ -9,7 +9,6 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from mtls_pki.backup.deployment import DeclaredSecret
-from mtls_pki.backup.errors import BackupError
 from mtls_pki.clusters.connection import (
     CONNECT_SECONDS,
     READ_SECONDS,
@@ -17,6 +16,7 @@ from mtls_pki.clusters.connection import (
     ClusterError,
     cluster_address,
 )
+from mtls_pki.errors import CommandError
 from mtls_pki.settings.model import Settings
 
 # As the stack's own objects, so that its next update owns what it finds.
@@ -60,13 +60,13 @@ def open_clusters(settings: Settings, secrets: Iterable[DeclaredSecret]) -> dict
     """Return a connection to each cluster that a Secret belongs to.
 
     Raises:
-        BackupError: the stack file does not name such a cluster.
+        CommandError: the stack file does not name such a cluster.
         ClusterError: its kubeconfig cannot be used.
     """
     names = sorted({secret.cluster for secret in secrets})
     for name in names:
         if name not in settings.clusters:
-            raise BackupError(
+            raise CommandError(
                 f"the backup has Secrets of cluster {name}, which the stack file does not name; "
                 f"there are: {', '.join(settings.clusters)}"
             )
@@ -77,12 +77,12 @@ def require_absent(clusters: Mapping[str, SecretWriter], secrets: Iterable[Decla
     """Make sure that no cluster has any of the Secrets.
 
     Raises:
-        BackupError: one is there.
+        CommandError: one is there.
         ClusterError: a cluster cannot be read.
     """
     for secret in secrets:
         if clusters[secret.cluster].get(f"{_collection(secret)}/{secret.name}") is not None:
-            raise BackupError(
+            raise CommandError(
                 f"{secret.place} is there already and is not overwritten; restore is for a cluster "
                 "that has lost it (delete it if it is worth nothing)"
             )
@@ -92,7 +92,7 @@ def create(clusters: Mapping[str, SecretWriter], secrets: Iterable[DeclaredSecre
     """Create the Secrets, and the namespaces that they stand in.
 
     Raises:
-        BackupError: one has come into being since.
+        CommandError: one has come into being since.
         ClusterError: a cluster refuses or cannot be reached.
     """
     for secret in secrets:
@@ -100,7 +100,7 @@ def create(clusters: Mapping[str, SecretWriter], secrets: Iterable[DeclaredSecre
         namespace = {"metadata": {"name": secret.namespace}}
         cluster.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", **namespace})
         if not cluster.create(_collection(secret), secret.manifest):
-            raise BackupError(f"{secret.place} was made by somebody else just now; look at it")
+            raise CommandError(f"{secret.place} was made by somebody else just now; look at it")
 
 
 def _collection(secret: DeclaredSecret) -> str:

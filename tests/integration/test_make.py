@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.checkout import copy_checkout
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("make")]
 
@@ -21,17 +22,7 @@ Make = Callable[..., subprocess.CompletedProcess[str]]
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that git knows, with this environment's interpreter and packages."""
     target = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=_ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (_ROOT / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(_ROOT / name, target / name)
+    copy_checkout(target)
     (target / ".venv").symlink_to(_ROOT / ".venv")
     return target
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,12 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.engine import Engine
+from tests.checkout import copy_checkout
 from tests.integration.support.project import PROJECT
 from tests.unit.ci.forge_server import TOKEN, ForgeServer
 
 _AUTHOR = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
 # What no command of a workflow reads.
 _LEFT_OUT = ("tests/", "bench/", "lab/", "docs/")
+
+
+def _is_read(name: str) -> bool:
+    """Whether a job reads the file: the stack files and what they name are each test's own."""
+    stack_file = name.startswith("Pulumi.") and name != "Pulumi.yaml"
+    return not (name.startswith((*_LEFT_OUT, "trust/")) or stack_file)
 
 
 def git(place: Path, *arguments: str) -> str:
@@ -63,17 +69,7 @@ class Flow:
         git(self.repository, "init", "-q", "-b", "main")
         # A forge serves merges that are on no branch.
         git(self.repository, "config", "uploadpack.allowAnySHA1InWant", "true")
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=PROJECT, check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        for name in filter(None, listed.split("\0")):
-            source, target = PROJECT / name, self.repository / name
-            stack_file = name.startswith("Pulumi.") and name != "Pulumi.yaml"
-            if name.startswith((*_LEFT_OUT, "trust/")) or stack_file or not source.exists():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+        copy_checkout(self.repository, _is_read)
         self.commit("The program")
 
     @property
