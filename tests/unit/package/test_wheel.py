@@ -159,3 +159,9 @@ def test_init_makes_a_project(installed: Path, tmp_path: Path) -> None:
         "requirements.txt",
     ]
     assert (tmp_path / "trust" / "requirements.txt").read_text() == f"mtls-pki=={VERSION}\n"
+
+
+def test_no_module_is_named_after_nothing(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert not names & {"engine.py", "utils.py", "helpers.py", "common.py", "commands.py"}
