@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=parts,
         help="measure this part alone (may be repeated): up (`pulumi up` beside server-side "
         "apply, memory, state), preview (nothing changes), rotation (add, hold-down, promote), "
-        "reading (`rotation status` and `check` of many leaves), vault (leaves through a Vault's "
+        "reading (`mtls-pki status` and `check` of many leaves), vault (leaves through a Vault's "
         "issuer beside those through a CA issuer); default: all",
     )
     parser.add_argument(

@@ -20,7 +20,7 @@ from bench.sampling import run
 from bench.scene import STACK
 from lab.files import write_private
 from lab.project_copy import CHECKOUT, copy_program
-from mtls_pki.rotation.verdict import ExitCode
+from mtls_pki.exit_status import ExitStatus
 
 STATUS, CHECK = "status", "check"
 REPETITIONS = 3
@@ -56,7 +56,7 @@ def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
                     [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, "--json"],
                     directory=directory,
                     # Safe or blocked does not matter here, but all must have been read.
-                    expected=(ExitCode.SAFE, ExitCode.BLOCKED),
+                    expected=(ExitStatus.DONE, ExitStatus.BLOCKED),
                 )
                 record.add(
                     subject,

@@ -53,13 +53,8 @@ def copy_program(directory: Path, *, stack_files: bool = False) -> Path:
     return directory
 
 
-def copy_tracked(directory: Path, *, keep: Callable[[str], bool] = lambda _: True) -> None:
-    """Copy the files that git knows, or would take, into ``directory``; links stay links.
-
-    Args:
-        directory: of the copy, which is made where it is missing.
-        keep: tells of a file's name in the checkout whether it is copied.
-    """
+def tracked_files() -> list[str]:
+    """Return the paths of all files that git knows, or would take, links among them."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=CHECKOUT,
@@ -67,8 +62,26 @@ def copy_tracked(directory: Path, *, keep: Callable[[str], bool] = lambda _: Tru
         capture_output=True,
         text=True,
     ).stdout
-    for name in filter(None, listed.split("\0")):
-        source, target = CHECKOUT / name, directory / name
-        if source.exists() and keep(name):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
+    # What was deleted and is not committed yet is listed too. A link may lead anywhere.
+    return [
+        name
+        for name in filter(None, listed.split("\0"))
+        if (CHECKOUT / name).exists() or (CHECKOUT / name).is_symlink()
+    ]
+
+
+def copy_tracked(directory: Path, *, keep: Callable[[str], bool] = lambda _: True) -> Path:
+    """Copy the files that git knows, or would take, into ``directory``; links stay links.
+
+    Args:
+        directory: of the copy, which is made where it is missing.
+        keep: tells of a file's name in the checkout whether it is copied.
+
+    Returns:
+        ``directory``.
+    """
+    for name in filter(keep, tracked_files()):
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CHECKOUT / name, target, follow_symlinks=False)
+    return directory

@@ -1,4 +1,4 @@
-"""``python -m mtls_pki``: the command ``mtls-pki`` of the package beside it, installed or not."""
+"""``python -m mtls_pki``: the command ``mtls-pki`` of the package that stands here."""
 
 from __future__ import annotations
 

@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 
-class CliError(Exception):
-    """A command cannot do what was asked; the message names place, value and remedy."""
+class CommandError(Exception):
+    """A command cannot do what it was asked to do; the message names place, value and remedy.
+
+    Its subclasses carry more than their message: which cluster, which mistakes.
+    """

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyrage
 
-from mtls_pki.backup.errors import BackupError
+from mtls_pki.errors import CommandError
 from mtls_pki.files import write_new
 
 SCHEMA = "mtls-pki/backup/v1"
@@ -53,10 +53,10 @@ def save(path: Path, content: Content, passphrase: str) -> None:
     """Write an archive (0600), whole or not at all, and make sure that it opens again.
 
     Raises:
-        BackupError: the passphrase is too short, the file exists already or cannot be written.
+        CommandError: the passphrase is too short, the file exists already or cannot be written.
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise BackupError(
+        raise CommandError(
             f"the passphrase has {len(passphrase)} characters; what it guards is every key of the "
             f"stack, so use at least {SHORTEST_PASSPHRASE}"
         )
@@ -65,26 +65,26 @@ def save(path: Path, content: Content, passphrase: str) -> None:
     try:
         write_new(path, encrypted, check=lambda written: load(written, passphrase))
     except FileExistsError:
-        raise BackupError(
+        raise CommandError(
             f"{path} is there already and is not overwritten; name another file"
         ) from None
     except OSError as error:
-        raise BackupError(f"{path} cannot be written: {error.strerror}; name another") from None
+        raise CommandError(f"{path} cannot be written: {error.strerror}; name another") from None
 
 
 def load(path: Path, passphrase: str) -> Content:
     """Return what an archive holds.
 
     Raises:
-        BackupError: it cannot be read, is no archive of this program, is damaged, or the passphrase
-            does not open it.
+        CommandError: it cannot be read, is no archive of this program, is damaged, or the
+            passphrase does not open it.
     """
     try:
         encrypted = path.read_bytes()
     except OSError as error:
-        raise BackupError(f"{path} cannot be read: {error.strerror}; name a backup") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}; name a backup") from None
     if not encrypted.startswith(_AGE):
-        raise BackupError(
+        raise CommandError(
             f"{path} is no backup: it does not begin as an age file; name one that "
             "`mtls-pki backup` wrote"
         )
@@ -96,14 +96,14 @@ def _decrypted(path: Path, encrypted: bytes, passphrase: str) -> bytes:
         return bytes(pyrage.passphrase.decrypt(encrypted, passphrase))
     except pyrage.DecryptError as error:
         if str(error) == _NO_MATCH:
-            raise BackupError(
+            raise CommandError(
                 f"{path}: the passphrase does not open it; use the one that it was saved with"
             ) from None
         if str(error).startswith(_TOO_COSTLY):
-            raise BackupError(
+            raise CommandError(
                 f"{path}: this machine is too slow or too busy to open it; try again, or elsewhere"
             ) from None
-        raise BackupError(
+        raise CommandError(
             f"{path} is damaged: it was cut short or altered after it was written; use another copy"
         ) from None
 
@@ -117,11 +117,11 @@ def _content(path: Path, document: bytes) -> Content:
     except (ValueError, AttributeError, KeyError, TypeError):
         schema = None
     if isinstance(schema, str) and schema.startswith("mtls-pki/backup/"):
-        raise BackupError(
+        raise CommandError(
             f"{path} has the format {schema}, and this program reads {SCHEMA}; use the version of "
             "the program that wrote it"
         )
-    raise BackupError(
+    raise CommandError(
         f"{path} holds something else than a backup of a stack; name one that "
         "`mtls-pki backup` wrote"
     )

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mtls_pki.backup.errors import BackupError
 from mtls_pki.clusters.declared_secret import DeclaredSecret
+from mtls_pki.errors import CommandError
 
 # How a value that is not plain JSON is marked in a state, and that it is a secret.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -23,13 +23,13 @@ def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the resources of a state, without the stack itself.
 
     Raises:
-        BackupError: this is no exported state.
+        CommandError: this is no exported state.
     """
     try:
         found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
         return [each for each in found if each["type"] != "pulumi:pulumi:Stack"]
     except (KeyError, TypeError, AttributeError):
-        raise BackupError(
+        raise CommandError(
             "this is no exported state of a stack; use a pulumi of the version in requirements.txt"
         ) from None
 
@@ -38,11 +38,11 @@ def require_clear(exported: Mapping[str, Any]) -> None:
     """Make sure that no value is still encrypted: such a backup would hang on a lost provider.
 
     Raises:
-        BackupError: one is.
+        CommandError: one is.
     """
     for value in _marked(exported["deployment"]):
         if "plaintext" not in value:
-            raise BackupError(
+            raise CommandError(
                 "the exported state has values that are still encrypted; give pulumi what its "
                 "secrets provider needs (a passphrase, cloud credentials)"
             )
@@ -52,7 +52,7 @@ def declared_secrets(exported: Mapping[str, Any]) -> tuple[DeclaredSecret, ...]:
     """Return every Secret of the stack, in a stable order.
 
     Raises:
-        BackupError: this is no exported state in clear.
+        CommandError: this is no exported state in clear.
     """
     found = [_secret(each) for each in resources(exported) if each["type"] == _KUBERNETES_SECRET]
     return tuple(sorted(found, key=lambda secret: secret.place))
@@ -76,14 +76,14 @@ def secrets_provider(stack_file: Mapping[str, Any], name: str) -> dict[str, Any]
         name: of the file, for messages.
 
     Raises:
-        BackupError: it names none.
+        CommandError: it names none.
     """
     if "secretsprovider" in stack_file and "encryptedkey" in stack_file:
         state = {"url": stack_file["secretsprovider"], "encryptedkey": stack_file["encryptedkey"]}
         return {"type": "cloud", "state": state}
     if "encryptionsalt" in stack_file:
         return {"type": "passphrase", "state": {"salt": stack_file["encryptionsalt"]}}
-    raise BackupError(
+    raise CommandError(
         f"{name} has neither encryptionsalt nor encryptedkey; run `pulumi stack init`, with "
         "--secrets-provider for another provider than a passphrase, and restore then"
     )
@@ -118,7 +118,7 @@ def _secret(resource: Mapping[str, Any]) -> DeclaredSecret:
             manifest=manifest,
         )
     except (KeyError, TypeError, IndexError, ValueError):
-        raise BackupError(
+        raise CommandError(
             f"resource {resource.get('urn')} of the state is no Secret that this program declared"
         ) from None
 

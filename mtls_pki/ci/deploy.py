@@ -6,29 +6,32 @@ import sys
 from pathlib import Path
 
 from mtls_pki.ci import repository
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge
 from mtls_pki.ci.preview import context, described_tree
 from mtls_pki.ci.stacks import known_stacks, stacks_of, touched_stacks
-from mtls_pki.engine import command as engine
+from mtls_pki.engine.cli import POLICY_PACK, run_pulumi
+from mtls_pki.errors import CommandError
+from mtls_pki.exit_status import ExitStatus
 
 
-def deploy(stack: str, *, forge: Forge | None) -> int:
+def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
     """Apply what is checked out, if it is what was previewed.
 
     Without a forge, in a person's shell, nothing tells what was previewed: `pulumi up` asks then.
 
     Returns:
-        0 if it was applied, 1 if not; the engine has said why.
+        DONE if it was applied, ERROR if not; the engine has said why.
 
     Raises:
-        CiError: these files were not previewed, the preview was not green, or a newer commit is
-            to be applied in place of this one; nothing was applied.
+        CommandError: these files were not previewed, the preview was not green, or a newer commit
+            is to be applied in place of this one; nothing was applied.
     """
     if forge is None:
-        raise CiError("deploy checks what a forge recorded; by hand, run `pulumi up` and read it")
+        raise CommandError(
+            "deploy checks what a forge recorded; by hand, run `pulumi up` and read it"
+        )
     if changed := repository.uncommitted():
-        raise CiError(
+        raise CommandError(
             f"the working directory differs from its commit ({changed[0]}), so it is not what was "
             "previewed; deploy from a clean checkout"
         )
@@ -36,11 +39,12 @@ def deploy(stack: str, *, forge: Forge | None) -> int:
     _require_previewed(stack, head, forge)
     _require_newest(stack, head, forge)
     # With its own preview: only there do the rules on the whole stack speak before the change.
-    done = engine.pulumi(
-        "up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", engine.POLICY_PACK
+    done = run_pulumi(
+        *("up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", POLICY_PACK),
+        to_log=True,
     )
     sys.stdout.write(done.output)
-    return 0 if done.status == 0 else 1
+    return ExitStatus.DONE if done.status == 0 else ExitStatus.ERROR
 
 
 def _require_newest(stack: str, head: str, forge: Forge) -> None:
@@ -53,7 +57,7 @@ def _require_newest(stack: str, head: str, forge: Forge) -> None:
     # A stack that is new by then is none of those that are checked out.
     known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
     if changed is None or stack in touched_stacks(changed, known):
-        raise CiError(
+        raise CommandError(
             f"commit {head}: what was merged after it touches stack {stack} as well, and is "
             "applied together with it by the run of the newest commit; approve or run that one"
         )
@@ -67,12 +71,12 @@ def _require_previewed(stack: str, head: str, forge: Forge) -> None:
         "(docs/review-workflows.md: require branches to be up to date)"
     )
     if not previews:
-        raise CiError(f"commit {head}: stack {stack} was not previewed in a change; {remedy}")
+        raise CommandError(f"commit {head}: stack {stack} was not previewed in a change; {remedy}")
     trees = {described_tree(status.description) for status in previews}
     if tree not in trees:
-        raise CiError(
+        raise CommandError(
             f"commit {head}: its files (tree {tree}) are not those that the preview of stack "
             f"{stack} saw (tree {', '.join(sorted(map(str, trees)))}); {remedy}"
         )
     if not any(each.passed and described_tree(each.description) == tree for each in previews):
-        raise CiError(f"commit {head}: the preview of stack {stack} was not green; {remedy}")
+        raise CommandError(f"commit {head}: the preview of stack {stack} was not green; {remedy}")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge
 from mtls_pki.ci.page import drift_page
 from mtls_pki.ci.runner import add_summary
-from mtls_pki.engine import command as engine
+from mtls_pki.clusters.observed_domain import observe_domain
+from mtls_pki.engine.cli import run_pulumi
 from mtls_pki.engine.digest import is_change
+from mtls_pki.errors import CommandError
+from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import warn
 from mtls_pki.pages.markers import drift_marker
-
-DRIFTED = 3
-"""Exit status where something differs, or an anchor nears its end."""
+from mtls_pki.registry import extensions, sources_of
+from mtls_pki.settings.stack_file.reading import open_stack_file
 
 # Read without the right to read Secrets: the CA Secrets of the stack hold keys, and what reads the
 # clusters every day must not. A changed CA Secret shows as issuers that are not Ready, and as
@@ -25,16 +28,19 @@ _UNREAD = "**kubernetes:core/v1:Secret::**"
 _EXPECTED_NOTICES = frozenset({"canary-pending"})
 
 
-def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) -> int:
+def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) -> ExitStatus:
     """Compare, and open, update or close the stack's one issue.
 
     Returns:
-        0 if nothing differs, 3 if something does.
+        DONE if nothing differs, BLOCKED if something does.
 
     Raises:
-        CiError: a cluster, the state or the forge cannot be read; no issue is touched then.
+        CommandError: a cluster, the state or the forge cannot be read; no issue is touched then.
     """
-    sections = (("Objects that `pulumi up` would change", _objects(stack)), *_trust(stack))
+    sections = (
+        ("Objects that `pulumi up` would change", _objects(stack)),
+        *_trust(stack, environment),
+    )
     differs = any(lines for _, lines in sections)
     page = drift_page(stack, sections) if differs else f"Stack {stack}: no drift.\n"
     print(page)
@@ -44,52 +50,47 @@ def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) ->
             forge.put_issue(drift_marker(stack), f"Drift of stack {stack}", page)
         else:
             forge.close_issue(drift_marker(stack), "No run differs any more.")
-    return DRIFTED if differs else 0
+    return ExitStatus.BLOCKED if differs else ExitStatus.DONE
 
 
 def _objects(stack: str) -> list[str]:
     """Return what an update would do to each object, seen as the objects are now."""
-    done = engine.pulumi(
-        "preview", "--stack", stack, "--refresh", "--expect-no-changes", "--json",
-        "--exclude", _UNREAD,
-    )  # fmt: skip
+    done = run_pulumi(
+        *("preview", "--stack", stack, "--refresh", "--expect-no-changes", "--json"),
+        *("--exclude", _UNREAD),
+        to_log=True,
+    )
     try:
         digest: dict[str, Any] = json.loads(done.output)
         steps = [(step["op"], step["urn"].split("::", 2)[2]) for step in digest["steps"]]
         errors = [each for each in digest.get("diagnostics", ()) if each["severity"] == "error"]
     except (ValueError, KeyError, IndexError, TypeError):
-        raise CiError(
-            f"`pulumi preview --stack {stack}` gave no digest; its own words stand above"
+        raise CommandError(
+            f"`pulumi preview --stack {stack}` gave no digest; see its output above"
         ) from None
     changes = [f"{op} {resource}" for op, resource in steps if is_change(op)]
     if done.status != 0 and not changes:
-        said = errors[0]["message"].strip() if errors else "its own words stand above"
-        raise CiError(f"`pulumi preview --stack {stack}` failed: {said}")
+        said = errors[0]["message"].strip() if errors else "see its output above"
+        raise CommandError(f"`pulumi preview --stack {stack}` failed: {said}")
     return sorted(changes)
 
 
-def _trust(stack: str) -> tuple[tuple[str, list[str]], ...]:
-    """Return what the guards say of bundles, anchors and issuers."""
-    done = engine.rotation("check", "--stack", stack, "--json")
-    try:
-        verdict: dict[str, Any] = json.loads(done.output)
-        unread = verdict["unreadClusters"]
-        pending = [
-            f"{each['generation']}: {each['from'] or 'absent'} -> {each['to'] or 'absent'}"
-            for each in verdict["changes"]
-            if each["from"] != each["to"]
-        ]
-        said = [
-            notice["message"]
-            for notice in verdict["notices"]
-            if notice["notice"] not in _EXPECTED_NOTICES
-        ]
-    except (ValueError, KeyError, TypeError):
-        raise CiError(
-            f"`mtls-pki check --stack {stack}` failed; its own words stand above"
-        ) from None
-    if unread:
-        raise CiError(f"cluster {unread[0]['cluster']} cannot be read: {unread[0]['error']}")
+def _trust(stack: str, environment: Mapping[str, str]) -> tuple[tuple[str, list[str]], ...]:
+    """Return what the guards say of bundles, anchors and issuers, as `mtls-pki check` judges."""
+    settings = open_stack_file(Path.cwd(), stack, environment, extensions()).settings()
+    domain = observe_domain(settings, sources=sources_of(settings), warn=warn)
+    verdict = domain.verdict()
+    if verdict.unread:
+        cluster, error = verdict.unread[0]
+        raise CommandError(f"cluster {cluster} cannot be read: {error}")
+    pending = [
+        f"{change.generation}: {change.old or 'absent'} -> {change.new or 'absent'}"
+        for change in verdict.changes
+        if change.old != change.new
+    ]
+    said = [
+        notice.message for notice in verdict.notices if notice.identifier not in _EXPECTED_NOTICES
+    ]
     return (
         ("Declared and not applied", pending),
         ("Bundles, anchors and issuers", said),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from mtls_pki.ci.errors import CiError
+from mtls_pki.errors import CommandError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Status:
 
 
 class Forge(Protocol):
-    """Comments, issues and statuses of one repository. Methods raise CiError where refused."""
+    """Comments, issues and statuses of one repository. Methods raise CommandError where refused."""
 
     def put_comment(self, number: int, marker: str, body: str) -> None:
         """Write ``body`` as the comment of change ``number`` that begins with ``marker``.
@@ -60,9 +60,9 @@ def required(environment: Mapping[str, str], name: str) -> str:
     """Return a variable that the forge's runner sets.
 
     Raises:
-        CiError: it is missing or empty.
+        CommandError: it is missing or empty.
     """
     value = environment.get(name)
     if not value:
-        raise CiError(f"${name} is not set; give it to this step of the workflow")
+        raise CommandError(f"${name} is not set; give it to this step of the workflow")
     return value

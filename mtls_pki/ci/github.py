@@ -23,7 +23,7 @@ class GitHub:
         For :meth:`changed_after` also ``GITHUB_REF_NAME``.
 
         Raises:
-            CiError: one of them is missing.
+            CommandError: one of them is missing.
         """
         self._environment = environment
         self.repository = required(environment, "GITHUB_REPOSITORY")

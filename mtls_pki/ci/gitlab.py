@@ -22,7 +22,7 @@ class GitLab:
         ``CI_COMMIT_BRANCH``.
 
         Raises:
-            CiError: one of them is missing.
+            CommandError: one of them is missing.
         """
         self._environment = environment
         project = quote(required(environment, "CI_PROJECT_ID"), safe="")

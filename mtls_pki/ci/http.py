@@ -9,7 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from mtls_pki.ci.errors import CiError
+from mtls_pki.errors import CommandError
 
 _SECONDS = 30
 # Of what may be repeated: a second POST could make a second comment.
@@ -45,7 +45,7 @@ class JsonApi:
         """Send one request and return the decoded answer.
 
         Raises:
-            CiError: unreachable, refused, or answered with something that is not JSON.
+            CommandError: unreachable, refused, or answered with something that is not JSON.
         """
         return self._decoded(method, path, self._send(method, f"{self._base}{path}", body))
 
@@ -53,7 +53,7 @@ class JsonApi:
         """Yield every item of a collection, page by page (RFC 8288 ``Link: rel=next``).
 
         Raises:
-            CiError: as :meth:`call`.
+            CommandError: as :meth:`call`.
         """
         separator = "&" if "?" in path else "?"
         address: str | None = f"{self._base}{path}{separator}per_page=100"
@@ -62,13 +62,15 @@ class JsonApi:
             yield from self._decoded("GET", path, answer)
             address = answer.links.get("next", {}).get("url")
             if address is not None and not address.startswith(f"{self._base}/"):
-                raise CiError(f"GET {path}: the next page is at another address; {self._remedy}")
+                raise CommandError(
+                    f"GET {path}: the next page is at another address; {self._remedy}"
+                )
 
     def _decoded(self, method: str, path: str, answer: requests.Response) -> Any:
         try:
             return answer.json()
         except ValueError:
-            raise CiError(
+            raise CommandError(
                 f"{method} {path}: {self._base} does not answer in JSON; is this its address?"
             ) from None
 
@@ -79,12 +81,12 @@ class JsonApi:
                 method, url, json=body, timeout=_SECONDS, allow_redirects=False
             )
         except requests.RequestException as error:
-            raise CiError(
+            raise CommandError(
                 f"{place}: {self._base} does not answer ({type(error).__name__}); run it again"
             ) from None
         if 200 <= answer.status_code < 300:
             return answer
-        raise CiError(f"{place}: {answer.status_code} {_message(answer)}; {self._remedy}")
+        raise CommandError(f"{place}: {answer.status_code} {_message(answer)}; {self._remedy}")
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

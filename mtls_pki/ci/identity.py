@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.http import JsonApi
+from mtls_pki.errors import CommandError
 
 GITLAB_VARIABLE = "VAULT_ID_TOKEN"
 """Name of the token among the job's ``id_tokens``, where the audience stands too."""
@@ -28,7 +28,7 @@ def identity_token(environment: Mapping[str, str], audience: str) -> str:
     """Return the running job's identity, which is good for ``audience`` and nowhere else.
 
     Raises:
-        CiError: the forge offers none to this job.
+        CommandError: the forge offers none to this job.
     """
     if environment.get("GITLAB_CI") == "true":
         return _of_gitlab(environment, audience)
@@ -38,14 +38,16 @@ def identity_token(environment: Mapping[str, str], audience: str) -> str:
 def _of_github(environment: Mapping[str, str], audience: str) -> str:
     url, token = environment.get(_URL), environment.get(_TOKEN)
     if not url or not token:
-        raise CiError(f"this job may not ask for its identity (${_URL} is not set); {_PERMISSION}")
+        raise CommandError(
+            f"this job may not ask for its identity (${_URL} is not set); {_PERMISSION}"
+        )
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     # The address has a query already.
     answer = JsonApi(url, headers, remedy=_PERMISSION).call(
         "GET", f"&audience={quote(audience, safe='')}"
     )
     if not isinstance(answer, dict) or not isinstance(answer.get("value"), str):
-        raise CiError("the forge gave this job no identity, and no reason; run it again")
+        raise CommandError("the forge gave this job no identity, and no reason; run it again")
     return str(answer["value"])
 
 
@@ -53,13 +55,13 @@ def _of_gitlab(environment: Mapping[str, str], audience: str) -> str:
     given = environment.get(GITLAB_VARIABLE)
     remedy = f"write `aud: {audience}` under id_tokens.{GITLAB_VARIABLE} of the job"
     if not given:
-        raise CiError(
+        raise CommandError(
             f"this job has no identity for the Vault (${GITLAB_VARIABLE} is not set); {remedy}"
         )
     # The address comes from the change that is previewed: what is good for another one stays here.
     meant = _claims(given).get("aud")
     if audience not in (meant if isinstance(meant, list) else [meant]):
-        raise CiError(
+        raise CommandError(
             f"${GITLAB_VARIABLE} is for {json.dumps(meant)}, and the Vault of this stack is "
             f"{audience}; {remedy}"
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import required
+from mtls_pki.errors import CommandError
 from mtls_pki.files import write_new
 from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import open_stack_file
@@ -21,7 +21,7 @@ def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, 
     A cluster that is named by its context alone is looked up in ``$KUBECONFIG``.
 
     Raises:
-        CiError: a variable is missing, or a file is there already.
+        CommandError: a variable is missing, or a file is there already.
     """
     text = required(environment, VARIABLE)
     clusters = open_stack_file(Path.cwd(), stack, {}, extensions()).settings().clusters.values()
@@ -33,7 +33,7 @@ def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, 
         try:
             write_new(place, text)
         except FileExistsError:
-            raise CiError(
+            raise CommandError(
                 f"{place} is there already; a runner's own file is not replaced"
             ) from None
     return tuple(sorted(places))

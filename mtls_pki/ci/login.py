@@ -39,7 +39,7 @@ def logged_in(stack: str, environment: MutableMapping[str, str]) -> Iterator[Non
         environment: of this process and of what it starts.
 
     Raises:
-        CliError: an authority does not let the job in.
+        CommandError: an authority does not let the job in.
     """
     with ExitStack() as logins:
         if on_a_runner(environment):

@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtls_pki.ci import repository
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge, Status
 from mtls_pki.ci.page import no_page
 from mtls_pki.ci.runner import add_summary
-from mtls_pki.engine import command as engine
+from mtls_pki.engine.cli import POLICY_PACK, run_pulumi
+from mtls_pki.engine.digest import DigestError, read_preview
 from mtls_pki.engine.findings import written
 from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
+from mtls_pki.engine.preview import with_failure
+from mtls_pki.errors import CommandError
+from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import complain
+from mtls_pki.pages.html import html_page
+from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import review_marker
+from mtls_pki.review.page import review_page
+from mtls_pki.review.review import review
+from mtls_pki.review.verdict import Outcome
 
-REFUSED = 3
-"""Exit status of ``rotation review`` (and of this) where the guard refuses the change."""
-
-_EVIDENCE_MISSING = 4
+_WORDS = {ExitStatus.DONE: "may be applied", ExitStatus.BLOCKED: "refused"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,64 +65,81 @@ def preview(
     output: Path,
     forge: Forge | None,
     environment: Mapping[str, str],
-) -> int:
+) -> ExitStatus:
     """Preview ``stack`` and leave its digest, findings and page in ``output``.
 
     With a forge the page becomes the change's one comment for this stack and the outcome a status
     of its head. Without one, in a person's shell, the files are all.
 
     Returns:
-        0 if the change may be merged, 3 if the guard refuses it, 1 if the preview or the policy
-        pack failed.
+        DONE if the change may be merged, BLOCKED if the guard refuses it, ERROR if the preview or
+        the policy pack failed.
 
     Raises:
-        CiError: a command is missing, a file cannot be written, or the forge refuses.
+        CommandError: a command is missing, a file cannot be written, or the forge refuses.
     """
     if forge is not None and (changed := repository.uncommitted()):
-        raise CiError(
+        raise CommandError(
             f"the working directory differs from its commit ({changed[0]}), so what is previewed "
             "would not be what is merged; commit it, or write elsewhere"
         )
-    verdict, page = _review(stack, change, output)
-    engine.write(output / f"{stack}.md", page)
+    status, page = _review(stack, change, output)
+    _write(output / f"{stack}.md", page)
     add_summary(environment, page)
     if forge is not None:
-        words = {0: "may be applied", REFUSED: "refused"}.get(verdict, "failed")
-        described = describe(repository.tree("HEAD"), words)
+        described = describe(repository.tree("HEAD"), _WORDS.get(status, "failed"))
         # The status last: where a comment cannot be written, nothing counts as previewed.
         if change.number is not None:
             forge.put_comment(change.number, review_marker(stack), page)
         forge.set_status(
             change.commit,
-            Status(context=context(stack), passed=verdict == 0, description=described),
+            Status(context=context(stack), passed=status == ExitStatus.DONE, description=described),
         )
-    return verdict
+    return status
 
 
-def _review(stack: str, change: Change, output: Path) -> tuple[int, str]:
-    """Return the verdict and the page."""
-    digest, markdown, html = (output / f"{stack}.{end}" for end in ("json", "md", "html"))
-    markdown.unlink(missing_ok=True)
+def _review(stack: str, change: Change, output: Path) -> tuple[ExitStatus, str]:
+    """Preview, and return the status and the page as Markdown; the other files are left behind."""
+    digest, html = (output / f"{stack}.{end}" for end in ("json", "html"))
+    # A page of an earlier run is none of this one.
+    html.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "events"
-        previewed = engine.pulumi(
-            "preview", "--stack", stack, "--json", "--show-sames",
-            "--policy-pack", engine.POLICY_PACK, "--event-log", str(log),
-            extra_environment=ENVIRONMENT,
-        )  # fmt: skip
+        previewed = run_pulumi(
+            *("preview", "--stack", stack, "--json", "--show-sames"),
+            *("--policy-pack", POLICY_PACK, "--event-log", str(log)),
+            environment=ENVIRONMENT,
+            to_log=True,
+        )
         findings = read_findings(log)
-    engine.write(digest, previewed.output)
-    found = engine.write(output / f"{stack}.findings.json", written(findings))
-    reviewed = engine.rotation(
-        "review", "--stack", stack, "--preview", str(digest), "--commit", change.commit,
-        "--findings", str(found), *(("--failed",) if previewed.status != 0 else ()),
-        "--markdown", str(markdown), "--html", str(html),
-    )  # fmt: skip
-    if not markdown.exists():
-        return 1, no_page(stack, change.commit)
-    page = markdown.read_text(encoding="utf-8")
-    if reviewed.status == REFUSED:
-        return REFUSED, page
+    _write(digest, previewed.output)
+    _write(output / f"{stack}.findings.json", written(findings))
+    try:
+        found = read_preview(previewed.output)
+    except DigestError as error:
+        complain(f"{digest}: {error}")
+        return ExitStatus.ERROR, no_page(stack, change.commit)
+    if previewed.status != 0:
+        found = with_failure(found, findings)
+    reviewed = review(found, stack=stack, commit=change.commit, findings=findings)
+    page = review_page(reviewed)
+    _write(html, html_page(page))
+    return _status(reviewed.outcome, failed=previewed.status != 0), markdown_page(page)
+
+
+def _status(outcome: Outcome, *, failed: bool) -> ExitStatus:
+    if outcome is Outcome.REFUSED:
+        return ExitStatus.BLOCKED
     # Missing evidence is a warning of the page; `pulumi up` waits for it.
-    passed = previewed.status == 0 and reviewed.status in (0, _EVIDENCE_MISSING)
-    return (0 if passed else 1), page
+    passed = not failed and outcome in (Outcome.SAFE, Outcome.UNSEEN)
+    return ExitStatus.DONE if passed else ExitStatus.ERROR
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be written ({error.strerror}); name another --output"
+        ) from None

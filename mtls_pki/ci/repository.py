@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtls_pki.ci.errors import CiError
+from mtls_pki.errors import CommandError
 
 
 def changed_paths(base: str, head: str) -> tuple[str, ...]:
     """Return the paths that differ between ``head`` and where it left ``base``; renames as both.
 
     Raises:
-        CiError: git does not know one of the commits.
+        CommandError: git does not know one of the commits.
     """
     out = _git("diff", "--name-only", "--no-renames", "-z", f"{base}...{head}", "--")
     return tuple(filter(None, out.split("\0")))
@@ -25,7 +25,7 @@ def commit(revision: str) -> str:
     """Return the full SHA of a revision.
 
     Raises:
-        CiError: git does not know it.
+        CommandError: git does not know it.
     """
     return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
 
@@ -34,7 +34,7 @@ def tree(revision: str) -> str:
     """Return the SHA of all files of a revision: equal for commits that hold the same files.
 
     Raises:
-        CiError: git does not know it.
+        CommandError: git does not know it.
     """
     return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}").strip()
 
@@ -43,7 +43,7 @@ def uncommitted() -> tuple[str, ...]:
     """Return what the working directory has that its commit has not; ignored files do not count.
 
     Raises:
-        CiError: this is no repository.
+        CommandError: this is no repository.
     """
     return tuple(_git("status", "--porcelain").splitlines())
 
@@ -53,7 +53,7 @@ def checked_out(revision: str) -> Iterator[Path]:
     """Give a directory with the files of a revision, which is gone afterwards.
 
     Raises:
-        CiError: git does not know it.
+        CommandError: git does not know it.
     """
     with tempfile.TemporaryDirectory(prefix="mtls-pki-base-") as directory:
         place = Path(directory) / "files"
@@ -68,7 +68,7 @@ def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise CiError(
+        raise CommandError(
             f"`git {' '.join(arguments)}` failed: {said[0]}; fetch the whole history "
             "(actions/checkout: fetch-depth: 0; GitLab: GIT_DEPTH: 0) and name commits of it"
         )

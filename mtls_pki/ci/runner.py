@@ -14,7 +14,7 @@ def open_forge(environment: Mapping[str, str]) -> Forge | None:
     """Return the forge that runs this; None in a person's shell, where pages are only written.
 
     Raises:
-        CiError: the runner lacks what talking to its forge needs.
+        CommandError: the runner lacks what talking to its forge needs.
     """
     if environment.get("GITHUB_ACTIONS") == "true":
         return GitHub(environment)

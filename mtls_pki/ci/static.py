@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtls_pki.ci import repository
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.registry import extensions
 from mtls_pki.rotation.transitions import structural_refusals
-from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.stack_file.reading import open_stack_file
 from mtls_pki.settings.trust_domain import configured_stage
@@ -22,14 +21,14 @@ def mistakes(stacks: Sequence[str], base: str) -> tuple[str, ...]:
     judged by the guard, from evidence.
 
     Raises:
-        ci.errors.CiError: git does not know ``base``.
+        CommandError: git does not know ``base``.
     """
     found = []
     with repository.checked_out(base) as before:
         for stack in stacks:
             try:
                 new = _settings(Path.cwd(), stack)
-            except (CliError, SettingsError) as error:
+            except CommandError as error:
                 found.append(str(error))
                 continue
             found += [f"Pulumi.{stack}.yaml: {each}" for each in _refusals(before, stack, new)]
@@ -43,7 +42,7 @@ def _settings(directory: Path, stack: str) -> Settings:
 def _refusals(before: Path, stack: str, new: Settings) -> list[str]:
     try:
         old = configured_stage(_settings(before, stack), {})
-    except (CliError, SettingsError):
+    except CommandError:
         # A new stack, or one whose file was wrong before: there is no step to judge.
         return []
     return [

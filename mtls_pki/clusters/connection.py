@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
 from mtls_pki.clusters.refusals import refusal
+from mtls_pki.errors import CommandError
 from mtls_pki.settings.model import Settings
 
 CONNECT_SECONDS = 3.0
@@ -60,7 +61,7 @@ def cluster_address(settings: Settings, cluster: str) -> ClusterAddress:
     return ClusterAddress(name=cluster, kubeconfig=reach.kubeconfig, context=reach.context)
 
 
-class ClusterError(Exception):
+class ClusterError(CommandError):
     """A cluster could not be read; the message names the cluster and the way out."""
 
     def __init__(self, cluster: str, reason: str) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mtls_pki.clusters.issuing_condition import ConflictError
 from mtls_pki.clusters.reissue_candidates import Certificate, Stale
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 
 # Certificates change when cert-manager looks at them, which is seldom; more means a fight.
 _ATTEMPTS = 5
@@ -103,8 +103,8 @@ class Reissue:
         """Have ``stale`` issued again; what comes of it is in ``run``.
 
         Raises:
-            CliError: going on is pointless: nothing of a batch came back, or it came back as stale
-                as it was.
+            CommandError: going on is pointless: nothing of a batch came back, or it came back as
+                stale as it was.
             ClusterError: the cluster refuses, or can no longer be reached.
         """
         for start in range(0, len(stale), self.batch):
@@ -115,7 +115,7 @@ class Reissue:
             self._watch(run)
             self.tell(run)
             if len(run.done) == before and run.untouched:
-                raise CliError(
+                raise CommandError(
                     f"none of {len(group)} Certificates came back, so the others were left alone: "
                     f"{named(run.failed)}; see whether cert-manager runs and the issuer is ready"
                 )
@@ -175,7 +175,7 @@ class Reissue:
             and still[each.certificate.uid].certificate.revision > each.certificate.revision
         ]
         if back:
-            raise CliError(
+            raise CommandError(
                 f"{len(back)} Certificates were issued again by the old CA, so the others were "
                 f"left alone: {named({one.certificate.place: one.why for one in back})}; the "
                 "stable issuer has not got its new CA yet: run `pulumi up`, and then this again"

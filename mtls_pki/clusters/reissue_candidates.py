@@ -16,7 +16,7 @@ from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import condition, conditions, decode_pem
 from mtls_pki.clusters.sources.issuers import API, IssuerReference, stack_issuers
 from mtls_pki.clusters.sources.stage_record import read_stage_record
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.pki.chain import signing_anchors
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
@@ -120,17 +120,17 @@ def read_target(cluster: Cluster, settings: Settings) -> Target:
     """Return what the stable issuer of a cluster issues from.
 
     Raises:
-        CliError: the cluster has not reached the stage that the stack file asks for.
+        CommandError: the cluster has not reached the stage that the stack file asks for.
         ClusterError: it cannot be read.
     """
     record = read_stage_record(cluster, settings)
     generation = settings.issuing_generation
     if record.gate is None or record.gate.stage is None:
         problem = (record.gate.problem if record.gate else None) or "it records no stage"
-        raise CliError(f"cluster {cluster.name}: {problem}; run `pulumi up` first")
+        raise CommandError(f"cluster {cluster.name}: {problem}; run `pulumi up` first")
     stage = record.gate.stage
     if stage.issuing != generation:
-        raise CliError(
+        raise CommandError(
             f"cluster {cluster.name} records {stage.issuing} as issuing, and the stack file asks "
             f"for {generation}; run `pulumi up` first"
         )

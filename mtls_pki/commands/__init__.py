@@ -1,10 +1,11 @@
-"""``mtls-pki``: the rotation of trust anchors from the command line.
+"""``mtls-pki``: one command, one file for each of its sub-commands, all of them in ``table``.
 
 Imports point one way, from the right to the left::
 
-    errors <- stack_file <- layout <- edits    (the stack file; no cluster is asked)
-    errors <- standing <- status_view          (what the clusters record and show)
-    errors <- certificates <- reissue          (the only code that writes to a cluster)
-    errors <- review                           (a preview as one page; runs pulumi, or reads)
-                                     ... <- commands <- main
+    command <- status, check, ... (the sub-commands) <- table <- parser <- main
+                                                                 parser <- completion
+
+``command``, ``table`` and the top of each sub-command's file import nothing that takes time: the
+whole command line is built at every start, for ``--help`` and for completion too. What a
+sub-command works with is imported by its ``run``.
 """

@@ -1,123 +1,75 @@
-"""``mtls-pki ci COMMAND``: the command line, and what a command ends with."""
+"""``mtls-pki ci``: what the workflows do, one sub-command for each of their jobs."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mtls_pki.ci import repository
-from mtls_pki.ci.deploy import deploy
-from mtls_pki.ci.drift import drift
-from mtls_pki.ci.errors import CiError
-from mtls_pki.ci.kubeconfig import VARIABLE, write_kubeconfig
-from mtls_pki.ci.login import logged_in
-from mtls_pki.ci.preview import REFUSED, Change, preview
-from mtls_pki.ci.runner import give_output, open_forge
-from mtls_pki.ci.stacks import known_stacks, touched_stacks
-from mtls_pki.ci.static import mistakes
-from mtls_pki.errors import CliError
-from mtls_pki.settings.errors import SettingsError
-
-_EXIT_STATUS = """\
-exit status:
-  0    done: nothing to object to
-  1    an error, said in one message on standard error
-  2    the command line is wrong
-  3    preview: the guard refuses the change; static: the files are wrong; drift: something differs
-  130  interrupted
-"""
+from mtls_pki.commands.command import DIRECTORY, Command
+from mtls_pki.exit_status import ExitStatus
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except (CiError, CliError, SettingsError) as error:
-        print(f"ci: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("ci: interrupted", file=sys.stderr)
-        return 130
-    return 1
+def _add_range(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", required=True, metavar="SHA", help="what the change starts from")
+    parser.add_argument("--head", default="HEAD", metavar="SHA", help="default: HEAD")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mtls-pki ci",
-        description="What the workflows do. Each command runs by hand too, in the project's "
-        "directory; outside of a runner nothing is posted. docs/review-workflows.md tells more.",
-        epilog=_EXIT_STATUS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _add_one_stack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stack", required=True, metavar="NAME")
+
+
+def _add_preview(parser: argparse.ArgumentParser) -> None:
+    _add_one_stack(parser)
+    parser.add_argument("--commit", metavar="SHA", help="head of the change; default: HEAD")
+    parser.add_argument("--change", type=int, metavar="N", help="its pull or merge request")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar=DIRECTORY, help="where the pages are left"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], summary: str
-    ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=summary, description=summary)
-        added.set_defaults(run=run)
-        return added
-
-    added = command("stacks", _stacks, "list the stacks that a change touches, as JSON")
-    _range(added)
-    added = command("static", _static, "judge the files of the touched stacks; needs no secret")
-    _range(added)
-    added = command("kubeconfig", _kubeconfig, f"write ${VARIABLE} where the stack file names one")
-    _stack(added)
-    added = command("preview", _preview, "preview a stack, and post the review page")
-    _stack(added)
-    added.add_argument("--commit", metavar="SHA", help="head of the change; default: HEAD")
-    added.add_argument("--change", type=int, metavar="N", help="its pull or merge request")
-    added.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="where the pages are left"
-    )
-    added = command("deploy", _deploy, "apply what was merged, if it is what was previewed")
-    _stack(added)
-    added = command("drift", _drift, "compare what runs with what is declared")
-    _stack(added)
-    return parser
-
-
-def _range(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--base", required=True, metavar="SHA", help="what the change starts from")
-    added.add_argument("--head", default="HEAD", metavar="SHA", help="default: HEAD")
-
-
-def _stack(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--stack", required=True, metavar="NAME")
 
 
 def _touched(options: argparse.Namespace) -> tuple[str, ...]:
+    from mtls_pki.ci import repository
+    from mtls_pki.ci.stacks import known_stacks, touched_stacks
+
     return touched_stacks(
         repository.changed_paths(options.base, options.head), known_stacks(Path.cwd())
     )
 
 
-def _stacks(options: argparse.Namespace) -> int:
+def _stacks(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci.runner import give_output
+
     text = json.dumps(_touched(options))
     print(text)
     give_output(os.environ, "stacks", text)
-    return 0
+    return ExitStatus.DONE
 
 
-def _static(options: argparse.Namespace) -> int:
+def _static(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci.static import mistakes
+
     found = mistakes(_touched(options), options.base)
     for mistake in found:
         print(mistake)
-    return REFUSED if found else 0
+    return ExitStatus.BLOCKED if found else ExitStatus.DONE
 
 
-def _kubeconfig(options: argparse.Namespace) -> int:
+def _kubeconfig(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci.kubeconfig import write_kubeconfig
+
     for place in write_kubeconfig(options.stack, os.environ):
         print(f"wrote {place}")
-    return 0
+    return ExitStatus.DONE
 
 
-def _preview(options: argparse.Namespace) -> int:
+def _preview(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci import repository
+    from mtls_pki.ci.login import logged_in
+    from mtls_pki.ci.preview import Change, preview
+    from mtls_pki.ci.runner import open_forge
+
     change = Change(commit=options.commit or repository.commit("HEAD"), number=options.change)
     forge = open_forge(os.environ)
     with logged_in(options.stack, os.environ):
@@ -126,13 +78,85 @@ def _preview(options: argparse.Namespace) -> int:
         )
 
 
-def _deploy(options: argparse.Namespace) -> int:
+def _deploy(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci.deploy import deploy
+    from mtls_pki.ci.login import logged_in
+    from mtls_pki.ci.runner import open_forge
+
     forge = open_forge(os.environ)
     with logged_in(options.stack, os.environ):
         return deploy(options.stack, forge=forge)
 
 
-def _drift(options: argparse.Namespace) -> int:
+def _drift(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.ci.drift import drift
+    from mtls_pki.ci.login import logged_in
+    from mtls_pki.ci.runner import open_forge
+
     forge = open_forge(os.environ)
     with logged_in(options.stack, os.environ):
         return drift(options.stack, forge=forge, environment=os.environ)
+
+
+COMMAND = Command(
+    name="ci",
+    summary="what the workflows do: stacks, static, kubeconfig, preview, deploy, drift",
+    description="What the workflows do. Each command runs by hand too, in the project's directory; "
+    "outside\nof a runner nothing is posted. docs/review-workflows.md tells more.",
+    examples=("ci static --base origin/main", "ci preview --stack dev --output /tmp/review"),
+    commands=(
+        Command(
+            name="stacks",
+            summary="list the stacks that a change touches, as JSON",
+            description="List the stacks that a change touches, as JSON.",
+            examples=("ci stacks --base origin/main",),
+            options=_add_range,
+            run=_stacks,
+        ),
+        Command(
+            name="static",
+            summary="judge the files of the touched stacks; needs no secret",
+            description="Judge the files of the stacks that a change touches, and the step from "
+            "its base to\nthem. Needs no secret and no cluster.",
+            examples=("ci static --base origin/main",),
+            options=_add_range,
+            run=_static,
+        ),
+        Command(
+            name="kubeconfig",
+            summary="write $KUBECONFIG_TEXT where the stack file names one",
+            description="Write $KUBECONFIG_TEXT to each path that the stack file names as a "
+            "kubeconfig.",
+            examples=("ci kubeconfig --stack dev",),
+            options=_add_one_stack,
+            run=_kubeconfig,
+        ),
+        Command(
+            name="preview",
+            summary="preview a stack, and post the review page",
+            description="Preview a stack, leave its digest, findings and page in a directory, and "
+            "post the page.",
+            examples=("ci preview --stack dev --output /tmp/review",),
+            options=_add_preview,
+            run=_preview,
+        ),
+        Command(
+            name="deploy",
+            summary="apply what was merged, if it is what was previewed",
+            description="Apply what was merged, if it is what was previewed and the preview was "
+            "green.",
+            examples=("ci deploy --stack dev",),
+            options=_add_one_stack,
+            run=_deploy,
+        ),
+        Command(
+            name="drift",
+            summary="compare what runs with what is declared",
+            description="Compare what runs with what is declared, and open, update or close the "
+            "stack's issue.",
+            examples=("ci drift --stack dev",),
+            options=_add_one_stack,
+            run=_drift,
+        ),
+    ),
+)

@@ -1,4 +1,4 @@
-"""How results reach people and machines: colour only on a terminal, errors on standard error."""
+"""How results reach people and machines on standard output: colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -38,8 +38,3 @@ def print_diff(diff: str) -> None:
     for line in diff.splitlines():
         style = next((style for mark, style in _DIFF_STYLES.items() if line.startswith(mark)), "")
         console().print(Text(line, style=style), soft_wrap=True)
-
-
-def say(message: str) -> None:
-    """Tell a person something that is no result."""
-    print(message, file=sys.stderr)

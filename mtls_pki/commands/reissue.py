@@ -1,233 +1,103 @@
-"""``reissue``: what hangs on an older CA while its issuer is of the issuing one, or what failed."""
+"""``mtls-pki reissue``: what hangs on an older CA, or what failed, is issued again."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import argparse
 from datetime import timedelta
-from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from mtls_pki.clusters.connection import ClusterError, cluster_address
-from mtls_pki.clusters.issuing_condition import CertificateClient
-from mtls_pki.clusters.reissue import Pace, Reissue, Run, named
-from mtls_pki.clusters.reissue_candidates import Stale, read_failed, read_stale, read_target
-from mtls_pki.commands.output import console, print_json, say
-from mtls_pki.errors import CliError
-from mtls_pki.rotation.report import REPORT_SCHEMA, printable
-from mtls_pki.settings.model import Settings
-
-INTERRUPTED = 130
-"""Exit status of a run that Ctrl-C ended, as shells report it."""
+from mtls_pki.commands.command import Command, add_dry_run, add_json, add_stack, open_stack
+from mtls_pki.exit_status import ExitStatus
+from mtls_pki.rotation.durations import DurationError, parse_duration
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReissueOptions:
-    """What the command line says.
-
-    Attributes:
-        failed: have issued again what failed, on whichever of the stack's issuers, instead of what
-            hangs on an older CA.
-        namespaces: to look in; empty for all.
-        batch: Certificates under way at most.
-        rate: requests a second to one API server at most.
-        timeout: how long a batch may take; None: ``issuing.readyTimeout``.
-        dry_run: only list.
-        as_json: print one JSON document instead of lines.
-    """
-
-    failed: bool
-    namespaces: tuple[str, ...]
-    batch: int
-    rate: float
-    timeout: timedelta | None
-    dry_run: bool
-    as_json: bool
-
-
-@dataclass(kw_only=True)
-class _Work:
-    """What is to be done in one cluster, and how far it has come.
-
-    Attributes:
-        generation: that all are to be issued from; None where each keeps its own issuer.
-        still_stale: reads which of them were issued by what they are to be rid of.
-        nothing: says that there is nothing to be done.
-    """
-
-    client: CertificateClient
-    generation: str | None
-    stale: Sequence[Stale]
-    still_stale: Callable[[], Iterable[Stale]]
-    nothing: str
-    run: Run
-
-    @property
-    def cluster(self) -> str:
-        """The cluster's name in the stack."""
-        return self.client.cluster.name
-
-    @property
-    def source(self) -> str:
-        """What they are issued from, for a sentence; empty where each keeps its own issuer."""
-        return f" from {self.generation}" if self.generation else ""
-
-    def json(self) -> dict[str, Any]:
-        done = {certificate.uid for certificate in self.run.done}
-        return {
-            "cluster": self.cluster,
-            "generation": self.generation,
-            "stale": len(self.stale),
-            "reissued": len(self.run.done),
-            "failed": [
-                {"certificate": place, "why": why} for place, why in self.run.failed.items()
-            ],
-            "left": [
-                {"certificate": each.certificate.place, "why": each.why}
-                for each in self.stale
-                if each.certificate.uid not in done
-            ],
-        }
-
-
-def reissue(settings: Settings, options: ReissueOptions) -> int:
-    """Run the command; the exit status is 0 when all that was to be issued again was.
-
-    Raises:
-        CliError, ClusterError: nothing can be done, or going on is pointless.
-    """
-    if not settings.issuing.stable and not options.failed:
-        raise CliError(
-            "issuing.stable is false, so there is no stable issuer and nothing that hangs on it; "
-            "Certificates on the issuer of a generation move when their issuerRef changes (what "
-            "failed on any issuer is issued again with --failed)"
-        )
-    # Every cluster is read before any is touched.
-    read = _read_failed if options.failed else _read_stale
-    works = [read(settings, name, options.namespaces) for name in settings.clusters]
-    if options.dry_run:
-        _list(works, options)
-        return 0
-    try:
-        for work in works:
-            _do(settings, work, options)
-    except (KeyboardInterrupt, CliError, ClusterError) as error:
-        _report(works, options)
-        if isinstance(error, KeyboardInterrupt):
-            say(
-                "rotation: interrupted; cert-manager finishes what is under way, and the same "
-                "command again does what is left"
-            )
-            return INTERRUPTED
-        raise
-    _report(works, options)
-    return 1 if any(work.run.failed for work in works) else 0
-
-
-def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
-    client = CertificateClient(cluster_address(settings, name))
-    target = read_target(client.cluster, settings)
-
-    def read() -> tuple[Stale, ...]:
-        return read_stale(client.cluster, settings, target, namespaces)
-
-    # What failed before comes last, so that it cannot keep the others waiting.
-    stale = sorted(read(), key=lambda one: one.certificate.failure is not None)
-    return _Work(
-        client=client,
-        generation=target.generation,
-        stale=stale,
-        still_stale=read,
-        nothing=f"nothing hangs on a CA older than that of {target.generation}",
-        run=Run(total=len(stale)),
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_stack(parser)
+    add_json(parser)
+    add_dry_run(parser)
+    parser.add_argument(
+        "--failed",
+        action="store_true",
+        help="those whose last issuance failed, once its cause is gone",
+    )
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        dest="namespaces",
+        metavar="NAME",
+        help="only this one; may be given several times",
+    )
+    parser.add_argument(
+        "--batch", type=_count, default=50, metavar="N", help="under way at once (default: 50)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=_rate,
+        default=10.0,
+        metavar="N",
+        help="requests a second to an API server, besides paged lists (default: 10)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="how long a batch may take (default: issuing.readyTimeout)",
     )
 
 
-def _read_failed(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
-    client = CertificateClient(cluster_address(settings, name))
-    failed = read_failed(client.cluster, settings, namespaces)
-    return _Work(
-        client=client,
-        generation=None,
-        stale=failed,
-        still_stale=tuple,
-        nothing="no Certificate's last issuance failed",
-        run=Run(total=len(failed)),
-    )
+def _run(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.commands.reissue_work import ReissueOptions, reissue
 
-
-def _do(settings: Settings, work: _Work, options: ReissueOptions) -> None:
-    if not work.stale:
-        return
-    with _progress(work, quiet=options.as_json) as tell:
-        Reissue(
-            certificates=work.client,
-            pace=Pace(rate=options.rate),
+    return reissue(
+        open_stack(options).settings(),
+        ReissueOptions(
+            failed=options.failed,
+            namespaces=tuple(options.namespaces),
             batch=options.batch,
-            timeout=options.timeout or settings.issuing.ready_timeout,
-            message=f"to be issued{work.source or ' again'}: mtls-pki reissue",
-            moved=work.still_stale,
-            tell=tell,
-        )(work.run, work.stale)
-
-
-@contextlib.contextmanager
-def _progress(work: _Work, *, quiet: bool) -> Iterator[Callable[[Run], None]]:
-    """Show progress on standard error: a bar on a terminal, else a line a batch."""
-    if quiet or not sys.stderr.isatty():
-        yield _lines(work, quiet=quiet)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    elapsed = (TextColumn("reissued"), TimeElapsedColumn())
-    with Progress(*columns, *elapsed, console=Console(stderr=True)) as bar:
-        task = bar.add_task(work.cluster, total=work.run.total)
-        yield lambda run: bar.update(task, completed=len(run.done) + len(run.failed))
-
-
-def _lines(work: _Work, *, quiet: bool) -> Callable[[Run], None]:
-    def tell(run: Run) -> None:
-        if not quiet and not run.under_way:
-            say(f"{work.cluster}: {len(run.done)} of {run.total} reissued")
-
-    return tell
-
-
-def _list(works: Sequence[_Work], options: ReissueOptions) -> None:
-    if options.as_json:
-        _print_json(works, dry_run=True)
-        return
-    for work in works:
-        for each in work.stale:
-            console().print(f"{work.cluster}/{each.certificate.place}: {printable(each.why)}")
-    say(f"{sum(len(work.stale) for work in works)} Certificates would be issued again")
-
-
-def _report(works: Sequence[_Work], options: ReissueOptions) -> None:
-    if options.as_json:
-        _print_json(works, dry_run=False)
-        return
-    for work in works:
-        run = work.run
-        parts = [f"{len(run.done)} of {run.total} reissued{work.source}"]
-        if run.under_way:
-            parts.append(f"{len(run.under_way)} under way")
-        if run.untouched:
-            parts.append(f"{run.untouched} left")
-        if run.failed:
-            parts.append(f"{len(run.failed)} failed: {printable(named(run.failed))}")
-        print(f"{work.cluster}: {'; '.join(parts) if run.total else work.nothing}")
-
-
-def _print_json(works: Sequence[_Work], *, dry_run: bool) -> None:
-    print_json(
-        {
-            "schema": REPORT_SCHEMA,
-            "kind": "reissue",
-            "dryRun": dry_run,
-            "clusters": [work.json() for work in works],
-        }
+            rate=options.rate,
+            timeout=options.timeout,
+            dry_run=options.dry_run,
+            as_json=options.json,
+        ),
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a whole number from 1")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number above 0")
+    return rate
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+COMMAND = Command(
+    name="reissue",
+    summary="have Certificates issued again that lag behind, or failed",
+    description="Have cert-manager issue again what hangs on the stable issuer and was issued by "
+    "an older\nCA (Certificates that this stack declares move by themselves), or with --failed, "
+    "what\ncould not be issued on any of the stack's issuers and would be left alone for hours. "
+    "It\nmay be broken off and run again at any time. deploy/rbac-reissue.yaml grants what it\n"
+    "needs.",
+    examples=(
+        "reissue --dry-run",
+        "reissue --namespace shop --batch 20 --rate 5",
+        "reissue --failed",
+    ),
+    options=_options,
+    run=_run,
+)

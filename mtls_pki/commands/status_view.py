@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mtls_pki.commands.observed_domain import Standing
+from mtls_pki.clusters.observed_domain import ObservedDomain
 from mtls_pki.rotation.durations import humanise_duration
 from mtls_pki.rotation.evidence import BundleObservation, IssuerObservation
 from mtls_pki.rotation.plan import Plan
@@ -37,7 +37,7 @@ _STRANGER = "magenta"
 _NOT_WELL = "red"
 
 
-def status_view(standing: Standing, plan: Plan, *, file: str, width: int) -> RenderableType:
+def status_view(domain: ObservedDomain, plan: Plan, *, file: str, width: int) -> RenderableType:
     """Return everything a person asks of a domain: anchors, clusters, warnings, what comes next.
 
     Texts from the clusters are never read as rich markup, and lose their control characters.
@@ -47,7 +47,7 @@ def status_view(standing: Standing, plan: Plan, *, file: str, width: int) -> Ren
         width: of the terminal, in columns.
     """
     position = plan.position
-    head = Text.assemble((position.request.trust_domain, "bold"), f": {_phase(standing, position)}")
+    head = Text.assemble((position.request.trust_domain, "bold"), f": {_phase(domain, position)}")
     return Group(
         head,
         "",
@@ -59,14 +59,14 @@ def status_view(standing: Standing, plan: Plan, *, file: str, width: int) -> Ren
             Text(f"warning: {notice_message(notice)}", style="yellow")
             for notice in position.notices
         ),
-        *_next(standing, plan, file),
+        *_next(domain, plan, file),
     )
 
 
-def _phase(standing: Standing, position: Position) -> str:
-    if standing.recorded:
+def _phase(domain: ObservedDomain, position: Position) -> str:
+    if domain.recorded:
         return f"{position.phase}, {PHASE_MEANING[position.phase]}"
-    if standing.evidence.unreachable:
+    if domain.evidence.unreachable:
         return "unknown, no cluster that could be read records a stage"
     return "not applied yet, no cluster records a stage"
 
@@ -144,15 +144,15 @@ def _leaves(position: Position, cluster: ClusterPosition) -> Text:
     return _lines(lines)
 
 
-def _next(standing: Standing, plan: Plan, file: str) -> list[Text]:
+def _next(domain: ObservedDomain, plan: Plan, file: str) -> list[Text]:
     """Say what can be done next: apply what was written, make the next change, or nothing."""
-    if not standing.recorded:
-        if standing.evidence.unreachable:
+    if not domain.recorded:
+        if domain.evidence.unreachable:
             return [Text("next: make the clusters reachable; nothing is known of the domain")]
         return [Text("next: `pulumi up`")]
-    if standing.pending:
+    if domain.pending:
         return [
-            Text(f"not applied yet: {file} asks for {standing.pending}"),
+            Text(f"not applied yet: {file} asks for {domain.pending}"),
             Text("next: `mtls-pki check` says whether `pulumi up` may apply it"),
         ]
     lines = []

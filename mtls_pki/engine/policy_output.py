@@ -10,18 +10,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.engine.findings import PolicyFinding, ordered
+from mtls_pki.errors import CommandError
+from mtls_pki.rotation.text import redacted
 
 ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
 """Makes the CLI know ``--event-log``."""
 
 
 def read_findings(event_log: Path) -> tuple[PolicyFinding, ...]:
-    """Return the findings, mandatory ones first; empty where there is no log.
+    """Return the findings without private keys, mandatory ones first; empty without a log.
 
     Raises:
-        CiError: the log is not what the engine writes.
+        CommandError: the log is not what the engine writes.
     """
     if not event_log.exists():
         return ()
@@ -29,7 +30,7 @@ def read_findings(event_log: Path) -> tuple[PolicyFinding, ...]:
         events = [json.loads(line) for line in event_log.read_text(encoding="utf-8").splitlines()]
         found = [_finding(event["policyEvent"]) for event in events if "policyEvent" in event]
     except (ValueError, KeyError, TypeError):
-        raise CiError(
+        raise CommandError(
             f"{event_log} is no event log of the engine; run a pulumi of the version in "
             "requirements.txt"
         ) from None
@@ -41,5 +42,5 @@ def _finding(event: dict[str, Any]) -> PolicyFinding:
         level=str(event["enforcementLevel"]),
         rule=str(event["policyName"]),
         resource=str(event.get("resourceUrn") or "stack").rpartition("::")[2],
-        message=str(event["message"]).strip(),
+        message=redacted(str(event["message"]).strip()),
     )

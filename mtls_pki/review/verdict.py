@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mtls_pki.engine.digest import Diagnostic, Preview
+from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation.text import without_colour
 
 _HEAD = re.compile(r"refused: .* cannot make this change of trust \(\d+ reasons?\)")
@@ -30,10 +31,10 @@ _WILL_REFUSE = "`pulumi up` will refuse"
 class Outcome(enum.IntEnum):
     """What a review comes to; the values are the exit statuses of the command."""
 
-    SAFE = 0
-    REFUSED = 3
-    UNSEEN = 4
-    FAILED = 5
+    SAFE = ExitStatus.DONE
+    REFUSED = ExitStatus.BLOCKED
+    UNSEEN = ExitStatus.EVIDENCE_MISSING
+    FAILED = ExitStatus.PREVIEW_FAILED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from datetime import datetime
 
+from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards import held_everywhere, no_live_leaf, unread_clusters, valid_issuers
@@ -13,14 +13,6 @@ from mtls_pki.rotation.notices import notices, who_breaks
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
 from mtls_pki.rotation.transitions import Change, classify, identity_refusals, structural_refusals
-
-
-class ExitCode(enum.IntEnum):
-    """Exit status of ``check``."""
-
-    SAFE = 0
-    BLOCKED = 3
-    EVIDENCE_MISSING = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +43,11 @@ class Verdict:
         return max(known) if known and len(known) == len(times) else None
 
     @property
-    def exit_code(self) -> ExitCode:
+    def exit_code(self) -> ExitStatus:
         """Blocked when something that was seen blocks; else evidence missing; else safe."""
         if any(refusal.rule is not rules.EVIDENCE_COMPLETE for refusal in self.refusals):
-            return ExitCode.BLOCKED
-        return ExitCode.EVIDENCE_MISSING if self.unread else ExitCode.SAFE
+            return ExitStatus.BLOCKED
+        return ExitStatus.EVIDENCE_MISSING if self.unread else ExitStatus.DONE
 
 
 def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mode) -> Verdict:

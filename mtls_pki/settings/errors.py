@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtls_pki.errors import CommandError
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Mistake:
@@ -22,7 +24,7 @@ class Mistake:
         return f"{self.path}: {self.message}"
 
 
-class SettingsError(Exception):
+class SettingsError(CommandError):
     """The configuration cannot be used; ``mistakes`` lists every reason."""
 
     def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:

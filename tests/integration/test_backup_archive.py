@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from mtls_pki.backup.archive import SCHEMA, Content, load, save
-from mtls_pki.backup.errors import BackupError
+from mtls_pki.errors import CommandError
 
 PASSPHRASE = "correct horse battery"  # noqa: S105 of this test alone
 SECRET = "the key itself"  # noqa: S105 it is none
@@ -62,27 +62,27 @@ def test_no_representation_shows_a_key() -> None:
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "dev.age"
     path.write_text("mine")
-    with pytest.raises(BackupError, match="is not overwritten"):
+    with pytest.raises(CommandError, match="is not overwritten"):
         save(path, CONTENT, PASSPHRASE)
     assert path.read_text() == "mine"
     assert [each.name for each in tmp_path.iterdir()] == ["dev.age"]
 
 
 def test_a_short_passphrase_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match="at least 12"):
+    with pytest.raises(CommandError, match="at least 12"):
         save(tmp_path / "dev.age", CONTENT, "short")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match=r"nowhere/dev\.age cannot be written"):
+    with pytest.raises(CommandError, match=r"nowhere/dev\.age cannot be written"):
         save(tmp_path / "nowhere" / "dev.age", CONTENT, PASSPHRASE)
 
 
 def refusal(tmp_path: Path, content: bytes, passphrase: str = PASSPHRASE) -> str:
     path = tmp_path / "dev.age"
     path.write_bytes(content)
-    with pytest.raises(BackupError) as caught:
+    with pytest.raises(CommandError) as caught:
         load(path, passphrase)
     message = str(caught.value)
     assert str(path) in message
@@ -140,5 +140,5 @@ def test_a_later_format_is_named(tmp_path: Path, opens_to: Callable[[object], by
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match=r"nothing\.age cannot be read: No such file"):
+    with pytest.raises(CommandError, match=r"nothing\.age cannot be read: No such file"):
         load(tmp_path / "nothing.age", PASSPHRASE)

@@ -31,9 +31,8 @@ from mtls_pki.backends.vault.connection import Vault as Connection
 from mtls_pki.backends.vault.names import vault_settings
 from mtls_pki.backends.vault.preflight import read_vault
 from mtls_pki.backends.vault.transport import vault_address
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.login import logged_in
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.registry import extensions
 from mtls_pki.settings.stack_file.reading import open_stack_file
 from tests.integration.support.configuration import small_stack
@@ -150,7 +149,7 @@ class Job:
 
     def refusal(self) -> str:
         """What a login says that does not come about."""
-        with pytest.raises((CiError, CliError)) as told, logged_in("dev", os.environ):
+        with pytest.raises(CommandError) as told, logged_in("dev", os.environ):
             pytest.fail("it was let in")
         assert "VAULT_TOKEN" not in os.environ
         return str(told.value)

@@ -23,7 +23,6 @@ from tests.integration.support import cluster
 from tests.integration.support.chains import assert_chain_holds, assert_chain_is_refused, blocks
 from tests.integration.support.killing import up_killed_after
 from tests.integration.support.policy import assert_no_finding
-from tests.integration.support.project import PROJECT
 from tests.integration.support.secrets import assert_no_private_key
 from tests.integration.support.stack import Stack
 from tests.integration.support.vault import AuditEntry, Vault
@@ -204,13 +203,13 @@ def test_neither_token_nor_key_is_in_the_state_nor_in_anything_printed_or_logged
 
 
 def status(stack: Stack, vault: Vault) -> dict[str, Any]:
-    """What ``rotation status`` says of the Vault to who may read only."""
+    """What ``mtls-pki status`` says of the Vault to who may read only."""
     done = subprocess.run(
         [sys.executable, "-m", "mtls_pki", "status", "--json", "--stack", stack.name],
         cwd=stack.project,
         env=os.environ
         # The server is the configured one, whatever the shell names.
-        | {"PYTHONPATH": str(PROJECT), "BAO_ADDR": "https://127.0.0.1:1"}
+        | {"BAO_ADDR": "https://127.0.0.1:1"}
         | {"VAULT_TOKEN": token(stack, vault, EVIDENCE)},
         capture_output=True,
         text=True,

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.support import cluster
-from tests.integration.support.project import PROJECT
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.previews import DIGESTS, NAME, SERVICES, Previews, outline, record, walk
@@ -50,8 +49,7 @@ def run(
     domain: Domain, *arguments: str, standard_input: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """``mtls-pki review`` in the stack's project, with the lab's pulumi on PATH."""
-    path = {"PYTHONPATH": str(PROJECT)}
-    environment = domain.stack.engine.environment(path)
+    environment = domain.stack.engine.environment()
     environment["PATH"] = f"{domain.stack.engine.pulumi.parent}:{environment['PATH']}"
     return subprocess.run(
         [sys.executable, "-m", "mtls_pki", "review", "--stack", NAME, *arguments],

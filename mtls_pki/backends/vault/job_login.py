@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from mtls_pki.backends.backend import JobIdentity
 from mtls_pki.backends.vault.login import ClientToken, LoginRefusedError, log_in, log_out
 from mtls_pki.backends.vault.names import vault_settings
 from mtls_pki.backends.vault.transport import VaultAddress, VaultError, connect, vault_address
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
+from mtls_pki.messages import warn
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.model import Settings
 
@@ -37,7 +37,8 @@ def logged_in(
     block. Another login of the job counts as it is, where no role is named.
 
     Raises:
-        CliError: there is no role or no identity to log in with, or the Vault does not let it in.
+        CommandError: there is no role or no identity to log in with, or the Vault does not let it
+            in.
     """
     address = vault_address(vault_settings(settings), directory)
     role = environment.get(ROLE)
@@ -63,7 +64,7 @@ def _log_in(
     identity: JobIdentity,
 ) -> ClientToken:
     if not role:
-        raise CliError(
+        raise CommandError(
             f"the stack has a Vault ({address.url}), and ${ROLE} names no role to log in as; "
             "set it as a variable of the job's environment (docs/vault.md)"
         )
@@ -73,9 +74,9 @@ def _log_in(
         token = log_in(address, path=path, role=role, identity=signed)
     except LoginRefusedError as error:
         said = identity.described(signed)
-        raise CliError(f"{error} (this job's identity says: {said})") from None
+        raise CommandError(f"{error} (this job's identity says: {said})") from None
     except VaultError as error:
-        raise CliError(str(error)) from None
+        raise CommandError(str(error)) from None
     # At once: what the command starts writes to the same log.
     print(
         f"logged in to {address.url} as {role}, for {format_duration(token.lifetime)} at most",
@@ -89,8 +90,6 @@ def _log_out(address: VaultAddress, token: ClientToken) -> None:
         log_out(address, token)
     except VaultError as error:
         # The command's own result still stands.
-        print(
-            f"ci: warning: {error}. The token ends by itself, {format_duration(token.lifetime)} "
-            "after its login",
-            file=sys.stderr,
+        warn(
+            f"{error}. The token ends by itself, {format_duration(token.lifetime)} after its login"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.files import mode_of, write_whole
 from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.rotation.generations import next_generation
@@ -40,17 +40,19 @@ def add(stack: StackFile, new: NewAnchor) -> StackFile:
     """Return the stack file with one more anchor, incoming.
 
     Raises:
-        CliError: the change makes no sense; SettingsError: nor does what would be written.
+        CommandError: the change makes no sense; SettingsError: nor does what would be written.
     """
     settings = stack.settings()
     if new.generation in settings.anchors:
-        raise CliError(
+        raise CommandError(
             f"anchors.{new.generation} is there already ({settings.anchors[new.generation].role});"
             " a generation keeps its key for ever, so name a new one"
         )
     like = new.like or settings.issuing_generation
     if like not in settings.anchors:
-        raise CliError(f"--like {like}: no such anchor; there are: {', '.join(settings.anchors)}")
+        raise CommandError(
+            f"--like {like}: no such anchor; there are: {', '.join(settings.anchors)}"
+        )
     fields: dict[str, Scalar] = {"role": Role.INCOMING.value}
     if new.certificate is not None:
         fields["certificate"] = new.certificate
@@ -63,7 +65,7 @@ def promote(stack: StackFile, generation: str | None) -> StackFile:
     """Return the stack file with the incoming anchor issuing and the issuing one outgoing.
 
     Raises:
-        CliError: there is nothing to promote; SettingsError: the result makes no sense.
+        CommandError: there is nothing to promote; SettingsError: the result makes no sense.
     """
     settings = stack.settings()
     following = next_generation(settings.anchors)
@@ -81,7 +83,7 @@ def retire(stack: StackFile, generation: str | None) -> StackFile:
     An incoming anchor may be named, which abandons the rotation, and a compromised one.
 
     Raises:
-        CliError: there is nothing to retire; SettingsError: the result makes no sense.
+        CommandError: there is nothing to retire; SettingsError: the result makes no sense.
     """
     settings = stack.settings()
     roles: tuple[Role, ...] = (Role.OUTGOING,)
@@ -109,14 +111,14 @@ def write(stack: StackFile) -> None:
     """Replace the file on disk in one step: a reader sees the old text or the new, never a part.
 
     Raises:
-        CliError: it cannot be written; it is as it was then.
+        CommandError: it cannot be written; it is as it was then.
     """
     # A link is followed, so that the file it names changes and the link stays.
     path = stack.path.resolve()
     try:
         write_whole(path, stack.text, mode=mode_of(path))
     except OSError as error:
-        raise CliError(
+        raise CommandError(
             f"{path} cannot be written ({error.strerror}); nothing has changed"
         ) from None
 
@@ -131,12 +133,12 @@ def _chosen(
         if len(found) == 1:
             return found[0]
         if found:
-            raise CliError(f"{', '.join(found)} are {roles[0]}; name one of them")
-        raise CliError(f"no anchor is {roles[0]}; {remedy}")
+            raise CommandError(f"{', '.join(found)} are {roles[0]}; name one of them")
+        raise CommandError(f"no anchor is {roles[0]}; {remedy}")
     if generation not in named:
-        raise CliError(f"{generation}: no such anchor; there are: {', '.join(named)}")
+        raise CommandError(f"{generation}: no such anchor; there are: {', '.join(named)}")
     if named[generation] not in roles:
-        raise CliError(
+        raise CommandError(
             f"{generation} is {named[generation]}, and must be {' or '.join(roles)}; {remedy}"
         )
     return generation
@@ -149,12 +151,12 @@ def _generated(
     common_name = new.common_name or _derived_name(like.common_name, name, new.generation)
     valid_for = new.valid_for or written.get("validFor")
     if common_name is None or valid_for is None:
-        raise CliError(
+        raise CommandError(
             f"{name} was made elsewhere, so there is nothing to copy; give --common-name and "
             "--valid-for, or --certificate FILE"
         )
     if new.common_name is None and (mistake := common_name_mistake(common_name)):
-        raise CliError(
+        raise CommandError(
             f"the common name {common_name!r}, made from that of {name}, {mistake}; give one with "
             "--common-name"
         )
@@ -197,7 +199,7 @@ def _edited(stack: StackFile, changes: Mapping[str, Mapping[str, Scalar] | None]
     edited = replace(stack, text=text)
     settings = edited.settings()
     if edited.values() != {**stack.values(), "anchors": anchors}:
-        raise CliError(
+        raise CommandError(
             f"{stack.path.name} is not written in a way that can be edited; edit by hand"
         )
     _refuse_nonsense(_stage(stack.settings()), _stage(settings))
@@ -213,4 +215,4 @@ def _refuse_nonsense(old: TrustStage, new: TrustStage) -> None:
     refusals = structural_refusals(old, new)
     if refusals:
         first = refusals[0]
-        raise CliError(f"{first.rule.sentence} {'; '.join(first.seen)}: {first.remedy}")
+        raise CommandError(f"{first.rule.sentence} {'; '.join(first.seen)}: {first.remedy}")

@@ -12,7 +12,7 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.settings.extensions import Extensions
 from mtls_pki.settings.load import load_settings
 from mtls_pki.settings.model import Settings
@@ -65,7 +65,7 @@ class StackFile:
         """Return the project's configuration: key without prefix -> value, secrets unread.
 
         Raises:
-            CliError: the file is no YAML, or no stack file.
+            CommandError: the file is no YAML, or no stack file.
         """
         config = _mapping(parse_yaml(self.text, self.path).get("config"), self.path, "config")
         prefix = f"{self.project}:"
@@ -80,7 +80,7 @@ class StackFile:
         """Return what the file says, checked as `pulumi up` would check it.
 
         Raises:
-            CliError: the file cannot be read.
+            CommandError: the file cannot be read.
             SettingsError: with every mistake in it.
         """
         values = self.values()
@@ -109,7 +109,7 @@ def open_stack_file(
         extensions: the backends and consumers that the file may name.
 
     Raises:
-        CliError: there is no project or no such file, or it cannot be read.
+        CommandError: there is no project or no such file, or it cannot be read.
     """
     project_file = directory / _PROJECT_FILE
     project = parse_yaml(_read(project_file, "run this in the project's directory"), project_file)
@@ -138,14 +138,14 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     """Return the document as plain data.
 
     Raises:
-        CliError: it is no YAML, or no mapping.
+        CommandError: it is no YAML, or no mapping.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
         return _mapping(yaml.load(text), path, "the file")
     except YAMLError as error:
-        raise CliError(f"{path.name}{yaml_problem(error)}; correct the YAML") from None
+        raise CommandError(f"{path.name}{yaml_problem(error)}; correct the YAML") from None
 
 
 def yaml_problem(error: YAMLError) -> str:
@@ -172,7 +172,7 @@ def _mapping(value: Any, path: Path, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise CliError(f"{path.name}: {what} is no mapping; write `key: value` lines")
+        raise CommandError(f"{path.name}: {what} is no mapping; write `key: value` lines")
     return value
 
 
@@ -182,9 +182,9 @@ def _read(path: Path, remedy: str) -> str:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read()
     except FileNotFoundError:
-        raise CliError(f"{path.name} does not exist in {path.parent}; {remedy}") from None
+        raise CommandError(f"{path.name} does not exist in {path.parent}; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"{path} cannot be read ({error}); it must be UTF-8 text") from None
+        raise CommandError(f"{path} cannot be read ({error}); it must be UTF-8 text") from None
 
 
 def _without_secrets(value: Any) -> Any:

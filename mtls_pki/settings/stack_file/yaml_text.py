@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.settings.stack_file.reading import yaml_problem
 
 Scalar = str | int
@@ -28,7 +28,7 @@ def set_scalar(text: str, path: tuple[str, ...], value: str) -> str:
     """Return ``text`` with another scalar at ``path``, quoted as the one before it.
 
     Raises:
-        CliError: there is no scalar at ``path``.
+        CommandError: there is no scalar at ``path``.
     """
     _, node = _entry(text, path)
     if not isinstance(node, ScalarNode) or node.style not in (None, "'", '"'):
@@ -42,7 +42,7 @@ def remove_entry(text: str, path: tuple[str, ...]) -> str:
     """Return ``text`` without the entry at ``path``; comments on lines of their own stay.
 
     Raises:
-        CliError: there is no such entry, or it shares its lines with something else.
+        CommandError: there is no such entry, or it shares its lines with something else.
     """
     _, parent = _entry(text, path[:-1])
     key, value = _entry(text, path)
@@ -68,7 +68,7 @@ def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) ->
     It comes last in its parent, which must have an entry already.
 
     Raises:
-        CliError: the parent is no mapping with entries.
+        CommandError: the parent is no mapping with entries.
     """
     _, parent = _entry(text, path[:-1])
     if not isinstance(parent, MappingNode) or not parent.value:
@@ -83,7 +83,7 @@ def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) ->
     if isinstance(last, MappingNode) and not last.flow_style:
         inner = " " * last.value[0][0].start_mark.column
         lines = [f"{margin}{path[-1]}:"]
-        lines += [f"{inner}{key}: {_scalar(value)}" for key, value in fields.items()]
+        lines += [f"{inner}{key}: {scalar_text(value)}" for key, value in fields.items()]
     place = _line_end(text, end)
     before = text[:place] if text[:place].endswith("\n") else text[:place] + newline
     return before + newline.join(lines) + newline + text[place:]
@@ -94,7 +94,7 @@ def _entry(text: str, path: tuple[str, ...]) -> tuple[Node, Node]:
     try:
         key = node = YAML(pure=True).compose(StringIO(text))
     except YAMLError as error:
-        raise CliError(f"the stack file{yaml_problem(error)}; correct the YAML") from None
+        raise CommandError(f"the stack file{yaml_problem(error)}; correct the YAML") from None
     for depth, name in enumerate(path, start=1):
         pairs = node.value if isinstance(node, MappingNode) else []
         found = next(((k, v) for k, v in pairs if k.value == name), None)
@@ -104,8 +104,10 @@ def _entry(text: str, path: tuple[str, ...]) -> tuple[Node, Node]:
     return key, node
 
 
-def _by_hand(path: tuple[str, ...]) -> CliError:
-    return CliError(f"{'.'.join(path)} is not written in a way that can be edited; edit it by hand")
+def _by_hand(path: tuple[str, ...]) -> CommandError:
+    return CommandError(
+        f"{'.'.join(path)} is not written in a way that can be edited; edit it by hand"
+    )
 
 
 def _end(node: Node) -> int:
@@ -130,11 +132,11 @@ def _line_end(text: str, position: int) -> int:
 
 
 def _flow(fields: Mapping[str, Scalar]) -> str:
-    inner = ", ".join(f"{key}: {_scalar(value)}" for key, value in fields.items())
+    inner = ", ".join(f"{key}: {scalar_text(value)}" for key, value in fields.items())
     return f"{{{inner}}}"
 
 
-def _scalar(value: Scalar) -> str:
+def scalar_text(value: Scalar) -> str:
     """Return a scalar plain where that reads back as itself, else in double quotes.
 
     Times are quoted although they need not be: the pulumi CLI rewrites them unquoted when it saves

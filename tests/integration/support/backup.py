@@ -7,18 +7,13 @@ import re
 import subprocess
 import sys
 
-from tests.integration.support.project import PROJECT
 from tests.integration.support.stack import Stack
 
 PASSPHRASE = "correct horse battery"  # noqa: S105 of the tests alone
 
 
 def backup(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    given = {
-        "PYTHONPATH": str(PROJECT),
-        "MTLS_PKI_BACKUP_PASSPHRASE": PASSPHRASE,
-        **stack.environment,
-    }
+    given = {"MTLS_PKI_BACKUP_PASSPHRASE": PASSPHRASE, **stack.environment}
     done = subprocess.run(
         [sys.executable, "-m", "mtls_pki", *arguments, "--stack", stack.name],
         cwd=stack.project,

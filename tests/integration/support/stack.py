@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from lab.engine import Engine, open_engine
-from tests.integration.support.project import PROJECT, copy_project
+from tests.integration.support.project import copy_project
 
 PROJECT_NAME = "mtls-pki"
 # Makes the CLI know `--event-log`, which tells exactly what was done to each resource.
@@ -168,8 +168,8 @@ class Stack:
         return subprocess.Popen(
             [sys.executable, "-m", "mtls_pki", verb, "--stack", self.name, *options],
             cwd=self.project,
-            # Beside the program, which alone the stack has a copy of, stand the commands.
-            env={**os.environ, "PYTHONPATH": str(PROJECT), **self.environment},
+            # The working directory comes first on the path, so the stack's own copy runs.
+            env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -15,7 +15,7 @@ from mtls_pki.backup.deployment import (
     resources,
     secrets_provider,
 )
-from mtls_pki.backup.errors import BackupError
+from mtls_pki.errors import CommandError
 
 KEY = "the key itself"
 MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -90,7 +90,7 @@ def test_secrets_may_be_marked_at_any_depth() -> None:
 def test_what_is_still_encrypted_is_refused() -> None:
     require_clear(STATE)
     encrypted = {**MARK, "ciphertext": "v1:abc"}
-    with pytest.raises(BackupError, match="still encrypted"):
+    with pytest.raises(CommandError, match="still encrypted"):
         require_clear(changed("resources", 2, "outputs", "pem", value=[encrypted]))
 
 
@@ -110,12 +110,12 @@ def test_the_stack_itself_is_no_resource() -> None:
 
 @pytest.mark.parametrize("state", [{}, {"deployment": None}, {"deployment": {"resources": [1]}}])
 def test_what_is_no_state_is_refused(state: dict[str, Any]) -> None:
-    with pytest.raises(BackupError, match="no exported state"):
+    with pytest.raises(CommandError, match="no exported state"):
         resources(state)
 
 
 def test_a_secret_of_another_shape_is_named_without_its_content() -> None:
-    with pytest.raises(BackupError, match="Secret::east-ca") as caught:
+    with pytest.raises(CommandError, match="Secret::east-ca") as caught:
         declared_secrets(changed("resources", 1, "inputs", "metadata", value={"name": "x"}))
     assert KEY not in str(caught.value)
 
@@ -128,5 +128,5 @@ def test_the_provider_is_the_one_that_the_stack_file_names() -> None:
         "type": "cloud",
         "state": {"url": "awskms://alias/a", "encryptedkey": "AQ=="},
     }
-    with pytest.raises(BackupError, match=r"Pulumi\.dev\.yaml has neither"):
+    with pytest.raises(CommandError, match=r"Pulumi\.dev\.yaml has neither"):
         secrets_provider({"config": {}}, "Pulumi.dev.yaml")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,20 +17,32 @@ from mtls_pki.ci import deploy as deploying
 from mtls_pki.ci import drift as drifting
 from mtls_pki.ci import preview as previewing
 from mtls_pki.ci import repository
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge
 from mtls_pki.ci.page import review_marker
 from mtls_pki.ci.preview import Change, context, describe
 from mtls_pki.ci.runner import open_forge
-from mtls_pki.commands.ci import main
-from mtls_pki.engine import command as engine
-from mtls_pki.engine.command import Done
+from mtls_pki.clusters.observed_domain import observe_domain
+from mtls_pki.clusters.sources.table import SOURCES
+from mtls_pki.commands.main import main
+from mtls_pki.engine.cli import Done
 from mtls_pki.engine.findings import read_findings as read_given
 from mtls_pki.engine.policy_output import read_findings
+from mtls_pki.errors import CommandError
+from mtls_pki.exit_status import ExitStatus
+from mtls_pki.rotation.rules import Notice
 from tests.unit.ci.forge_server import ForgeServer, serve
+from tests.unit.evidence.api import Api
+from tests.unit.evidence.objects import CONFIG_MAPS, STAGE, bundle
+from tests.unit.pki import material
+from tests.unit.rotation.previews import DIGESTS
+from tests.unit.stack_project import HELD, Project, steady
 
 HEAD = "a" * 40
-PAGE = f"{review_marker('dev')}\nthe page\n"
+
+
+def digest(name: str, *, status: int = 0) -> Done:
+    """What the engine printed of a change that was recorded."""
+    return Done(status=status, output=(DIGESTS / f"{name}.json").read_text())
 
 
 @pytest.fixture
@@ -60,34 +75,28 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Engine:
-    """Answers in place of ``pulumi`` and ``mtls-pki``, and records what it was asked."""
+    """Answers in place of ``pulumi``, and records what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
-        self.pulumi_answer = Done(status=0, output="{}")
-        self.rotation_answer = Done(status=0, output="")
-        self.page: str | None = PAGE
+        self.answer = digest("promote")
         self.findings: list[dict[str, Any]] = []
 
-    def pulumi(self, *arguments: str, extra_environment: Mapping[str, str] | None = None) -> Done:
+    def run(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, to_log: bool = False
+    ) -> Done:
         self.asked.append(arguments)
         if "--event-log" in arguments:
             log = Path(arguments[arguments.index("--event-log") + 1])
             log.write_text("".join(json.dumps({"policyEvent": e}) + "\n" for e in self.findings))
-        return self.pulumi_answer
-
-    def rotation(self, *arguments: str) -> Done:
-        self.asked.append(arguments)
-        if "--markdown" in arguments and self.page is not None:
-            Path(arguments[arguments.index("--markdown") + 1]).write_text(self.page)
-        return self.rotation_answer
+        return self.answer
 
 
 @pytest.fixture
 def faked(monkeypatch: pytest.MonkeyPatch) -> Engine:
     faked = Engine()
-    monkeypatch.setattr(engine, "pulumi", faked.pulumi)
-    monkeypatch.setattr(engine, "rotation", faked.rotation)
+    for module in (previewing, deploying, drifting):
+        monkeypatch.setattr(module, "run_pulumi", faked.run)
     return faked
 
 
@@ -106,39 +115,52 @@ def preview(checkout: Path, tmp_path: Path, forge: Forge) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
-    ("pulumi", "rotation", "status"),
-    [(0, 0, 0), (0, 4, 0), (255, 3, 3), (255, 5, 1), (255, 0, 1), (0, 1, 1)],
+    ("recorded", "pulumi", "status", "words"),
+    [
+        ("promote", 0, ExitStatus.DONE, "**The guard agrees.**"),
+        ("unreachable", 0, ExitStatus.DONE, "could not be read"),
+        ("promote-too-early", 255, ExitStatus.BLOCKED, "**Refused.**"),
+        ("mistake", 255, ExitStatus.ERROR, "trust.holdDown: '2d': write 48h"),
+        ("no-change", 255, ExitStatus.ERROR, "its output does not say why: see its log"),
+        ("mistake", 0, ExitStatus.ERROR, "trust.holdDown: '2d': write 48h"),
+    ],
 )
 def test_the_outcome_is_posted_and_recorded(
     faked: Engine, server: ForgeServer, preview: Callable[[], int], tmp_path: Path,
-    pulumi: int, rotation: int, status: int,
+    recorded: str, pulumi: int, status: ExitStatus, words: str,
 ) -> None:  # fmt: skip
-    faked.pulumi_answer = Done(status=pulumi, output="{}")
-    faked.rotation_answer = Done(status=rotation, output="")
+    faked.answer = digest(recorded, status=pulumi)
     assert preview() == status
-    assert [note.body for note in server.comments[5]] == [PAGE]
+    (page,) = [note.body for note in server.comments[5]]
+    assert page.startswith(f"{review_marker('dev')}\n")
+    assert words in page
+    assert f"Commit `{HEAD}`." in page
     ((name, passed, text),) = server.statuses[HEAD]
     assert (name, passed) == ("mtls-pki/preview/dev", status == 0)
     assert text.endswith(f"; tree {repository.tree('HEAD')}")
-    assert (tmp_path / "summary").read_text() == PAGE
-    assert ("--failed" in faked.asked[1]) is (pulumi != 0)
+    assert (tmp_path / "summary").read_text() == page
+    assert (tmp_path / "review" / "dev.md").read_text() == page
+    assert HEAD in (tmp_path / "review" / "dev.html").read_text()
+    assert (tmp_path / "review" / "dev.json").read_text() == faked.answer.output
     assert ("--policy-pack", "policy") in zip(faked.asked[0], faked.asked[0][1:], strict=False)
 
 
 def test_a_preview_without_a_page_says_so_in_its_place(
-    faked: Engine, server: ForgeServer, preview: Callable[[], int]
-) -> None:
+    faked: Engine, server: ForgeServer, preview: Callable[[], int], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     assert preview() == 0
-    faked.page = None
-    faked.pulumi_answer = Done(status=255, output="")
+    faked.answer = Done(status=255, output="")
     assert preview() == 1
     (note,) = server.comments[5]
     assert "the preview failed" in note.body
+    assert re.match(r"mtls-pki: .*/dev\.json: not JSON", capsys.readouterr().err)
+    assert not (tmp_path / "review" / "dev.html").exists()
     assert [passed for _, passed, _ in server.statuses[HEAD]] == [True, False]
 
 
 def test_the_page_is_told_what_the_policy_pack_finds(
-    faked: Engine, preview: Callable[[], int]
+    faked: Engine, server: ForgeServer, preview: Callable[[], int], tmp_path: Path
 ) -> None:
     for level in ("advisory", "mandatory"):
         faked.findings.append(
@@ -149,22 +171,34 @@ def test_the_page_is_told_what_the_policy_pack_finds(
                 "message": "P-224 <b>\nuse P-256",
             }
         )
-    faked.pulumi_answer = Done(status=255, output="{}")
+    faked.answer = digest("promote", status=255)
     assert preview() == 1
-    asked = faked.asked[1]
-    assert "--failed" in asked
-    given = read_given(Path(asked[asked.index("--findings") + 1]).read_text())
+    assert "The policy pack forbids it." in server.comments[5][0].body
+    given = read_given((tmp_path / "review" / "dev.findings.json").read_text())
     assert [finding.level for finding in given] == ["mandatory", "advisory"]
     first = given[0]
     assert (first.rule, first.resource) == ("key-algorithm", "g1-key")
     assert first.message == "P-224 <b>\nuse P-256"
 
 
+def test_a_key_in_a_finding_is_neither_posted_nor_left_behind(
+    faked: Engine, server: ForgeServer, preview: Callable[[], int], tmp_path: Path
+) -> None:
+    pem = material.key_pem("stolen")
+    faked.findings.append(
+        {"enforcementLevel": "advisory", "policyName": "keys", "message": f"it is {pem}"}
+    )
+    assert preview() == 0
+    written = [path.read_text() for path in (tmp_path / "review").iterdir()]
+    for text in (*written, server.comments[5][0].body):
+        assert not [line for line in pem.splitlines()[1:-1] if line in text]
+
+
 def test_no_status_is_recorded_where_the_comment_is_refused(
     faked: Engine, server: ForgeServer, preview: Callable[[], int]
 ) -> None:
     server.refuse["POST", "/comments"] = 403
-    with pytest.raises(CiError, match="403"):
+    with pytest.raises(CommandError, match="403"):
         preview()
     assert server.statuses == {}
 
@@ -173,7 +207,7 @@ def test_what_is_not_committed_is_not_previewed(
     faked: Engine, preview: Callable[[], int], checkout: Path
 ) -> None:
     (checkout / "Pulumi.dev.yaml").write_text("config: {a: b}\n")
-    with pytest.raises(CiError, match=r"differs from its commit .*Pulumi\.dev\.yaml"):
+    with pytest.raises(CommandError, match=r"differs from its commit .*Pulumi\.dev\.yaml"):
         preview()
     assert faked.asked == []
 
@@ -183,8 +217,8 @@ def test_by_hand_a_preview_posts_nothing(
 ) -> None:
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    assert main(["preview", "--stack", "dev", "--output", str(tmp_path / "review")]) == 0
-    assert (tmp_path / "review" / "dev.md").read_text() == PAGE
+    assert main(["ci", "preview", "--stack", "dev", "--output", str(tmp_path / "review")]) == 0
+    assert (tmp_path / "review" / "dev.md").read_text().startswith(review_marker("dev"))
 
 
 def merged(server: ForgeServer, *, passed: bool = True, tree: str | None = None) -> None:
@@ -203,27 +237,27 @@ def test_what_was_previewed_is_applied(
     assert "--policy-pack" in faked.asked[0]
     # Without its preview the rules on the whole stack would speak after the update.
     assert "--skip-preview" not in faked.asked[0]
-    faked.pulumi_answer = Done(status=255, output="refused")
+    faked.answer = Done(status=255, output="refused")
     assert deploying.deploy("dev", forge=forge) == 1
 
 
 def test_what_was_not_previewed_is_not_applied(
     faked: Engine, server: ForgeServer, forge: Forge, checkout: Path
 ) -> None:
-    with pytest.raises(CiError, match="was not previewed in a change"):
+    with pytest.raises(CommandError, match="was not previewed in a change"):
         deploying.deploy("dev", forge=forge)
     merged(server, tree="f" * 40)
-    with pytest.raises(CiError, match=r"are not those that the preview .* saw \(tree f"):
+    with pytest.raises(CommandError, match=r"are not those that the preview .* saw \(tree f"):
         deploying.deploy("dev", forge=forge)
     # Previewed for another stack only.
     merged(server)
-    with pytest.raises(CiError, match="stack prod was not previewed"):
+    with pytest.raises(CommandError, match="stack prod was not previewed"):
         deploying.deploy("prod", forge=forge)
     merged(server, passed=False)
-    with pytest.raises(CiError, match="was not green"):
+    with pytest.raises(CommandError, match="was not green"):
         deploying.deploy("dev", forge=forge)
     (checkout / "more").write_text("")
-    with pytest.raises(CiError, match="differs from its commit"):
+    with pytest.raises(CommandError, match="differs from its commit"):
         deploying.deploy("dev", forge=forge)
     assert faked.asked == []
 
@@ -244,7 +278,7 @@ def test_an_older_commit_is_not_applied_over_a_newer_one(
     merged(server)
     server.later[repository.commit("HEAD")] = later
     if stops:
-        with pytest.raises(CiError, match="run of the newest commit"):
+        with pytest.raises(CommandError, match="run of the newest commit"):
             deploying.deploy("dev", forge=forge)
     else:
         assert deploying.deploy("dev", forge=forge) == 0
@@ -252,63 +286,87 @@ def test_an_older_commit_is_not_applied_over_a_newer_one(
 
 
 def test_nothing_is_deployed_from_a_persons_shell(faked: Engine, checkout: Path) -> None:
-    with pytest.raises(CiError, match="by hand, run `pulumi up`"):
+    with pytest.raises(CommandError, match="by hand, run `pulumi up`"):
         deploying.deploy("dev", forge=None)
     assert faked.asked == []
 
 
-DIGEST: dict[str, Any] = {"steps": [{"op": "same", "urn": "urn:pulumi:dev::mtls-pki::a:b::c"}]}
-VERDICT: dict[str, Any] = {"unreadClusters": [], "changes": [], "notices": []}
+SAME: dict[str, Any] = {"steps": [{"op": "same", "urn": "urn:pulumi:dev::mtls-pki::a:b::c"}]}
+URN = "urn:pulumi:dev::mtls-pki::kubernetes:core/v1:ConfigMap::dev-mesh-trust-monoskope"
+UPDATE: dict[str, Any] = {"steps": [{"op": "update", "urn": URN}]}
 
 
-def look(faked: Engine, forge: Forge, digest: Any = DIGEST, **verdict: Any) -> int:
-    status = 0 if digest is DIGEST else 255
-    faked.pulumi_answer = Done(status=status, output=json.dumps(digest))
-    faked.rotation_answer = Done(status=0, output=json.dumps({**VERDICT, **verdict}))
+def look(faked: Engine, forge: Forge, found: Any = SAME) -> int:
+    faked.answer = Done(status=0 if found is SAME else 255, output=json.dumps(found))
     return drifting.drift("dev", forge=forge, environment={})
 
 
 def test_an_issue_is_opened_updated_and_closed(
-    faked: Engine, server: ForgeServer, forge: Forge
+    faked: Engine, server: ForgeServer, forge: Forge, project: Project, api: Api
 ) -> None:
+    steady(api)
+    as_it_was = project.read()
     assert look(faked, forge) == 0
     assert server.issues == []
-    urn = "urn:pulumi:dev::mtls-pki::kubernetes:core/v1:ConfigMap::dev-mesh-trust-monoskope"
-    assert look(faked, forge, {"steps": [{"op": "update", "urn": urn}]}) == 3
+    assert look(faked, forge, UPDATE) == 3
     (issue,) = server.issues
     assert "update kubernetes:core/v1:ConfigMap::dev-mesh-trust-monoskope" in issue.body
-    notice = {"notice": "anchor-ends-soon", "message": "anchor g1 ends 2027-01-01"}
-    pending = {"generation": "g2", "from": None, "to": "incoming"}
-    assert look(faked, forge, notices=[notice], changes=[pending]) == 3
-    assert "anchor g1 ends 2027-01-01" in issue.body
+    api.objects[CONFIG_MAPS] = [bundle("app", "g1", "foreign", managed=(HELD,))]
+    project.run("add", "g2")
+    assert look(faked, forge) == 3
+    assert "holds CN=root-foreign.example.org" in issue.body
     assert "g2: absent -&gt; incoming" in issue.body
-    assert "ConfigMap" not in issue.body
-    assert look(faked, forge, notices=[{"notice": "canary-pending", "message": "x"}]) == 0
+    assert "ConfigMap::" not in issue.body
+    project.write(as_it_was)
+    steady(api)
+    assert look(faked, forge) == 0
     assert not issue.open
 
 
+def test_a_canary_that_has_not_moved_yet_is_no_drift(
+    faked: Engine, server: ForgeServer, forge: Forge, project: Project, api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    steady(api)
+    settings = project.stack().settings()
+    verdict = observe_domain(settings, sources=SOURCES, warn=print).verdict()
+    noticed = replace(verdict, notices=(Notice(identifier="canary-pending", message="x"),))
+    domain = SimpleNamespace(verdict=lambda: noticed)
+    monkeypatch.setattr(drifting, "observe_domain", lambda *_, **__: domain)
+    assert look(faked, forge) == 0
+    noticed = replace(noticed, notices=(Notice(identifier="anchor-ends-soon", message="g1 ends"),))
+    assert look(faked, forge) == 3
+    assert "g1 ends" in server.issues[0].body
+
+
 @pytest.mark.parametrize(
-    ("digest", "verdict", "words"),
+    ("found", "words"),
     [
-        (None, {}, "gave no digest"),
+        (None, "gave no digest"),
         (
             {"steps": [], "diagnostics": [{"severity": "error", "message": "no passphrase"}]},
-            {},
             "failed: no passphrase",
-        ),
-        (DIGEST, {"notices": None}, "mtls-pki check"),
-        (
-            DIGEST,
-            {"unreadClusters": [{"cluster": "west", "error": "timed out"}]},
-            "cluster west cannot be read: timed out",
         ),
     ],
 )
-def test_what_cannot_be_read_is_no_drift(
-    faked: Engine, server: ForgeServer, forge: Forge, digest: Any, verdict: Any, words: str
+def test_what_the_engine_cannot_read_is_no_drift(
+    faked: Engine, server: ForgeServer, forge: Forge, found: Any, words: str
 ) -> None:
-    with pytest.raises(CiError, match=words):
-        look(faked, forge, digest, **verdict)
+    with pytest.raises(CommandError, match=words):
+        look(faked, forge, found)
+    assert server.issues == []
+
+
+def test_what_the_clusters_do_not_show_is_no_drift(
+    faked: Engine, server: ForgeServer, forge: Forge, project: Project, api: Api
+) -> None:
+    steady(api)
+    api.refused[STAGE] = 403
+    with pytest.raises(CommandError, match=r"cluster dev cannot be read: .* is forbidden"):
+        look(faked, forge)
+    project.write(project.read().replace("role: issuing ", "role: isuing "))
+    with pytest.raises(CommandError, match=r"Pulumi\.dev\.yaml has 1 mistake"):
+        look(faked, forge)
     assert server.issues == []
 
 
@@ -316,5 +374,5 @@ def test_what_cannot_be_read_is_no_drift(
 def test_an_event_log_of_another_shape_is_named(tmp_path: Path, text: str) -> None:
     log = tmp_path / "events"
     log.write_text(text)
-    with pytest.raises(CiError, match="is no event log of the engine"):
+    with pytest.raises(CommandError, match="is no event log of the engine"):
         read_findings(log)

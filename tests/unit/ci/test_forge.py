@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.forge import Forge, Status
 from mtls_pki.ci.http import JsonApi
 from mtls_pki.ci.runner import open_forge
+from mtls_pki.errors import CommandError
 from tests.loopback import serving
 from tests.unit.ci.forge_server import TOKEN, ForgeServer, serve
 
@@ -102,7 +102,7 @@ def test_a_refusal_names_place_words_and_remedy_and_no_token(
     server: ForgeServer, forge: Forge
 ) -> None:
     server.refuse["POST", "/5/"] = 403
-    with pytest.raises(CiError) as caught:
+    with pytest.raises(CommandError) as caught:
         forge.put_comment(5, MARKER, f"{MARKER}\nfirst")
     message = str(caught.value)
     assert "403 Resource not accessible" in message
@@ -118,13 +118,13 @@ def test_a_list_that_is_no_json_is_one_message() -> None:
             self.end_headers()
             self.wfile.write(b"<html>")
 
-    with serving(Page) as url, pytest.raises(CiError, match="does not answer in JSON"):
+    with serving(Page) as url, pytest.raises(CommandError, match="does not answer in JSON"):
         list(JsonApi(url, {}, remedy="").pages("/list"))
 
 
 def test_nothing_is_followed_to_another_address(server: ForgeServer, forge: Forge) -> None:
     server.refuse["GET", "/5/"] = 302
-    with pytest.raises(CiError, match="302"):
+    with pytest.raises(CommandError, match="302"):
         forge.put_comment(5, MARKER, f"{MARKER}\nfirst")
 
 
@@ -135,7 +135,7 @@ def test_a_forge_that_is_away_is_named_without_the_token(monkeypatch: pytest.Mon
     assert forge is not None
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
-    with pytest.raises(CiError, match="does not answer") as caught:
+    with pytest.raises(CommandError, match="does not answer") as caught:
         forge.set_status(HEAD, Status(context=CONTEXT, passed=True, description="x"))
     assert TOKEN not in str(caught.value)
     assert waited == sorted(waited)
@@ -148,7 +148,7 @@ def test_a_forge_that_is_away_is_named_without_the_token(monkeypatch: pytest.Mon
 )
 def test_a_missing_variable_is_named(server: ForgeServer, kind: str, missing: str) -> None:
     environment = getattr(server, kind)()
-    with pytest.raises(CiError, match=rf"\${missing} is not set"):
+    with pytest.raises(CommandError, match=rf"\${missing} is not set"):
         open_forge({**environment, missing: ""})
 
 

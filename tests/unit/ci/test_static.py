@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_pki.commands.ci import main
+from mtls_pki.commands.main import main
 
 PROJECT = Path(__file__).parents[3]
 Commit = Callable[[str], str]
@@ -56,15 +56,15 @@ def test_a_step_of_the_table_is_nothing_to_object_to(
 ) -> None:
     base = commit(STEADY)
     commit(with_second("incoming"))
-    assert main(["stacks", "--base", base]) == 0
+    assert main(["ci", "stacks", "--base", base]) == 0
     assert capsys.readouterr().out == '["dev"]\n'
-    assert main(["static", "--base", base]) == 0
+    assert main(["ci", "static", "--base", base]) == 0
 
 
 def test_a_skipped_step_is_told(commit: Commit, capsys: pytest.CaptureFixture[str]) -> None:
     base = commit(STEADY)
     commit(with_second("issuing", first="outgoing"))
-    assert main(["static", "--base", base]) == 3
+    assert main(["ci", "static", "--base", base]) == 3
     out = capsys.readouterr().out
     assert "Pulumi.dev.yaml: " in out
     assert "added-and-issuing" in out
@@ -75,7 +75,7 @@ def test_every_mistake_of_the_file_is_told(
 ) -> None:
     base = commit(STEADY)
     commit(STEADY.replace("validFor: 87600h", "validFor: 10y").replace("holdDown: 2m", "hold: 2m"))
-    assert main(["static", "--base", base]) == 3
+    assert main(["ci", "static", "--base", base]) == 3
     out = capsys.readouterr().out
     assert "anchors.g1.validFor" in out
     assert "trust.hold" in out
@@ -84,21 +84,21 @@ def test_every_mistake_of_the_file_is_told(
 def test_a_stack_whose_file_was_wrong_before_has_no_step_to_judge(commit: Commit) -> None:
     base = commit(STEADY.replace("holdDown: 2m", "hold: 2m"))
     commit(STEADY)
-    assert main(["static", "--base", base]) == 0
+    assert main(["ci", "static", "--base", base]) == 0
 
 
 def test_a_commit_that_git_does_not_know_is_named(
     commit: Commit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit(STEADY)
-    assert main(["stacks", "--base", "0" * 40]) == 1
+    assert main(["ci", "stacks", "--base", "0" * 40]) == 1
     assert "fetch the whole history" in capsys.readouterr().err
 
 
 def test_no_worktree_stays_behind(commit: Commit) -> None:
     base = commit(STEADY)
     commit(with_second("incoming"))
-    main(["static", "--base", base])
+    main(["ci", "static", "--base", base])
     listed = subprocess.run(
         ("git", "worktree", "list"), check=True, capture_output=True, text=True
     ).stdout
@@ -110,12 +110,12 @@ def test_a_kubeconfig_is_written_once_and_for_nobody_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     commit(STEADY)
-    assert main(["kubeconfig", "--stack", "dev"]) == 1
+    assert main(["ci", "kubeconfig", "--stack", "dev"]) == 1
     assert "$KUBECONFIG_TEXT is not set" in capsys.readouterr().err
     monkeypatch.setenv("KUBECONFIG_TEXT", "apiVersion: v1\n")
-    assert main(["kubeconfig", "--stack", "dev"]) == 0
+    assert main(["ci", "kubeconfig", "--stack", "dev"]) == 0
     place = tmp_path / ".lab" / "dev" / "kubeconfig"
     assert place.read_text() == "apiVersion: v1\n"
     assert place.stat().st_mode & 0o777 == 0o600
-    assert main(["kubeconfig", "--stack", "dev"]) == 1
+    assert main(["ci", "kubeconfig", "--stack", "dev"]) == 1
     assert "is there already" in capsys.readouterr().err

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.identity import described, identity_token
 from mtls_pki.ci.login import logged_in
-from mtls_pki.commands.ci import main
-from mtls_pki.errors import CliError
+from mtls_pki.commands.main import main
+from mtls_pki.errors import CommandError
 from tests.unit.ci.identity_server import REQUEST_TOKEN, IdentityServer, serve_identities
 from tests.unit.settings.configuration import changed
 
@@ -47,7 +46,7 @@ def test_what_is_no_identity_says_nothing(token: str) -> None:
 
 def test_a_request_that_the_forge_refuses_names_the_permission(identities: IdentityServer) -> None:
     environment = {**identities.github(), "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "expired"}
-    with pytest.raises(CiError) as told:
+    with pytest.raises(CommandError) as told:
         identity_token(environment, VAULT)
     assert "401 Bad credentials" in str(told.value)
     assert "`id-token: write`" in str(told.value)
@@ -61,7 +60,7 @@ def test_an_answer_that_is_no_identity_is_one_message(identities: IdentityServer
             **identities.github(),
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{identities.url}{path}",
         }
-        with pytest.raises(CiError, match=said) as told:
+        with pytest.raises(CommandError, match=said) as told:
             identity_token(environment, VAULT)
         assert REQUEST_TOKEN not in str(told.value)
 
@@ -76,7 +75,7 @@ def test_gitlab_gives_the_identity_as_a_variable(
 
 def test_an_identity_for_another_vault_does_not_leave_the_job(identities: IdentityServer) -> None:
     token = identities.token(VAULT)
-    with pytest.raises(CiError) as told:
+    with pytest.raises(CommandError) as told:
         identity_token({"GITLAB_CI": "true", "VAULT_ID_TOKEN": token}, "https://evil.example")
     assert f'$VAULT_ID_TOKEN is for "{VAULT}"' in str(told.value)
     assert "write `aud: https://evil.example`" in str(told.value)
@@ -85,7 +84,7 @@ def test_an_identity_for_another_vault_does_not_leave_the_job(identities: Identi
 
 @pytest.mark.parametrize("given", [{}, {"VAULT_ID_TOKEN": ""}])
 def test_a_job_of_gitlab_without_an_identity_is_told_what_to_write(given: dict[str, str]) -> None:
-    with pytest.raises(CiError) as told:
+    with pytest.raises(CommandError) as told:
         identity_token({"GITLAB_CI": "true", **given}, VAULT)
     assert f"write `aud: {VAULT}` under id_tokens.VAULT_ID_TOKEN" in str(told.value)
 
@@ -122,7 +121,7 @@ def job(
 
 def refusal() -> str:
     """What a login says that does not come about."""
-    with pytest.raises(CliError) as told, logged_in("dev", os.environ):
+    with pytest.raises(CommandError) as told, logged_in("dev", os.environ):
         pytest.fail("it was let in")
     assert "VAULT_TOKEN" not in os.environ
     return str(told.value)
@@ -183,6 +182,6 @@ def test_each_command_on_a_stack_logs_in_before_anything_else(
     for name, value in forge.items():
         job.setenv(f"GITHUB_{name}", value)
     verb, *options = command
-    assert main([verb, "--stack", "dev", *options]) == 1
-    assert f"ci: {away} cannot be reached" in capsys.readouterr().err
+    assert main(["ci", verb, "--stack", "dev", *options]) == 1
+    assert f"mtls-pki: {away} cannot be reached" in capsys.readouterr().err
     assert "VAULT_TOKEN" not in os.environ

@@ -15,7 +15,7 @@ from lab import toolchain
 from mtls_pki.backends.vault.job_login import AUTH_PATH, ROLE
 from mtls_pki.ci.identity import GITLAB_VARIABLE
 from mtls_pki.ci.stacks import known_stacks
-from mtls_pki.commands.ci import main
+from mtls_pki.commands.main import main
 
 ROOT = Path(__file__).parents[3]
 GITHUB = ROOT / ".github"
@@ -145,9 +145,7 @@ def test_every_command_of_a_workflow_is_one_of_ours(
     assert found, path
     for command in found:
         verb, *options = re.sub(r'"[^"]*"', "1", command).split()
-        with pytest.raises(SystemExit) as ended:
-            main([verb, "--help"])
-        assert ended.value.code == 0
+        assert main(["ci", verb, "--help"]) == 0
         known = capsys.readouterr().out
         assert all(option in known for option in options if option.startswith("--"))
 

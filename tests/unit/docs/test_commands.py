@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.project_copy import tracked_files
+
 _ROOT = Path(__file__).parents[3]
 _PAGES = sorted([_ROOT / "README.md", _ROOT / "policy/README.md", *(_ROOT / "docs").glob("*.md")])
 
@@ -53,3 +55,22 @@ def _commands(page: Path) -> list[str]:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.S)
     return blocks + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+
+
+def test_no_module_of_the_command_is_run_by_itself_anywhere() -> None:
+    """Of every file of the checkout but this one, and the tools' own sources."""
+    found = [
+        name
+        for name in tracked_files()
+        if (_ROOT / name).is_file()
+        and Path(name) != Path(__file__).relative_to(_ROOT)
+        and re.search(rb"python3? -m (rotation|ci|backup)\b", (_ROOT / name).read_bytes())
+    ]
+    assert found == []
+
+
+def test_workflows_call_the_command_of_the_environment() -> None:
+    for workflow in (*_ROOT.glob(".github/**/*.yml"), _ROOT / "docs/ci/gitlab-ci.yml"):
+        for line in workflow.read_text().splitlines():
+            if "mtls-pki ci " in line and not line.lstrip().startswith("#"):
+                assert ".venv/bin/mtls-pki ci " in line, f"{workflow}: {line}"

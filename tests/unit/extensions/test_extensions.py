@@ -9,8 +9,6 @@ import pulumi
 import pytest
 
 from mtls_pki.rotation.roles import Role
-from tests.unit.cli.conftest import STACK, Project, Say, api, project, said
-from tests.unit.cli.test_commands import HELD, stage
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import CONFIG_MAPS, bundle
 from tests.unit.evidence.objects import STAGE as STAGE_PATH
@@ -19,8 +17,9 @@ from tests.unit.program.conftest import _clusters_are_ready
 from tests.unit.program.engine import Program, run_program
 from tests.unit.program.policy_findings import findings
 from tests.unit.settings.configuration import G2, changed, load, told
+from tests.unit.stack_project import HELD, STACK, Project, Say, stage
 
-__all__ = ["_clusters_are_ready", "api", "project", "registered", "said"]
+__all__ = ["_clusters_are_ready", "registered"]
 
 pytestmark = pytest.mark.usefixtures("registered")
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import (
     BundleMember,
@@ -20,7 +21,7 @@ from mtls_pki.rotation.report import refusal_message, verdict_text
 from mtls_pki.rotation.request import AnchorFacts, ChangeRequest, Mode
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import Acknowledgement
-from mtls_pki.rotation.verdict import ExitCode, Verdict, judge
+from mtls_pki.rotation.verdict import Verdict, judge
 from tests.unit.rotation.cases import (
     DAY,
     HOLD_DOWN,
@@ -67,7 +68,7 @@ def test_promotion_is_allowed_when_every_bundle_has_held_the_anchor_for_the_hold
     )
     verdict = up(request(ADDED, PROMOTED), seen)
     assert verdict.allowed
-    assert verdict.exit_code is ExitCode.SAFE
+    assert verdict.exit_code is ExitStatus.DONE
 
 
 def test_promotion_one_second_early_is_refused_and_says_when() -> None:
@@ -89,7 +90,7 @@ def test_promotion_one_second_early_is_refused_and_says_when() -> None:
         "make this change again\n"
         "   earliest: 2026-11-23T12:00:01Z"
     )
-    assert verdict.exit_code is ExitCode.BLOCKED
+    assert verdict.exit_code is ExitStatus.BLOCKED
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,7 @@ def test_an_unreachable_cluster_refuses_an_update_and_warns_in_a_preview() -> No
     preview = judge(asked, seen, now=NOW, mode=Mode.PREVIEW)
     assert preview.allowed
     assert "cluster eu could not be read" in verdict_text(preview)
-    assert verdict.exit_code == preview.exit_code == ExitCode.EVIDENCE_MISSING
+    assert verdict.exit_code == preview.exit_code == ExitStatus.EVIDENCE_MISSING
 
 
 def test_a_cluster_that_was_not_even_tried_counts_as_unread() -> None:
@@ -420,14 +421,14 @@ def test_a_cluster_that_was_not_even_tried_counts_as_unread() -> None:
 def test_what_is_seen_to_block_outranks_what_is_not_seen() -> None:
     asked = request(ADDED, PROMOTED, places=[place("dev"), place("eu")])
     verdict = up(asked, evidence(cluster("dev", bundles=[bundle("g1")], gate=ADDED)))
-    assert verdict.exit_code is ExitCode.BLOCKED
+    assert verdict.exit_code is ExitStatus.BLOCKED
 
 
 def test_an_update_that_changes_no_stage_needs_no_evidence() -> None:
     seen = evidence(ClusterUnreachable(cluster="dev", error="no route"))
     verdict = up(request(STEADY, STEADY), seen)
     assert verdict.allowed
-    assert verdict.exit_code is ExitCode.EVIDENCE_MISSING
+    assert verdict.exit_code is ExitStatus.EVIDENCE_MISSING
 
 
 # Compromise

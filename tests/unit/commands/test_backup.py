@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mtls_pki.commands.backup import VARIABLE, main
+from mtls_pki.commands.main import main
+from mtls_pki.commands.passphrase import VARIABLE
 
 PASSPHRASE = "correct horse battery"  # noqa: S105 of this test alone
 STATE = '{"version": 3, "deployment": {"resources": [{"urn": "u", "type": "t"}]}}'

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import pytest
 from rich.console import Console
 
+from mtls_pki.clusters.observed_domain import observe_domain
+from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.commands.main import main
-from mtls_pki.commands.observed_domain import read_standing
 from mtls_pki.commands.status_view import status_view
 from mtls_pki.rotation.roles import Role
-from mtls_pki.rotation.stage import Anchor, TrustStage
-from tests.unit.cli.conftest import Project, Say
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import (
     CONFIG_MAPS,
@@ -23,33 +21,9 @@ from tests.unit.evidence.objects import (
     certificate,
     chain,
     fingerprint,
-    owned,
     request,
-    root,
 )
-
-HELD = owned("2026-11-23T11:00:00Z", "f:data", "f:ca.crt")
-YOUNG = owned("2026-11-23T11:59:30Z", "f:data", "f:ca.crt")
-
-
-def stage(**roles: Role) -> dict[str, Any]:
-    """The record of a stage of these generations."""
-    anchors = {g: Anchor(role=role, fingerprint=fingerprint(g)) for g, role in roles.items()}
-    data = {"stage.json": TrustStage(anchors=anchors).to_json()}
-    data |= {f"{generation}.pem": root(generation) for generation in roles}
-    return {"metadata": {"managedFields": []}, "data": data}
-
-
-def steady(api: Api) -> None:
-    api.objects[STAGE] = stage(g1=Role.ISSUING)
-    api.objects[CONFIG_MAPS] = [bundle("app", "g1", managed=(HELD,))]
-
-
-def spread(api: Api, project: Project, managed: dict[str, Any] = HELD) -> None:
-    """The domain has learnt g2, and the stack file says so."""
-    project.run("add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
-    api.objects[STAGE] = stage(g1=Role.ISSUING, g2=Role.INCOMING)
-    api.objects[CONFIG_MAPS] = [bundle("app", "g1", "g2", managed=(managed,))]
+from tests.unit.stack_project import HELD, YOUNG, Project, Say, spread, stage, steady
 
 
 def test_a_steady_domain_says_the_next_thing(project: Project, api: Api, said: Say) -> None:
@@ -69,10 +43,10 @@ def test_a_steady_domain_says_the_next_thing(project: Project, api: Api, said: S
 @pytest.mark.parametrize("width", [72, 80, 200])
 def test_status_fits_the_terminal(project: Project, api: Api, width: int) -> None:
     steady(api)
-    standing = read_standing(project.stack().settings(), lambda _: None)
+    domain = observe_domain(project.stack().settings(), sources=SOURCES, warn=print)
     console = Console(width=width, force_terminal=True)
     with console.capture() as captured:
-        console.print(status_view(standing, standing.plan(), file="x", width=width))
+        console.print(status_view(domain, domain.plan(), file="x", width=width))
     assert "\x1b" in captured.get()
     assert (fingerprint("g1") in captured.get()) == (width == 200)
     assert fingerprint("g1")[:12] in captured.get()
@@ -209,7 +183,9 @@ def test_mistakes_in_the_file_are_told_as_they_are(project: Project, said: Say) 
     assert project.run("status") == 1
     out, err = said()
     assert out == ""
-    assert err.startswith("Pulumi.dev.yaml has 1 mistake; nothing was touched:\n  anchors.g1.role:")
+    assert err.startswith(
+        "mtls-pki: Pulumi.dev.yaml has 1 mistake; nothing was touched:\n  anchors.g1.role:"
+    )
 
 
 def test_an_unusable_kubeconfig_is_missing_evidence(project: Project, said: Say) -> None:
@@ -247,9 +223,9 @@ def test_help_has_examples_and_exit_status(project: Project, said: Say, command:
 def test_an_unwritable_output_is_told(project: Project, api: Api, said: Say) -> None:
     steady(api)
     assert project.run("plan", "--output", "no/where") == 1
-    assert said()[1] == "rotation: --output no/where: No such file or directory\n"
+    assert said()[1] == "mtls-pki: --output no/where: No such file or directory\n"
 
 
 def test_the_module_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["rotation", "promote"])
+    monkeypatch.setattr(sys, "argv", ["mtls-pki", "promote"])
     assert main() == 1

@@ -1,6 +1,6 @@
 """The HTML page in a real browser, and the picture of it that README shows.
 
-``UPDATE_PICTURE=1 pytest tests/unit/cli/test_review_browser.py`` takes the picture again.
+``UPDATE_PICTURE=1 pytest tests/unit/commands/test_review_browser.py`` takes the picture again.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""A project directory with a stack file, and API servers for its clusters."""
+"""A project directory with a stack file, in which commands run, and domains for its cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from mtls_pki.commands.main import main
 from mtls_pki.registry import extensions
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file
-from tests.unit.clusters.api_server import address
-from tests.unit.evidence.api import Api, served
-from tests.unit.evidence.objects import HTTP_NOW
+from tests.unit.evidence.api import Api
+from tests.unit.evidence.objects import CONFIG_MAPS, STAGE, bundle, fingerprint, owned, root
 
 PROJECT = "name: mtls-pki\nruntime: python\n"
 # As a person writes it: comments, quotes, blocks and flows beside each other.
@@ -62,39 +62,32 @@ class Project:
         return open_stack_file(self.directory, None, {}, extensions())
 
     def run(self, *arguments: str) -> int:
-        try:
-            return main(arguments)
-        except SystemExit as end:
-            return int(end.code or 0)
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.chdir(tmp_path)
-    for variable in ("PULUMI_STACK", "COLUMNS", "FORCE_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
-    return Project(tmp_path)
-
-
-@pytest.fixture
-def api(project: Project) -> Iterator[Api]:
-    """The API server of the project's cluster, empty."""
-    with served(Api(date=HTTP_NOW)) as server:
-        kubeconfig = address(project.directory, server.url, name="dev").kubeconfig
-        assert kubeconfig is not None
-        project.write(STACK.replace("dev.kubeconfig", kubeconfig))
-        yield server
+        return main(arguments)
 
 
 Say = Callable[[], tuple[str, str]]
+"""Returns what was printed since the last call: standard output and standard error."""
 
 
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Say:
-    """What was printed since the last call: standard output and standard error."""
+HELD = owned("2026-11-23T11:00:00Z", "f:data", "f:ca.crt")
+YOUNG = owned("2026-11-23T11:59:30Z", "f:data", "f:ca.crt")
 
-    def read() -> tuple[str, str]:
-        captured = capsys.readouterr()
-        return captured.out, captured.err
 
-    return read
+def stage(**roles: Role) -> dict[str, Any]:
+    """The record of a stage of these generations."""
+    anchors = {g: Anchor(role=role, fingerprint=fingerprint(g)) for g, role in roles.items()}
+    data = {"stage.json": TrustStage(anchors=anchors).to_json()}
+    data |= {f"{generation}.pem": root(generation) for generation in roles}
+    return {"metadata": {"managedFields": []}, "data": data}
+
+
+def steady(api: Api) -> None:
+    api.objects[STAGE] = stage(g1=Role.ISSUING)
+    api.objects[CONFIG_MAPS] = [bundle("app", "g1", managed=(HELD,))]
+
+
+def spread(api: Api, project: Project, managed: dict[str, Any] = HELD) -> None:
+    """The domain has learnt g2, and the stack file says so."""
+    project.run("add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
+    api.objects[STAGE] = stage(g1=Role.ISSUING, g2=Role.INCOMING)
+    api.objects[CONFIG_MAPS] = [bundle("app", "g1", "g2", managed=(managed,))]

@@ -16,9 +16,9 @@ import pytest
 
 from mtls_pki.pages.markdown import LONGEST_PAGE
 from mtls_pki.review.verdict import Outcome
-from tests.unit.cli.conftest import Project, Say
 from tests.unit.pki import material
 from tests.unit.rotation.previews import DIGESTS
+from tests.unit.stack_project import Project, Say
 
 PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text()
 COMMANDS = [
@@ -104,10 +104,11 @@ def test_without_a_file_the_preview_is_made(
     assert "g1: issuing -> outgoing" in said()[0]
     asked = (review.directory / "asked").read_text().split()
     assert asked == [
-        *("preview", "--json", "--show-sames", "--non-interactive", "--stack", "review")
+        *("preview", "--json", "--show-sames", "--stack", "review"),
+        *("--non-interactive", "--color", "never"),
     ]
     assert review.run("review", "--stack", "acme/mtls-pki/review") == 0
-    assert (review.directory / "asked").read_text().split()[-1] == "acme/mtls-pki/review"
+    assert (review.directory / "asked").read_text().split()[4] == "acme/mtls-pki/review"
 
 
 def test_an_engine_that_did_not_begin_gives_a_page_without_secrets(
@@ -223,7 +224,7 @@ def test_mistakes_are_told(
     (review.directory / "other.json").write_text(text)
     assert review.run("review", *arguments) == 1
     out, err = said()
-    assert (out, err.startswith(f"rotation: {words}")) == ("", True), err
+    assert (out, err.startswith(f"mtls-pki: {words}")) == ("", True), err
 
 
 def test_the_help_tells_every_status(review: Project, said: Say) -> None:

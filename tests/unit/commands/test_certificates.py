@@ -13,16 +13,15 @@ import pytest
 from mtls_pki.clusters.connection import ClusterError, cluster_address
 from mtls_pki.clusters.issuing_condition import CertificateClient, ConflictError
 from mtls_pki.clusters.reissue_candidates import Certificate, read_stale, read_target
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.rotation.roles import Role
 from tests.loopback import serving
-from tests.unit.cli.conftest import Project, Say
-from tests.unit.cli.test_commands import stage
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import CERTIFICATES, REQUESTS, STAGE, certificate, request, root
 from tests.unit.pki import material
 from tests.unit.pki.material import key, key_pem
+from tests.unit.stack_project import Project, Say, stage
 
 STABLE = {"kind": "ClusterIssuer", "name": "mtls-ca"}
 
@@ -171,7 +170,7 @@ def test_a_reader_without_rights_is_told_the_manifest_of_this_command(
 def test_without_a_stable_issuer_there_is_nothing_to_do(project: Project, said: Say) -> None:
     project.write(project.read().replace("stable: true", "stable: false"))
     assert project.run("reissue") == 1
-    assert "rotation: issuing.stable is false" in said()[1]
+    assert "mtls-pki: issuing.stable is false" in said()[1]
 
 
 def test_a_promotion_that_is_not_applied_comes_first(
@@ -184,7 +183,7 @@ def test_a_promotion_that_is_not_applied_comes_first(
     assert message in said()[1]
     del promoted.objects[STAGE]
     settings = project.stack().settings()
-    with pytest.raises(CliError, match="records no stage"):
+    with pytest.raises(CommandError, match="records no stage"):
         read_target(CertificateClient(cluster_address(settings, "dev")).cluster, settings)
 
 

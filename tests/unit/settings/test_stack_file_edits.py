@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mtls_pki.settings.stack_file.reading import parse_yaml
 from mtls_pki.settings.stack_file.yaml_text import add_entry, remove_entry, set_scalar
-from tests.unit.cli.conftest import STACK, Project, Say
+from tests.unit.stack_project import STACK, Project, Say
 
 G2 = """\
     g2:

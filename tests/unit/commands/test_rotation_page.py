@@ -13,10 +13,9 @@ from mtls_pki.rotation import rules
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Rule
 from mtls_pki.settings.stack_file.reading import parse_yaml
-from tests.unit.cli.conftest import STACK, Project, Say
-from tests.unit.cli.test_commands import HELD, stage
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import CONFIG_MAPS, STAGE, bundle
+from tests.unit.stack_project import HELD, STACK, Project, Say, stage
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "rotation.md").read_text()

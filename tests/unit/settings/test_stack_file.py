@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.registry import extensions
 from mtls_pki.settings.errors import SettingsError
 from mtls_pki.settings.stack_file.reading import open_stack_file
 from mtls_pki.settings.types import UnreadSecret
-from tests.unit.cli.conftest import PROJECT, STACK, Project
 from tests.unit.pki import material
 from tests.unit.pki.material import key_pem
+from tests.unit.stack_project import PROJECT, STACK, Project
 
 
 def test_the_only_stack_is_chosen(project: Project) -> None:
@@ -33,19 +33,19 @@ def test_the_variable_chooses_and_the_option_wins(project: Project, given: str) 
 
 
 def test_a_missing_stack_names_those_that_there_are(project: Project) -> None:
-    with pytest.raises(CliError, match=r"Pulumi\.x\.yaml does not exist .*; there are: dev$"):
+    with pytest.raises(CommandError, match=r"Pulumi\.x\.yaml does not exist .*; there are: dev$"):
         open_stack_file(project.directory, "x", {}, extensions())
 
 
 def test_a_directory_without_project_is_told(project: Project) -> None:
     (project.directory / "Pulumi.yaml").unlink()
-    with pytest.raises(CliError, match="run this in the project's directory"):
+    with pytest.raises(CommandError, match="run this in the project's directory"):
         project.stack()
 
 
 def test_broken_yaml_is_told_with_its_line_and_not_shown(project: Project) -> None:
     project.write("config:\n  mtls-pki:a: {secret\n")
-    with pytest.raises(CliError) as caught:
+    with pytest.raises(CommandError) as caught:
         project.stack().settings()
     assert "Pulumi.dev.yaml, line" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -54,13 +54,13 @@ def test_broken_yaml_is_told_with_its_line_and_not_shown(project: Project) -> No
 @pytest.mark.parametrize("text", ["- a\n", "config: [a]\n"])
 def test_what_is_no_mapping_is_told(project: Project, text: str) -> None:
     project.write(text)
-    with pytest.raises(CliError, match="is no mapping"):
+    with pytest.raises(CommandError, match="is no mapping"):
         project.stack().values()
 
 
 def test_a_double_key_is_told(project: Project) -> None:
     project.write(STACK.replace("    web: {", "    web: {namespace: x}\n    web: {"))
-    with pytest.raises(CliError, match="duplicate key"):
+    with pytest.raises(CommandError, match="duplicate key"):
         project.stack().values()
 
 

@@ -1,28 +1,29 @@
-"""Where the stack stands: its file, what the clusters record, and the requests that follow."""
+"""One trust domain as its stack file wants it and as its clusters show it, ready to be judged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.clusters.sources.source import Source
+from mtls_pki.exit_status import ExitStatus
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificate
-from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.plan import Plan, plan
 from mtls_pki.rotation.report import changes_line
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import classify
-from mtls_pki.rotation.verdict import ExitCode, Verdict, judge
+from mtls_pki.rotation.verdict import Verdict, judge
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.trust_domain import change_request, configured_stage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ObservedDomain:
     """What the stack file asks for, and what was read from the clusters."""
 
     settings: Settings
@@ -66,9 +67,9 @@ class Standing:
         return changes_line(classify(self.applied, self.configured))
 
     @property
-    def exit_code(self) -> ExitCode:
+    def exit_code(self) -> ExitStatus:
         """Of a command that only looks: evidence may be missing."""
-        return ExitCode.EVIDENCE_MISSING if self.evidence.unreachable else ExitCode.SAFE
+        return ExitStatus.EVIDENCE_MISSING if self.evidence.unreachable else ExitStatus.DONE
 
     def plan(self) -> Plan:
         """Return the position, and the steps that remain from the stage that holds."""
@@ -104,12 +105,21 @@ class Standing:
         return change_request(self.settings, old=old, new=new)
 
 
-_SEVERITY = {ExitCode.SAFE: 0, ExitCode.EVIDENCE_MISSING: 1, ExitCode.BLOCKED: 2}
+_SEVERITY = {ExitStatus.DONE: 0, ExitStatus.EVIDENCE_MISSING: 1, ExitStatus.BLOCKED: 2}
 
 
-def read_standing(settings: Settings, warn: Callable[[str], None]) -> Standing:
-    """Read the clusters; ``warn`` is told of every endpoint that could not be asked."""
-    return Standing(
-        settings=settings,
-        evidence=collect_evidence(settings, sources=sources_of(settings), warn=warn),
+def observe_domain(
+    settings: Settings, *, sources: Sequence[Source], warn: Callable[[str], None]
+) -> ObservedDomain:
+    """Read the clusters of a stack.
+
+    A cluster that cannot be read is part of the evidence and raises nothing.
+
+    Args:
+        settings: of the stack.
+        sources: where its evidence comes from.
+        warn: gets a message for everything that could not be asked.
+    """
+    return ObservedDomain(
+        settings=settings, evidence=collect_evidence(settings, sources=sources, warn=warn)
     )

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 from mtls_pki.pki.names import common_name_mistake, subject
 from mtls_pki.registry import extensions
 from mtls_pki.rotation.generations import generation_mistake, may_be_recorded, next_generation
@@ -69,7 +69,7 @@ def test_a_common_name_that_add_makes_is_right_in_the_stack_file_and_in_a_certif
     new = edits.NewAnchor(generation=proposed, valid_from=G2["validFrom"])
     try:
         made = edits.add(before, new).settings().anchors[proposed].common_name
-    except CliError as error:
+    except CommandError as error:
         made, refusal = None, str(error)
     if made is None:
         assert "bytes long" in refusal

@@ -11,7 +11,7 @@ import pytest
 from mtls_pki.clusters.issuing_condition import ConflictError
 from mtls_pki.clusters.reissue import Pace, Reissue, Run, named
 from mtls_pki.clusters.reissue_candidates import Certificate, Stale
-from mtls_pki.errors import CliError
+from mtls_pki.errors import CommandError
 
 READY = {"type": "Ready", "status": "True"}
 MARK = {"type": "Issuing", "status": "True"}
@@ -231,7 +231,7 @@ def test_failures_and_time_outs_are_named_and_the_others_go_on() -> None:
 def test_a_batch_of_which_nothing_comes_back_ends_the_run() -> None:
     world = World(9)
     world.controller.stuck = set(world.controller.live)
-    with pytest.raises(CliError, match=r"none of 3 Certificates came back.*app/c000 \(was not"):
+    with pytest.raises(CommandError, match=r"none of 3 Certificates came back.*app/c000 \(was not"):
         world.run(batch=3, timeout=30)
     assert len(world.controller.marked) == 3
 
@@ -241,7 +241,7 @@ def test_an_issuer_that_still_has_the_old_ca_is_noticed_after_the_first_batch() 
     world.moved = lambda: [
         Stale(certificate=each, why="chains to g1") for each in world.controller.live.values()
     ]
-    with pytest.raises(CliError, match="3 Certificates were issued again by the old CA"):
+    with pytest.raises(CommandError, match="3 Certificates were issued again by the old CA"):
         world.run(batch=3)
     assert sum(each.revision == 1 for each in world.controller.live.values()) == 6
 

@@ -1,7 +1,0 @@
-"""What ends a command with one message instead of a traceback."""
-
-from __future__ import annotations
-
-
-class CiError(Exception):
-    """A command cannot do what was asked; the message names place, value and remedy."""

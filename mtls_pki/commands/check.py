@@ -1,0 +1,43 @@
+"""``mtls-pki check``: the guards' verdict on the change that the stack file asks for."""
+
+from __future__ import annotations
+
+import argparse
+
+from mtls_pki.commands.command import Command, add_json, add_stack, open_stack
+from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import warn
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_stack(parser)
+    add_json(parser)
+
+
+def _run(options: argparse.Namespace) -> ExitStatus:
+    from rich.text import Text
+
+    from mtls_pki.clusters.observed_domain import observe_domain
+    from mtls_pki.commands.output import console, print_json
+    from mtls_pki.registry import sources_of
+    from mtls_pki.rotation.report import verdict_json, verdict_text
+
+    settings = open_stack(options).settings()
+    domain = observe_domain(settings, sources=sources_of(settings), warn=warn)
+    verdict = domain.verdict()
+    if options.json:
+        print_json(verdict_json(verdict))
+    else:
+        console().print(Text(verdict_text(verdict).rstrip()), soft_wrap=True)
+    return verdict.exit_code
+
+
+COMMAND = Command(
+    name="check",
+    summary="judge the change that the stack file asks for",
+    description="Judge the change from what the clusters record to what the stack file asks for, "
+    "by the\nsame guards as `pulumi preview` and `pulumi up`. Needs no passphrase and no backend.",
+    examples=("check", "check --stack prod && pulumi up --stack prod"),
+    options=_options,
+    run=_run,
+)

@@ -1,0 +1,35 @@
+"""The table of commands: a new one is its file and its line here."""
+
+from __future__ import annotations
+
+from mtls_pki.commands import (
+    add,
+    backup,
+    check,
+    ci,
+    init,
+    plan,
+    promote,
+    reissue,
+    restore,
+    retire,
+    review,
+    status,
+)
+from mtls_pki.commands.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    status.COMMAND,
+    check.COMMAND,
+    plan.COMMAND,
+    add.COMMAND,
+    promote.COMMAND,
+    retire.COMMAND,
+    reissue.COMMAND,
+    review.COMMAND,
+    ci.COMMAND,
+    backup.COMMAND,
+    restore.COMMAND,
+    init.COMMAND,
+)
+"""In the order in which ``--help`` lists them."""

@@ -1,0 +1,72 @@
+"""Runs ``pulumi`` of PATH: the one place that does, so that every run is hardened alike."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtls_pki.errors import CommandError
+
+POLICY_PACK = "policy"
+"""Directory of the policy pack, which every preview and every update runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a run of ``pulumi`` ended with.
+
+    Attributes:
+        status: its exit status.
+        output: its standard output; of some commands a state with **every key in clear**.
+        said: its standard error, for messages; empty where that went to the log.
+    """
+
+    status: int
+    output: str
+    said: str = ""
+
+    def __repr__(self) -> str:
+        """Leave the output out: a representation gets into tracebacks and logs."""
+        return f"Done({self.status})"
+
+
+def run_pulumi(
+    *arguments: str,
+    directory: Path | None = None,
+    given: str = "",
+    environment: Mapping[str, str] | None = None,
+    to_log: bool = False,
+    instead: str = "",
+) -> Done:
+    """Run ``pulumi ARGUMENTS`` without questions, colour or a terminal to read from.
+
+    Args:
+        arguments: of the command; no secret is ever one, because every user can read them.
+        directory: where it runs; None for the working directory.
+        given: its standard input, which ends after that.
+        environment: added to that of this process.
+        to_log: let standard error through at once, where a person or a job's log follows it.
+        instead: what else may be done where there is no ``pulumi``, for the message.
+
+    Raises:
+        CommandError: there is no ``pulumi`` on PATH.
+    """
+    program = shutil.which("pulumi")
+    if program is None:
+        raise CommandError(f"there is no `pulumi` on PATH; install it{instead}")
+    done = subprocess.run(
+        [program, *arguments, "--non-interactive", "--color", "never"],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=None if to_log else subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return Done(status=done.returncode, output=done.stdout, said=done.stderr or "")
