@@ -23,8 +23,7 @@ SCHEMA = "mtls-pki/backup/v1"
 SHORTEST_PASSPHRASE = 12
 
 _AGE = b"age-encryption.org/v1\n"
-# What pyrage 1.4.0 says where no recipient of the header opens, and where scrypt's cost is far
-# above what this machine measures as a second's work. Tests hold it to both.
+# pyrage's messages for a wrong passphrase and a too costly work factor; tests pin both.
 _NO_MATCH = "Decryption failed"
 _TOO_COSTLY = "Excessive work"
 

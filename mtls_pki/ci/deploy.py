@@ -50,7 +50,7 @@ def _require_newest(stack: str, head: str, forge: Forge) -> None:
     take the newer change back, and the guard would take that for a step like any other.
     """
     changed = forge.changed_after(head)
-    # A stack that is new by then is none of those that are checked out.
+    # A stack added later is not in this checkout.
     known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
     if changed is None or stack in touched_stacks(changed, known):
         raise CiError(

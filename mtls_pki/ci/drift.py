@@ -58,11 +58,11 @@ def _objects(stack: str) -> list[str]:
         errors = [each for each in digest.get("diagnostics", ()) if each["severity"] == "error"]
     except (ValueError, KeyError, IndexError, TypeError):
         raise CiError(
-            f"`pulumi preview --stack {stack}` gave no digest; its own words stand above"
+            f"`pulumi preview --stack {stack}` gave no digest; see its output above"
         ) from None
     changes = [f"{op} {resource}" for op, resource in steps if op not in _NO_CHANGE]
     if done.status != 0 and not changes:
-        said = errors[0]["message"].strip() if errors else "its own words stand above"
+        said = errors[0]["message"].strip() if errors else "see its output above"
         raise CiError(f"`pulumi preview --stack {stack}` failed: {said}")
     return sorted(changes)
 
@@ -85,7 +85,7 @@ def _trust(stack: str) -> tuple[tuple[str, list[str]], ...]:
         ]
     except (ValueError, KeyError, TypeError):
         raise CiError(
-            f"`mtls-pki check --stack {stack}` failed; its own words stand above"
+            f"`mtls-pki check --stack {stack}` failed; see its output above"
         ) from None
     if unread:
         raise CiError(f"cluster {unread[0]['cluster']} cannot be read: {unread[0]['error']}")

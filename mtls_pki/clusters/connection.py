@@ -45,7 +45,7 @@ class ClusterAddress:
     context: str | None = None
 
 
-# The loader trusts the file: what is no YAML or no mapping surfaces as whatever it trips over.
+# The loader does not validate; bad files raise arbitrary errors.
 _UNUSABLE_KUBECONFIG = (ConfigException, OSError, ValueError, TypeError, AttributeError, YAMLError)
 
 
