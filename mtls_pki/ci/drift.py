@@ -84,9 +84,7 @@ def _trust(stack: str) -> tuple[tuple[str, list[str]], ...]:
             if notice["notice"] not in _EXPECTED_NOTICES
         ]
     except (ValueError, KeyError, TypeError):
-        raise CiError(
-            f"`mtls-pki check --stack {stack}` failed; see its output above"
-        ) from None
+        raise CiError(f"`mtls-pki check --stack {stack}` failed; see its output above") from None
     if unread:
         raise CiError(f"cluster {unread[0]['cluster']} cannot be read: {unread[0]['error']}")
     return (
