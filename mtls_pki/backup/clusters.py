@@ -1,4 +1,4 @@
-"""Puts Secrets back into clusters that have lost them, and never over one that is there."""
+"""Puts Secrets back into clusters that have lost them; never overwrites one that exists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mtls_pki.clusters.connection import (
 )
 from mtls_pki.settings.model import Settings
 
-# As the stack's own objects, so that its next update owns what it finds.
+# Written like the stack's own objects, so that the stack's next update owns them.
 _FIELD_MANAGER = "mtls-pki"
 
 
@@ -27,11 +27,11 @@ class SecretWriter(Cluster):
     """A cluster in which Secrets can be created, and their namespaces."""
 
     def create(self, collection: str, manifest: Mapping[str, Any]) -> bool:
-        """Create an object; False if there is one of that name already.
+        """Create an object; return False if one of that name exists already.
 
         Raises:
-            ClusterError: the cluster refuses or cannot be reached; nothing of the object is in the
-                message.
+            ClusterError: the cluster refuses or cannot be reached; the message holds no part of the
+                object.
         """
         try:
             response = self._client.call_api(
@@ -77,14 +77,14 @@ def require_absent(clusters: Mapping[str, SecretWriter], secrets: Iterable[Decla
     """Make sure that no cluster has any of the Secrets.
 
     Raises:
-        BackupError: one is there.
+        BackupError: one of them exists.
         ClusterError: a cluster cannot be read.
     """
     for secret in secrets:
         if clusters[secret.cluster].get(f"{_collection(secret)}/{secret.name}") is not None:
             raise BackupError(
                 f"{secret.place} is there already and is not overwritten; restore is for a cluster "
-                "that has lost it (delete it if it is worth nothing)"
+                "that has lost it (delete it if nobody needs it)"
             )
 
 
@@ -92,7 +92,7 @@ def create(clusters: Mapping[str, SecretWriter], secrets: Iterable[DeclaredSecre
     """Create the Secrets, and the namespaces that they stand in.
 
     Raises:
-        BackupError: one has come into being since.
+        BackupError: somebody else has created one of them in the meantime.
         ClusterError: a cluster refuses or cannot be reached.
     """
     for secret in secrets:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class BackupError(Exception):
-    """A command cannot do what was asked; the message names place, value and remedy."""
+    """A command cannot do its work; the message names place, value and remedy."""

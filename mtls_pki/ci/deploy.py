@@ -16,7 +16,7 @@ from mtls_pki.engine import command as engine
 def deploy(stack: str, *, forge: Forge | None) -> int:
     """Apply what is checked out, if it is what was previewed.
 
-    Without a forge, in a person's shell, nothing tells what was previewed: `pulumi up` asks then.
+    Without a forge, in a person's shell, nothing records what was previewed, so this refuses.
 
     Returns:
         0 if it was applied, 1 if not; the engine has said why.
@@ -35,7 +35,7 @@ def deploy(stack: str, *, forge: Forge | None) -> int:
     head = repository.commit("HEAD")
     _require_previewed(stack, head, forge)
     _require_newest(stack, head, forge)
-    # With its own preview: only there do the rules on the whole stack speak before the change.
+    # With its own preview: only there are the rules on the whole stack judged before the change.
     done = engine.pulumi(
         "up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", engine.POLICY_PACK
     )
@@ -46,16 +46,16 @@ def deploy(stack: str, *, forge: Forge | None) -> int:
 def _require_newest(stack: str, head: str, forge: Forge) -> None:
     """Refuse what was merged before a change of the same stack.
 
-    Runs may come in another order than their merges did, and an old one may be run again: it would
-    take the newer change back, and the guard would take that for a step like any other.
+    Runs may come in another order than their merges, and an old run may be started again. It would
+    take the newer change back, and to the guard that is a step like any other.
     """
     changed = forge.changed_after(head)
     # A stack added later is not in this checkout.
     known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
     if changed is None or stack in touched_stacks(changed, known):
         raise CiError(
-            f"commit {head}: what was merged after it touches stack {stack} as well, and is "
-            "applied together with it by the run of the newest commit; approve or run that one"
+            f"commit {head}: a later merge touches stack {stack} too, and the run of the newest "
+            "commit applies both; approve or start that run"
         )
 
 

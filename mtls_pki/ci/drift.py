@@ -1,4 +1,4 @@
-"""The daily look at one stack: does what runs still equal what is declared?"""
+"""The daily check of one stack: is what runs still what is declared?"""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from mtls_pki.engine import command as engine
 DRIFTED = 3
 """Exit status where something differs, or an anchor nears its end."""
 
-# Read without the right to read Secrets: the CA Secrets of the stack hold keys, and what reads the
-# clusters every day must not. A changed CA Secret shows as issuers that are not Ready, and as
-# leaves whose signer is unknown.
+# No Secret is read: the stack's CA Secrets hold keys, and a job that runs every day must not have
+# them. If a CA Secret was changed, issuers are not Ready, or the signer of leaves is unknown.
 _UNREAD = "**kubernetes:core/v1:Secret::**"
 _NO_CHANGE = frozenset({"same", "read", "refresh"})
-# Said at every run of a rotation that is as it should be.
+# These notices appear at every run of a rotation that is in order.
 _EXPECTED_NOTICES = frozenset({"canary-pending"})
 
 

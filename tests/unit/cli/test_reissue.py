@@ -231,7 +231,9 @@ def test_failures_and_time_outs_are_named_and_the_others_go_on() -> None:
 def test_a_batch_of_which_nothing_comes_back_ends_the_run() -> None:
     world = World(9)
     world.controller.stuck = set(world.controller.live)
-    with pytest.raises(CliError, match=r"none of 3 Certificates was issued again.*app/c000 \(was not"):
+    with pytest.raises(
+        CliError, match=r"none of 3 Certificates was issued again.*app/c000 \(was not"
+    ):
         world.run(batch=3, timeout=30)
     assert len(world.controller.marked) == 3
 
