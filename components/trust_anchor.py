@@ -61,8 +61,8 @@ class GeneratedAnchor:
         issuing_ca: the intermediate that signs leaves; None where the root signs them itself.
         issuing_ca_generation: names the intermediate's key: a new name is a new key (rotate), new
             dates under the same name are the same key (renew).
-        issuing_key_elsewhere: the intermediate's key is made and kept by a Vault, whose request
-            :meth:`TrustAnchor.certify` answers.
+        issuing_key_elsewhere: a Vault makes and keeps the intermediate's key, and
+            :meth:`TrustAnchor.certify` answers its request.
     """
 
     root: CaProfile
@@ -73,7 +73,7 @@ class GeneratedAnchor:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestProfile:
-    """What the signing request of an issuing CA asks for; its dates are the signer's to choose.
+    """What the signing request of an issuing CA asks for; the signer chooses the dates.
 
     Attributes:
         common_name: the whole subject (CN only).
@@ -96,9 +96,9 @@ class BroughtAnchor:
         certificate_pem: the self-signed root.
         issuing_ca_certificate_pem: the issuing CA's certificate, None for an anchor that is
             trusted but does not issue here (yet).
-        issuing_ca_key_pem: its key, as a secret Output, if that was brought too.
-        request: makes the issuing CA's key here, and a request for the anchor's holder to sign.
-        issuing_ca_generation: names that key.
+        issuing_ca_key_pem: its key, as a secret Output, if the key was made elsewhere too.
+        request: makes the issuing CA's key here, and a request that the anchor's holder signs.
+        issuing_ca_generation: names the key of ``request``.
     """
 
     certificate_pem: str
@@ -138,8 +138,8 @@ class TrustAnchor(pulumi.ComponentResource):
 
     Certificates are a pure function of key and arguments: the same inputs give the same bytes, and
     nothing is replaced because time passes. Keys are retained when the resource leaves the program.
-    ``opts.protect`` reaches the root's key and not the issuing CA's, which leaves the program when
-    the issuing CA rotates below an anchor that stays.
+    ``opts.protect`` applies to the root's key and not to the issuing CA's key, which leaves the
+    program when the issuing CA is rotated below an anchor that stays.
 
     Attributes:
         certificate_pem: the root certificate.
@@ -183,8 +183,8 @@ class TrustAnchor(pulumi.ComponentResource):
     def certify(self, request_pem: Output[str]) -> Output[str]:
         """Return the issuing CA's certificate for a request made elsewhere, then the root.
 
-        A generated anchor signs it; of a brought one the certificate that its holder signed is
-        taken, if it certifies the key that made the request.
+        A generated anchor signs the request. For an anchor made elsewhere, the result is the
+        certificate that its holder signed, if it certifies the key that made the request.
 
         Raises:
             ValueError: the anchor has no issuing CA, or the holder has not signed yet.
@@ -247,7 +247,7 @@ class TrustAnchor(pulumi.ComponentResource):
     def _private_key(
         self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
     ) -> tls.PrivateKey:
-        """Declare a key; ``protect`` None takes that of the anchor."""
+        """Declare a key; with ``protect`` None it is protected like the anchor."""
         kind, curve, bits = _KEY_ARGUMENTS[algorithm]
         return tls.PrivateKey(
             f"{name}-key",
@@ -263,7 +263,7 @@ def _joined(*pems: str) -> str:
 
 
 def _public(pem: Output[str]) -> Output[str]:
-    """Let a certificate made from a secret key show in diffs: it is public by its nature."""
+    """Show a certificate in diffs although it was made from a secret key: it is public."""
     return Output.unsecret(pem)
 
 

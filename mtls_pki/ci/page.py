@@ -41,8 +41,8 @@ def no_page(stack: str, commit: str) -> str:
     """Return the comment of a preview that failed before there was anything to review."""
     return (
         f"{review_marker(stack)}\n### Stack {escape(stack)}: the preview failed\n\n"
-        f"Commit {commit}. Nothing was changed, and there is nothing to review; the log of this job "
-        "says why.\n"
+        f"Commit {commit}. Nothing was changed, and there is nothing to review; the log of this "
+        "job says why.\n"
     )
 
 
