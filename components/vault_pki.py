@@ -303,7 +303,7 @@ class VaultPki(pulumi.ComponentResource):
             basic_constraints_valid_for_non_ca=True,
             ttl=ttl,
             max_ttl=ttl,
-            # A lease for each leaf would only cost the server: leaves end soon, nobody revokes them.
+            # A lease for each leaf would only burden the server: leaves end soon by themselves.
             generate_lease=False,
             no_store=True,
             opts=self._options(compare=True),

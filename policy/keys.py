@@ -15,7 +15,7 @@ _CURVES = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "se
 _NAMES = ["P-256", "P-384", "P-521", "RSA-2048", "RSA-3072", "RSA-4096", "Ed25519"]
 _TLS_CURVES = {name.replace("-", ""): name for name in _CURVES.values()}
 _STRANGE = "of a kind that the rule does not know"
-# Of a Vault role: whoever may use it chooses the key.
+# Key type of a Vault role whose users choose the kind of key.
 _ANY = "any"
 
 PARAMETERS = {
@@ -49,7 +49,7 @@ def _is_allowed(algorithm: str, allowed: list[str]) -> bool:
 
 
 def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
-    """Yield what is a key, and its algorithm, where both are known."""
+    """Yield the name and the algorithm of each key, if both are known."""
     algorithm = None
     match resource.object_type:
         case "tls:index/privateKey:PrivateKey":
