@@ -39,7 +39,7 @@ class CaProfile:
         common_name: the whole subject (CN only); unique for each generation.
         not_before: start of the validity, UTC, whole seconds.
         not_after: end of the validity, UTC, whole seconds.
-        path_length: how many CAs may stand below (RFC 5280 4.2.1.9).
+        path_length: how many CAs may follow below it (RFC 5280 4.2.1.9).
         key_algorithm: of the key that is generated for it.
         permitted_dns_domains: critical name constraints (RFC 5280 4.2.1.10); none if empty.
     """
@@ -77,7 +77,7 @@ class RequestProfile:
 
     Attributes:
         common_name: the whole subject (CN only).
-        path_length: how many CAs may stand below.
+        path_length: how many CAs may follow below it.
         key_algorithm: of the key that is generated for it.
         permitted_dns_domains: critical name constraints; none if empty.
     """
@@ -113,7 +113,7 @@ class TrustAnchorArgs:
     """Arguments of :class:`TrustAnchor`.
 
     Attributes:
-        source: generated here, or brought.
+        source: generated here, or made elsewhere.
     """
 
     source: GeneratedAnchor | BroughtAnchor
@@ -160,7 +160,7 @@ class TrustAnchor(pulumi.ComponentResource):
         """Declare the anchor ``name``.
 
         Raises:
-            pki.errors.PkiError: (while the program runs) a brought certificate cannot be parsed.
+            pki.errors.PkiError: (while the program runs) a given certificate cannot be parsed.
         """
         super().__init__("mtls-pki:index:TrustAnchor", name, None, opts)
         self._source = args.source

@@ -23,7 +23,7 @@ class TrustBundleArgs:
 
     Attributes:
         bundle_name: name of the ConfigMap in each namespace.
-        key: the key below which the PEM stands.
+        key: the ConfigMap's key that holds the PEM.
         namespaces: where verifiers mount it.
         roots: certificate PEM of every trusted generation; order and repetition do not matter.
         via: ``configmap`` writes each ConfigMap itself; ``trust-manager`` declares one Bundle that

@@ -72,7 +72,7 @@ class Resource:
 
     @property
     def is_patch(self) -> bool:
-        """Whether it states only some fields of an object that others state as well."""
+        """Whether it states only some fields of an object; somebody else states the others."""
         return self.type.startswith("kubernetes:") and self.type.endswith("Patch")
 
     @property

@@ -47,7 +47,7 @@ RULES = (
     ),
     ResourceRule(
         name="private-key-in-clear",
-        description="A private key stands in the state as a Pulumi secret, or not at all.",
+        description="A private key is in the state as a Pulumi secret, or not at all.",
         remedy="make the value a secret, run `pulumi up`, and treat the key as exposed",
         find=keys_in_clear,
     ),
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m policy.state_file",
         description="Judge what only a state shows: that the keys of CAs are retained, and that no "
-        "private key stands in it in clear text.",
+        "private key is in it in clear text.",
     )
     parser.add_argument("file", type=Path, help="written by `pulumi stack export`")
     options = parser.parse_args(arguments)

@@ -8,7 +8,7 @@ from policy.model import Finding, Parameters, Resource, about
 from policy.objects import CLUSTER_ISSUER, ISSUER
 
 _PROVIDER = "pulumi:providers:vault"
-# Type -> where the address of a Vault server stands.
+# Type -> path of the property with the address of a Vault server.
 _ADDRESSES = {
     _PROVIDER: ("address",),
     ISSUER: ("spec", "vault", "server"),

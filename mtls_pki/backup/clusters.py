@@ -89,7 +89,7 @@ def require_absent(clusters: Mapping[str, SecretWriter], secrets: Iterable[Decla
 
 
 def create(clusters: Mapping[str, SecretWriter], secrets: Iterable[DeclaredSecret]) -> None:
-    """Create the Secrets, and the namespaces that they stand in.
+    """Create the Secrets, and the namespaces that they are in.
 
     Raises:
         BackupError: somebody else has created one of them in the meantime.

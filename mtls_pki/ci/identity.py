@@ -16,7 +16,7 @@ from mtls_pki.ci.errors import CiError
 from mtls_pki.ci.http import JsonApi
 
 GITLAB_VARIABLE = "VAULT_ID_TOKEN"
-"""Name of the token among the job's ``id_tokens``, where the audience stands too."""
+"""Name of the token among the job's ``id_tokens``, where the audience is set too."""
 
 _URL, _TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _PERMISSION = "give the job the permission `id-token: write`"

@@ -85,7 +85,7 @@ class Reissue:
         pace: for every single request to it.
         batch: how many are under way at most.
         timeout: how long a batch may take.
-        message: of the condition, for whoever looks at a Certificate.
+        message: of the condition, for people who look at a Certificate.
         moved: called after the first batch; returns which of its Certificates (by uid) are still
             stale. So a CA that is not the new one yet is noticed before the others are issued in
             vain.

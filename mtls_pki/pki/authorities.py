@@ -18,7 +18,7 @@ _SERVER_AND_CLIENT = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIEN
 
 
 def check_root(pem: str) -> tuple[str, ...]:
-    """Return every mistake in a trust anchor brought from outside; none if it can be used.
+    """Return every mistake in a trust anchor made elsewhere; none if it can be used.
 
     It must be exactly one certificate: self-signed, a critical CA:TRUE, keyCertSign, a subject key
     id, and a key of acceptable kind and size. Its dates are not looked at: there is no clock here.
@@ -31,7 +31,7 @@ def check_root(pem: str) -> tuple[str, ...]:
 
 
 def verify_issuing_ca(issuing_pem: str, key_pem: str | None, root_pem: str) -> tuple[str, ...]:
-    """Return every mistake in an issuing CA brought from outside; none if it can be used.
+    """Return every mistake in an issuing CA made elsewhere; none if it can be used.
 
     Args:
         issuing_pem: its certificate, exactly one.

@@ -67,7 +67,7 @@ def root_certificate(
         key_pem: its own private key.
         common_name: unique per generation.
         validity: when it is trusted.
-        path_length: how many CAs may stand below it in a row; None is no limit.
+        path_length: how many CAs may follow below it in a row; None is no limit.
 
     Raises:
         PkiError: an argument cannot be used.
@@ -100,7 +100,7 @@ def issuing_certificate(
         key_pem: the issuing CA's own private key.
         common_name: unique, and not the root's.
         validity: within the root's.
-        path_length: how many CAs may stand below it in a row; 1 above istiod.
+        path_length: how many CAs may follow below it in a row; 1 above istiod.
         permitted_dns_domains: DNS domains it may issue for, as a critical name constraint; see
             `pki.names.permitted_domains` for the spelling. Empty is no constraint. Only DNS names
             are constrained: SPIFFE URIs and addresses stay free.

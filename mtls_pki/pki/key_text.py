@@ -80,7 +80,7 @@ def _is_key(text: str) -> bool:
     compact = "".join(lines)
     if any(each in compact for each in _ENCODED):
         return True
-    # Words of a text may stand on the lines before and after.
+    # The lines before and after may hold words of a text.
     return any(
         _is_der_key("".join(lines[number : number + _LINES]))
         for number, line in enumerate(lines)

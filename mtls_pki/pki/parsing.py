@@ -28,7 +28,7 @@ class CertificateFacts:
         serial: the serial number.
         not_before: aware UTC, as is ``not_after``.
         is_ca: basic constraints say CA:TRUE.
-        path_length: how many CAs may stand below it; None is no limit (or no CA).
+        path_length: how many CAs may follow below it; None is no limit (or no CA).
         subject_key_id: lowercase hex, or None, as is ``authority_key_id``.
         dns_names: subject alternative names of this kind, in their order, as are ``uris``.
         spki_sha256: identity of the key, lowercase hex.

@@ -28,7 +28,7 @@ def certificate_signing_request(
     Args:
         key_pem: the issuing CA's own private key; it stays here.
         common_name: unique, and not the root's.
-        path_length: how many CAs may stand below it in a row.
+        path_length: how many CAs may follow below it in a row.
         permitted_dns_domains: DNS domains it may issue for; empty is no constraint.
 
     Raises:

@@ -280,7 +280,7 @@ def _just_moved(
     stage_applied_at: datetime | None,
     now: datetime,
 ) -> bool:
-    """Whether ``leaf`` is new enough to matter and its predecessor may hang on ``fingerprint``.
+    """Whether ``leaf`` is new enough to matter and its predecessor may chain to ``fingerprint``.
 
     A leaf only renewed if its predecessor was itself issued after the stage was last applied. Its
     predecessor was alive, so this is certain one lifetime after the stage was applied. Without this

@@ -23,8 +23,8 @@ class Mode(enum.StrEnum):
 class AnchorFacts:
     """What the configuration says of an anchor's certificates; all times are aware UTC.
 
-    ``issuing_ca_not_after`` is the end of the issuing CA below it, None when leaves hang directly
-    on the anchor or the issuing CA is held elsewhere.
+    ``issuing_ca_not_after`` is the end of the issuing CA below it, None when the anchor itself
+    signs leaves, or when the issuing CA is held elsewhere.
     """
 
     common_name: str

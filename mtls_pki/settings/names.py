@@ -13,7 +13,7 @@ from mtls_pki.settings.model import (
 )
 
 STAGE_KEY = "stage.json"
-"""Key of the stage record in the gate's ConfigMap; beside it stands ``<generation>.pem``."""
+"""Key of the stage record in the gate's ConfigMap, which also has keys ``<generation>.pem``."""
 
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
@@ -96,8 +96,8 @@ def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSett
 def service_dns_names(name: str, service: ServiceSettings, cluster_domain: str) -> tuple[str, ...]:
     """Return the DNS names of a service: those it lists, else its namespaced names.
 
-    The bare service name is left out: it is the same in every namespace, and verifiers that map a
-    name to a user would take one team's service for another's.
+    The bare service name is left out, because it is the same in every namespace. Verifiers that map
+    a name to a user would confuse services of different teams.
     """
     if service.dns_names is not None:
         return service.dns_names

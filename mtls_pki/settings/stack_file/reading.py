@@ -58,7 +58,7 @@ class StackFile:
         return self.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
     def anchors_key(self) -> tuple[str, str]:
-        """Return the path in the file at which the anchors stand."""
+        """Return the path of the anchors in the file."""
         return ("config", f"{self.project}:anchors")
 
     def values(self) -> dict[str, Any]:
