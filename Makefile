@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Three at a time, for what runs on the lab mostly waits; one group of tests stays in one process.
+# Three at a time, because tests on the lab mostly wait; one group of tests stays in one process.
 LAB_TESTS := -n 3 --dist loadgroup -q
 
 .DEFAULT_GOAL := help

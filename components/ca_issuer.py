@@ -22,12 +22,12 @@ class CaIssuerArgs:
         kind: ``ClusterIssuer``, or ``Issuer`` in ``namespace``.
         issuer_name: name of the issuer object, such as ``m8-root-ca-issuer``.
         secret_name: name of the CA Secret, such as ``m8-trust-anchor``.
-        namespace: where the Secret stands: the issuer's own namespace, or for a ClusterIssuer
+        namespace: of the Secret: the issuer's own namespace, or for a ClusterIssuer
             cert-manager's cluster resource namespace.
         signing: certificate chain and key; the trust bundle never goes in here (cert-manager
             refuses to sign with anything but one linear chain).
         ready_timeout: how long ``up`` waits for the issuer to be Ready.
-        on_failure: says why an operation failed, in cert-manager's own words.
+        on_failure: hook that says why an operation failed, in cert-manager's own words.
     """
 
     kind: IssuerKind

@@ -1,4 +1,4 @@
-"""cert-manager, and trust-manager where trust is distributed by it, from their Helm charts."""
+"""cert-manager from its Helm chart, and trust-manager from its own if it distributes trust."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v4 import Chart
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-# The chart keeps its CRDs when it goes: with them would go every Certificate of the cluster.
-# The start-up check is a Helm hook, which a chart rendered into resources does not run; instead the
-# chart's Deployments are awaited, and calls that reach the webhook too early are tried again.
+# The chart's CRDs stay when the chart is removed, because every Certificate of the cluster would be
+# deleted with them. The start-up check is a Helm hook, which does not run when a chart is rendered
+# into resources. Instead the chart's Deployments are awaited, and calls that reach the webhook too
+# early are tried again.
 _CERT_MANAGER_VALUES: Mapping[str, Any] = {
     "crds": {"enabled": True, "keep": True},
     "startupapicheck": {"enabled": False},
 }
-# Public CAs have no place in a mesh's trust bundle, and nothing here writes trust into Secrets.
+# A mesh's trust bundle must not hold public CAs, and nothing here writes trust into Secrets.
 _TRUST_MANAGER_VALUES: Mapping[str, Any] = {
     "defaultPackage": {"enabled": False},
     "secretTargets": {"enabled": False},
@@ -33,7 +34,7 @@ class ChartSource:
     Attributes:
         chart: OCI reference, or a chart directory on disk.
         version: the pinned version; not used for a directory.
-        values: laid over this component's own values, which are safe defaults.
+        values: they replace this component's own values, which are safe defaults.
     """
 
     chart: str
@@ -67,7 +68,7 @@ class CertManager(pulumi.ComponentResource):
         namespace = Namespace(
             f"{name}-namespace",
             metadata=ObjectMetaArgs(name=args.namespace),
-            # CA Secrets of other stacks may stand in it.
+            # CA Secrets of other stacks may be in it.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         own = {**_CERT_MANAGER_VALUES, "global": {"leaderElection": {"namespace": args.namespace}}}
@@ -104,7 +105,7 @@ class CertManager(pulumi.ComponentResource):
 
 
 def merge_values(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Helm values ``over`` laid upon ``base``: mappings are merged, all else is replaced."""
+    """Return ``base`` with the Helm values ``over``: mappings are merged, all else is replaced."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)

@@ -1,4 +1,4 @@
-"""The issuer of one generation in one cluster, whoever signs for it."""
+"""The issuer of one generation in one cluster, for all backends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CERT_MANAGER = "cert-manager.io/v1"
 
 
 class IssuerObjectArgs(Protocol):
-    """What every issuer component is told of its object; see :class:`CaIssuerArgs`."""
+    """Arguments for its object that every issuer component has; see :class:`CaIssuerArgs`."""
 
     @property
     def kind(self) -> str: ...
@@ -37,9 +37,9 @@ class IssuerObjectArgs(Protocol):
 class Issuer(pulumi.ComponentResource):
     """An issuer object, awaited Ready, and what belongs to it.
 
-    All backends share one type, for the stable issuer keeps its name when its signer moves from one
-    backend to another. As two types, the engine would make the new one and then delete the old,
-    which is the same object of the cluster.
+    All backends share one type, because the stable issuer keeps its name when its signer moves from
+    one backend to another. With two types the engine would create the new issuer and then delete
+    the old one, which is the same object in the cluster.
 
     Attributes:
         issuer: the issuer object; Certificates depend on it.

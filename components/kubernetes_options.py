@@ -1,4 +1,4 @@
-"""What several components say to pulumi-kubernetes in the same words."""
+"""Options for pulumi-kubernetes that several components share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pulumi
 
-# Server-side apply, under one name and by force. Without a name the provider makes one up for each
-# resource and keeps it in its state, so a create that was killed before the state was saved leaves
-# a manager behind that every later update is in conflict with. And without force an object that
+# Server-side apply, under one name and by force. Without a name the provider makes up one for each
+# resource and keeps it in its state. If a create is then killed before the state is saved, the
+# object has a field manager that conflicts with every later update. Without force, an object that
 # somebody edited by hand could never be brought back to what the configuration says.
 _OWNED = {"pulumi.com/patchFieldManager": "mtls-pki", "pulumi.com/patchForce": "true"}
 
@@ -19,10 +19,10 @@ def owned() -> dict[str, str]:
 
 
 def awaited(condition: str) -> dict[str, str]:
-    """Return those of an object that ``up`` awaits by a status condition.
+    """Return the annotations of an object that ``up`` awaits by a status condition.
 
     pulumi-kubernetes compares the condition's observedGeneration with the object's generation, so
-    a condition that speaks of an older spec does not count.
+    a condition for an older spec does not count.
     """
     return {**_OWNED, "pulumi.com/waitFor": f"condition={condition}"}
 

@@ -30,14 +30,14 @@ class ServiceCertificateArgs:
         dns_names: DNS SANs.
         uris: URI SANs, with the SPIFFE ID.
         ip_addresses: IP SANs.
-        common_name: only for verifiers that read nothing else, such as PostgreSQL.
+        common_name: only for verifiers that read no other name, such as PostgreSQL.
         usages: extended key usages.
         key_algorithm: of the workload's key.
         rotation_policy: ``Always``: a new key at each issuance.
         duration: lifetime of each certificate.
         renew_before: how long before its end it is renewed.
         ready_timeout: how long ``up`` waits for it to be Ready.
-        on_failure: says why an operation failed, in cert-manager's own words.
+        on_failure: hook that says why an operation failed, in cert-manager's own words.
     """
 
     certificate_name: str
@@ -62,8 +62,8 @@ class ServiceCertificateArgs:
 class ServiceCertificate(CustomResource):
     """A Certificate, awaited Ready.
 
-    It is the Kubernetes resource itself and not a component around it: at a thousand services a
-    wrapper for each would double the resources in the state, which is written whole at every step.
+    It is the Kubernetes resource itself, without a component around it: with a thousand services, a
+    wrapper for each would double the resources in the state, and every step writes the whole state.
     """
 
     def __init__(

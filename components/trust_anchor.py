@@ -30,7 +30,7 @@ class CaProfile:
         common_name: the whole subject (CN only); unique for each generation.
         not_before: start of the validity, UTC, whole seconds.
         not_after: end of the validity, UTC, whole seconds.
-        path_length: how many CAs may stand below (RFC 5280 4.2.1.9).
+        path_length: how many CAs may follow below it (RFC 5280 4.2.1.9).
         key_algorithm: of the key that is generated for it.
         permitted_dns_domains: critical name constraints (RFC 5280 4.2.1.10); none if empty.
     """
@@ -52,8 +52,8 @@ class GeneratedAnchor:
         issuing_ca: the intermediate that signs leaves; None where the root signs them itself.
         issuing_ca_generation: names the intermediate's key: a new name is a new key (rotate), new
             dates under the same name are the same key (renew).
-        issuing_key_elsewhere: the intermediate's key is made and kept by a Vault, whose request
-            :meth:`TrustAnchor.certify` answers.
+        issuing_key_elsewhere: a Vault makes and keeps the intermediate's key, and
+            :meth:`TrustAnchor.certify` answers its request.
     """
 
     root: CaProfile
@@ -64,11 +64,11 @@ class GeneratedAnchor:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestProfile:
-    """What the signing request of an issuing CA asks for; its dates are the signer's to choose.
+    """What the signing request of an issuing CA asks for; the signer chooses the dates.
 
     Attributes:
         common_name: the whole subject (CN only).
-        path_length: how many CAs may stand below.
+        path_length: how many CAs may follow below it.
         key_algorithm: of the key that is generated for it.
         permitted_dns_domains: critical name constraints; none if empty.
     """
@@ -87,9 +87,9 @@ class BroughtAnchor:
         certificate_pem: the self-signed root.
         issuing_ca_certificate_pem: the issuing CA's certificate, None for an anchor that is
             trusted but does not issue here (yet).
-        issuing_ca_key_pem: its key, as a secret Output, if that was brought too.
-        request: makes the issuing CA's key here, and a request for the anchor's holder to sign.
-        issuing_ca_generation: names that key.
+        issuing_ca_key_pem: its key, as a secret Output, if the key was made elsewhere too.
+        request: makes the issuing CA's key here, and a request that the anchor's holder signs.
+        issuing_ca_generation: names the key of ``request``.
     """
 
     certificate_pem: str
@@ -104,7 +104,7 @@ class TrustAnchorArgs:
     """Arguments of :class:`TrustAnchor`.
 
     Attributes:
-        source: generated here, or brought.
+        source: generated here, or made elsewhere.
     """
 
     source: GeneratedAnchor | BroughtAnchor
@@ -129,8 +129,8 @@ class TrustAnchor(pulumi.ComponentResource):
 
     Certificates are a pure function of key and arguments: the same inputs give the same bytes, and
     nothing is replaced because time passes. Keys are retained when the resource leaves the program.
-    ``opts.protect`` reaches the root's key and not the issuing CA's, which leaves the program when
-    the issuing CA rotates below an anchor that stays.
+    ``opts.protect`` applies to the root's key and not to the issuing CA's key, which leaves the
+    program when the issuing CA is rotated below an anchor that stays.
 
     Attributes:
         certificate_pem: the root certificate.
@@ -151,7 +151,7 @@ class TrustAnchor(pulumi.ComponentResource):
         """Declare the anchor ``name``.
 
         Raises:
-            pki.errors.PkiError: (while the program runs) a brought certificate cannot be parsed.
+            pki.errors.PkiError: (while the program runs) a given certificate cannot be parsed.
         """
         super().__init__("mtls-pki:index:TrustAnchor", name, None, opts)
         self._source = args.source
@@ -174,8 +174,8 @@ class TrustAnchor(pulumi.ComponentResource):
     def certify(self, request_pem: Output[str]) -> Output[str]:
         """Return the issuing CA's certificate for a request made elsewhere, then the root.
 
-        A generated anchor signs it; of a brought one the certificate that its holder signed is
-        taken, if it certifies the key that made the request.
+        A generated anchor signs the request. For an anchor made elsewhere, the result is the
+        certificate that its holder signed, if it certifies the key that made the request.
 
         Raises:
             ValueError: the anchor has no issuing CA, or the holder has not signed yet.
@@ -238,7 +238,7 @@ class TrustAnchor(pulumi.ComponentResource):
     def _private_key(
         self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
     ) -> tls.PrivateKey:
-        """Declare a key; ``protect`` None takes that of the anchor."""
+        """Declare a key; with ``protect`` None it is protected like the anchor."""
         return tls.PrivateKey(
             f"{name}-key",
             **KEY_KINDS[algorithm].tls,
@@ -251,7 +251,7 @@ def _joined(*pems: str) -> str:
 
 
 def _public(pem: Output[str]) -> Output[str]:
-    """Let a certificate made from a secret key show in diffs: it is public by its nature."""
+    """Show a certificate in diffs although it was made from a secret key: it is public."""
     return Output.unsecret(pem)
 
 

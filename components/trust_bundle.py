@@ -23,15 +23,15 @@ class TrustBundleArgs:
 
     Attributes:
         bundle_name: name of the ConfigMap in each namespace.
-        key: the key below which the PEM stands.
+        key: the ConfigMap's key that holds the PEM.
         namespaces: where verifiers mount it.
         roots: certificate PEM of every trusted generation; order and repetition do not matter.
         via: ``configmap`` writes each ConfigMap itself; ``trust-manager`` declares one Bundle that
             trust-manager copies into the namespaces.
         ready_timeout: how long ``up`` waits for trust-manager.
-        on_failure: says why an operation failed.
-        guard: judges the change again where a bundle changes, since an update that was interrupted
-            behind the gate goes on here.
+        on_failure: hook that says why an operation failed.
+        guard: hook that judges the change again where a bundle changes, because an update that was
+            interrupted after the gate goes on here.
     """
 
     bundle_name: str
@@ -49,7 +49,7 @@ class TrustBundle(pulumi.ComponentResource):
 
     Attributes:
         pem: the bundle, as verifiers read it.
-        members: the resources that carry it; what must come after trust depends on these.
+        members: the resources that carry it; a resource that must come after trust depends on them.
     """
 
     pem: Output[str]

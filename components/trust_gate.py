@@ -19,9 +19,9 @@ class TrustGateArgs:
 
     Attributes:
         object_name: name of the ConfigMap.
-        namespace: where it stands.
+        namespace: of the ConfigMap.
         data: the stage record and the root certificates, all public.
-        guard: judges the change; raising stops preview and ``up`` with its message.
+        guard: hook that judges the change; an exception stops preview and ``up`` with its message.
     """
 
     object_name: str
@@ -33,8 +33,8 @@ class TrustGateArgs:
 class TrustGate(pulumi.ComponentResource):
     """One ConfigMap with the roles and fingerprints of all anchors, guarded.
 
-    Whatever issues or distributes trust in the cluster depends on :attr:`record`, so a change that
-    the guard refuses stops the update before any of it.
+    Everything that issues or distributes trust in the cluster depends on :attr:`record`. So if the
+    guard refuses a change, the update stops before any of that is changed.
 
     Attributes:
         record: the ConfigMap.

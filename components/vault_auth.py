@@ -17,11 +17,11 @@ class VaultAuthArgs:
 
     Attributes:
         path: of the auth method, such as ``kubernetes-dev``; one for each cluster.
-        description: tells whose it is.
-        exists: it stands there already, made by a run of this stack that was broken off.
+        description: says which stack it belongs to.
+        exists: it exists already, made by a run of this stack that was interrupted.
         api_server: ``https://host:port`` of the cluster, as the Vault reaches it.
-        api_server_ca_pem: of the CA that signed its certificate.
-        on_failure: says why an operation failed.
+        api_server_ca_pem: certificate of the CA that signed the API server's certificate.
+        on_failure: hook that says why an operation failed.
     """
 
     path: str
@@ -38,9 +38,9 @@ class LoginArgs:
 
     Attributes:
         role_name: of the auth role.
-        service_account: its name; exactly this one.
-        namespace: the service account's; exactly this one.
-        audience: that the token must have been made for (``vault://NAMESPACE/ISSUER``).
+        service_account: name of the service account; exactly this one may log in.
+        namespace: of the service account; exactly this one.
+        audience: the audience that the token must have (``vault://NAMESPACE/ISSUER``).
     """
 
     role_name: str
@@ -52,8 +52,9 @@ class LoginArgs:
 class VaultAuth(pulumi.ComponentResource):
     """The Kubernetes auth method for one cluster.
 
-    Tokens are reviewed with themselves (no reviewer's token lies in the Vault), so their service
-    account must be allowed to create TokenReviews, which :class:`VaultIssuer` grants.
+    The Vault reviews a token with that token itself, so that it need not hold a reviewer's token.
+    Therefore the service account must be allowed to create TokenReviews; :class:`VaultIssuer`
+    grants that.
 
     Attributes:
         path: of the auth method.
@@ -86,7 +87,7 @@ class VaultAuth(pulumi.ComponentResource):
         self.register_outputs({"path": self.path})
 
     def login(self, name: str, args: LoginArgs, signer: VaultSigner) -> kubernetes.AuthBackendRole:
-        """Declare who may log in for one issuer, and gets nothing but its sign path."""
+        """Declare who may log in for one issuer; the login allows only its sign path."""
         return kubernetes.AuthBackendRole(
             f"{name}-login",
             backend=self.path,
@@ -96,7 +97,7 @@ class VaultAuth(pulumi.ComponentResource):
             audience=args.audience,
             token_policies=[signer.policy.name],
             token_no_default_policy=True,
-            # cert-manager logs in anew for each signature and for each look at the issuer.
+            # cert-manager logs in again for each signature and for each check of the issuer.
             token_ttl=60,
             token_max_ttl=60,
             opts=self._options(depends_on=[self._config, signer.role, signer.policy]),

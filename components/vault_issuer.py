@@ -1,4 +1,4 @@
-"""The cert-manager issuer that asks a Vault to sign, and the identity that it asks with."""
+"""The cert-manager issuer that asks a Vault to sign, and the identity that it uses for this."""
 
 from __future__ import annotations
 
@@ -33,19 +33,20 @@ class VaultIssuerArgs:
 
     Attributes:
         kind: ``ClusterIssuer``, or ``Issuer`` in ``namespace``.
-        issuer_name: name of the issuer object and of all that belongs to it.
+        issuer_name: name of the issuer object and of the objects that belong to it.
         namespace: of the issuer's service account: the issuer's own, or for a ClusterIssuer
             cert-manager's cluster resource namespace.
         server: ``https://host:port`` of the Vault, as cert-manager reaches it.
-        ca_pem: of the CA that signed the Vault's certificate; None trusts what cert-manager does.
+        ca_pem: certificate of the CA that signed the Vault's certificate; None: whatever
+            cert-manager trusts.
         vault_namespace: None outside of namespaces.
         sign_path: of the sign endpoint, ``MOUNT/sign/ROLE``.
         auth_path: of the Kubernetes auth method.
         login_role: of the auth method, for this issuer.
-        api_audience: that the API server wants in a token that reviews itself.
+        api_audience: the audience that the API server requires in a token that reviews itself.
         cert_manager: namespace and name of the service account of cert-manager's controller.
         ready_timeout: how long ``up`` waits for the issuer to be Ready.
-        on_failure: says why an operation failed, in cert-manager's own words.
+        on_failure: hook that says why an operation failed, in cert-manager's own words.
     """
 
     kind: IssuerKind
@@ -64,7 +65,7 @@ class VaultIssuerArgs:
 
     @property
     def audience(self) -> str:
-        """What cert-manager asks the issuer's tokens for (cert-manager internal/vault/vault.go)."""
+        """The audience of the tokens that cert-manager requests (its internal/vault/vault.go)."""
         scope = f"{self.namespace}/" if self.kind == "Issuer" else ""
         return f"vault://{scope}{self.issuer_name}"
 
@@ -79,7 +80,7 @@ class VaultIssuer(Issuer):
         login: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the issuer; ``login`` are the resources that let it in at the Vault."""
+        """Declare the issuer; ``login`` are the resources with which it can log in to the Vault."""
         super().__init__(name, args, opts)
         identity = self._identity(name, args)
         self.declare_object(
@@ -89,12 +90,12 @@ class VaultIssuer(Issuer):
         )
 
     def _identity(self, name: str, args: VaultIssuerArgs) -> list[pulumi.Resource]:
-        """Declare the service account, who may have tokens of it, and that they may be reviewed."""
+        """Declare the service account, who may request its tokens, and who may review them."""
         options = pulumi.ResourceOptions(parent=self, hooks=explained_by(args.on_failure))
         account = ServiceAccount(
             f"{name}-account",
             metadata=_metadata(args.issuer_name, args.namespace),
-            # No pod runs under it; cert-manager asks for short-lived tokens of it.
+            # No pod runs under it; cert-manager requests short-lived tokens of it.
             automount_service_account_token=False,
             opts=options,
         )

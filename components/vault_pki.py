@@ -16,11 +16,11 @@ from mtls_pki.pki.key_algorithms import KEY_KINDS
 from mtls_pki.pki.leaf_limits import LeafLimits
 from mtls_pki.pki.parsing import parse_certificates
 
-# Everything that an issuing CA does, and what a compromised one still may: be read and revoke.
+# The usages of an issuing CA, and those of a compromised one, which may only be read and revoke.
 _SIGNS = "crl-signing,issuing-certificates,ocsp-signing,read-only"
 _RETIRED = "crl-signing,ocsp-signing,read-only"
-# A request may set `not_after`, which a role's max_ttl does not bind (OpenBao 2.7 gave 38 days
-# through a role of one hour); cert-manager asks by `ttl`.
+# A request may set `not_after`, which a role's max_ttl does not limit (OpenBao 2.7 gave 38 days
+# through a role with one hour). cert-manager sets `ttl`.
 _SIGN_POLICY = """path "{path}" {{
   capabilities = ["create", "update"]
   denied_parameters = {{
@@ -37,9 +37,9 @@ class VaultMountArgs:
 
     Attributes:
         path: such as ``pki-mesh``.
-        description: tells whose it is; a mount that says the same is this stack's own.
-        adopt: the mount is another team's, and is only used.
-        exists: it stands there already, made by a run of this stack that was broken off.
+        description: says which stack it belongs to; a mount with this text is this stack's own.
+        adopt: the mount belongs to another team; the stack uses it and does not change it.
+        exists: it exists already, made by a run of this stack that was interrupted.
         protect: mount and issuers refuse to be deleted.
         server: ``https://host:port`` under which leaves find their issuer and its CRL.
     """
@@ -57,11 +57,12 @@ class VaultCaArgs:
     """One issuing CA in the mount.
 
     Attributes:
-        issuer_name: of its Pulumi resources, such as ``g1-i1``; its name in the mount begins so.
-        root_name: the same of its anchor's certificate, such as ``g1-root``.
+        issuer_name: of its Pulumi resources, such as ``g1-i1``; its name in the mount begins with
+            this.
+        root_name: such a name for its anchor's certificate, such as ``g1-root``.
         root_pem: the anchor's certificate; its key is not here.
         request: what its signing request asks for.
-        certify: request PEM -> certificate PEM and root; None while nobody has signed.
+        certify: request PEM -> certificate PEM and root; None while nobody has signed the request.
         role_name: of its sign role and policy; None for a CA that must not sign any more.
         protect: it refuses to be deleted, and stays in the Vault when it leaves the program.
     """
@@ -82,12 +83,13 @@ class VaultPkiArgs:
     Attributes:
         mount: the mount.
         authorities: the issuing CAs by generation of their anchor.
-        default: the generation that the mount's default issuer follows; None leaves it alone.
+        default: the generation of the mount's default issuer; None: the default is not changed.
         role: what all sign roles allow.
         name_in_mount: start of an issuer's name and SHA-256 of its certificate -> its whole name.
         find_issuer: certificate PEM -> the id that the Vault gave to it; reads the Vault.
-        on_failure: says why an operation failed.
-        compare: after each write, compares what was asked for with what the server holds.
+        on_failure: hook that says why an operation failed.
+        compare: hook that compares, after each write, what the server holds with what was asked
+            for.
     """
 
     mount: VaultMountArgs
@@ -118,7 +120,7 @@ class VaultSigner:
 class VaultPki(pulumi.ComponentResource):
     """The mount, and per generation: a key made inside, its certificate, a role and its policy.
 
-    Each role names its issuer by id, so that what asks through the role of one generation is never
+    Each role names its issuer by id. So a request through the role of one generation is never
     signed by the key of another, whatever the mount's default issuer is.
 
     Attributes:
@@ -225,9 +227,9 @@ class VaultPki(pulumi.ComponentResource):
         usage: str,
         above: list[Output[str]],
     ) -> pkisecret.SecretBackendIssuer:
-        """Declare what the mount says of a certificate that was imported."""
+        """Declare the issuer that the mount made of an imported certificate."""
         mount = self._args.mount
-        # The answer to an import that is repeated (a run was broken off after it) names no issuer.
+        # If an import is repeated (a run was interrupted after it), the answer names no issuer.
         issuer_id = Output.all(certificate_pem, imported.id).apply(
             lambda known: self._args.find_issuer(known[0])
         )
@@ -242,19 +244,19 @@ class VaultPki(pulumi.ComponentResource):
             backend=mount.path,
             issuer_ref=issuer_id,
             issuer_name=name,
-            # What outlives its issuer is refused by verifiers; cert-manager would not notice.
+            # Verifiers refuse a leaf that outlives its issuer; cert-manager would not notice.
             leaf_not_after_behavior="err",
             usage=usage,
-            # cert-manager takes one linear chain only, and names its top `ca.crt`. Found by the
-            # server itself, a CA that is cross-signed in this mount would put two chains into it.
+            # cert-manager takes one linear chain only, and writes its top into `ca.crt`. If the
+            # server built the chain itself, a CA that is cross-signed in this mount would make two.
             manual_chains=[issuer_id, *above],
             issuing_certificates=[Output.concat(public, "/der")] if above else None,
             crl_distribution_points=[Output.concat(public, "/crl/der")] if above else None,
             opts=self._options(
                 protect=authority.protect,
                 retain_on_delete=authority.protect,
-                # A renewed certificate is another issuer to the server. The provider would go on
-                # with the old one, whatever it is asked for (SecretBackendIssuer's update).
+                # To the server a renewed certificate is another issuer. The provider's update would
+                # keep the old one, whatever the inputs are (SecretBackendIssuer).
                 replace_on_changes=["issuerRef"],
                 compare=True,
             ),
@@ -292,7 +294,7 @@ class VaultPki(pulumi.ComponentResource):
             basic_constraints_valid_for_non_ca=True,
             ttl=ttl,
             max_ttl=ttl,
-            # A lease for each leaf would only burden the server: leaves end, nobody revokes them.
+            # A lease for each leaf would only burden the server: leaves end soon by themselves.
             generate_lease=False,
             no_store=True,
             opts=self._options(compare=True),

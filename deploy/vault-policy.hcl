@@ -6,8 +6,8 @@
 #   kubernetes-dev   <issuing.vault.authPath>-<cluster>; repeat its five rules for each cluster
 #
 # Write it with: bao policy write mtls-pki deploy/vault-policy.hcl
-# Guard the token like the root token all the same: who may write a policy and let somebody log in
-# under it can get any right. Let it live for minutes and give it to the deploying job alone.
+# Protect the token as you protect the root token: a person who may write a policy, and let somebody
+# log in under it, can get any right. Let it live for minutes, and give it to the deploying job alone.
 
 # The PKI mount. No delete: with the mount go the keys of all issuing CAs.
 # read: whether it is there. update: make it, with the longest leaf it may sign.
@@ -35,7 +35,7 @@ path "pki-mesh/issuer/+" {
 path "pki-mesh/config/issuers" {
   capabilities = ["read", "update"]
 }
-# One sign role a generation. There is no rule for pki-mesh/sign: this token gets no leaf signed.
+# One sign role for each generation. There is no rule for pki-mesh/sign: this token gets no leaf signed.
 path "pki-mesh/roles/*" {
   capabilities = ["read", "update", "delete"]
 }
@@ -61,7 +61,7 @@ path "sys/mounts/auth/kubernetes-dev/tune" {
 path "auth/kubernetes-dev/config" {
   capabilities = ["read", "update"]
 }
-# One login role an issuer. Only here is making one not an update.
+# One login role for each issuer. Only here, making one is not an update.
 path "auth/kubernetes-dev/role/*" {
   capabilities = ["create", "read", "update", "delete"]
 }

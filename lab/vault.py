@@ -206,8 +206,7 @@ def _keys(files: VaultFiles) -> Mapping[str, str] | None:
 
 
 def _initialise(client: VaultClient, files: VaultFiles) -> None:
-    # The answer is the only time that the keys are told. Who is killed before they are written
-    # leaves the empty file, by which the next `up` knows that nobody has them.
+    # sys/init returns the keys once; an empty file marks a run killed before saving them.
     write_private(files.keys, "")
     made = client.request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
     keys = {"unseal_key": made["keys_base64"][0], "root_token": made["root_token"]}

@@ -11,7 +11,7 @@ def main() -> None:
 
     The engine runs this directory, not a package, so Python looks for modules in it. The rules
     share ``pki`` and ``rotation`` with the program, so that both mean the same by "root" and by
-    "24h"; hence the repository takes the place of this directory on the path.
+    "24h". Therefore the repository replaces this directory on the path.
     """
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 

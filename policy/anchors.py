@@ -1,4 +1,4 @@
-"""Rules on what holds the keys of CAs: protected while something is issued from it."""
+"""Rules on resources that hold the keys of CAs: they are protected while a CA issues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOUNT = "vault:index/mount:Mount"
 def unprotected_anchor(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
     """Find the root's key of an issuing anchor that is not protected.
 
-    An anchor whose role cannot be told counts as issuing.
+    An anchor whose role is not known counts as issuing.
     """
     roles = _roles(stack)
     for key in stack.of(PRIVATE_KEY):
@@ -36,7 +36,7 @@ def unprotected_anchor(stack: Stack, _parameters: Parameters) -> Iterator[Findin
 
 
 def is_pki_mount(resource: Resource, *path: str) -> bool:
-    """Tell whether it is a mount of Vault's pki engine; ``path`` leads to its inputs."""
+    """Tell whether the resource is a mount of Vault's pki engine; ``path`` leads to its inputs."""
     return resource.object_type == _MOUNT and resource.at(*path, "type") == "pki"
 
 
@@ -51,7 +51,7 @@ def unprotected_mount(resource: Resource, _parameters: Parameters) -> Iterator[F
 
 
 def _generation_of_root_key(key: Resource) -> str | None:
-    """The generation whose root this is the key of; None for an issuing CA's, or any other key."""
+    """Return the generation of a root's key; None for any other key, such as an issuing CA's."""
     if key.parent is None or not key.is_below(TRUST_ANCHOR):
         return None
     generation = key.parent.rpartition("::")[2]
@@ -59,7 +59,7 @@ def _generation_of_root_key(key: Resource) -> str | None:
 
 
 def _roles(stack: Stack) -> dict[str, str]:
-    """Roles by generation: from the stage records, and from the export, which has new ones."""
+    """Roles by generation: from the stage records, and from the export, which has new anchors."""
     roles: dict[str, str] = {}
     for config_map in stack.of(CONFIG_MAP):
         text = config_map.text("data", STAGE_KEY)

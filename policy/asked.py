@@ -1,4 +1,4 @@
-"""What asks for a certificate, in whichever form: a Certificate, or a request of its own."""
+"""What a resource asks a signer for: a Certificate, or one of the kinds of request."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from policy.objects import CERTIFICATE, is_installed_chart
 CERTIFICATE_REQUEST = "kubernetes:cert-manager.io/v1:CertificateRequest"
 SIGNING_REQUEST = "kubernetes:certificates.k8s.io/v1:CertificateSigningRequest"
 
-# Of a CertificateSigningRequest for cert-manager (pkg/apis/experimental/v1alpha1/types.go, and
-# pkg/util/pki/kube.go: the annotation goes before spec.expirationSeconds).
+# Annotations of a CertificateSigningRequest for cert-manager (pkg/util/pki/kube.go and
+# pkg/apis/experimental/v1alpha1/types.go: the annotation wins over spec.expirationSeconds).
 _DURATION = "experimental.cert-manager.io/request-duration"
 _IS_CA = "experimental.cert-manager.io/request-is-ca"
 
@@ -32,13 +32,14 @@ class Asked:
     """What is asked for; places are paths in the object.
 
     Attributes:
-        duration: place and value; None where it does not say, and cert-manager takes its default.
-        usages: place and value, likewise.
+        duration: place and value; the value is None if it is not given, which is cert-manager's
+            default.
+        usages: place and value; the value is None if they are not given.
         ca: place, and whether a CA is asked for.
         names: common name and DNS names that are known.
-        uris: that are known.
-        issuer: who is to sign; None where it is not known.
-        key: of a request, which brings its own; None for a Certificate.
+        uris: URIs that are known.
+        issuer: the issuer that must sign; None if it is not known.
+        key: the key in a request; None for a Certificate, which has none.
     """
 
     duration: tuple[str, Any]
@@ -84,7 +85,7 @@ def _of_request(resource: Resource) -> Asked:
 
 
 def _of_signing_request(resource: Resource) -> Asked | None:
-    """Of those for cert-manager alone: Kubernetes' own signers sign nothing of the domain."""
+    """Only requests to cert-manager count: Kubernetes' own signers sign nothing of the domain."""
     issuer = issuer_of_signer(resource.text("spec", "signerName") or "")
     if issuer is None:
         return None
@@ -115,7 +116,7 @@ def _referred(resource: Resource) -> Identity | None:
     if UNKNOWN in (reference, resource.at("metadata", "namespace")):
         return None
     name = resource.at("spec", "issuerRef", "name")
-    # A patch that leaves the reference alone names nobody.
+    # A patch that does not change the reference names nobody.
     if resource.is_patch and name is None:
         return None
     kind = resource.at("spec", "issuerRef", "kind") or "Issuer"

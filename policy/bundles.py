@@ -27,13 +27,13 @@ from policy.objects import (
 )
 
 _BLOCK = "-----BEGIN CERTIFICATE-----"
-# What OpenSSL takes for a certificate as well, and most others do not (PEM_STRING_X509_OLD and
-# PEM_STRING_X509_TRUSTED in openssl/pem.h).
+# Labels that OpenSSL also accepts for a certificate, and most other readers do not
+# (PEM_STRING_X509_OLD and PEM_STRING_X509_TRUSTED in openssl/pem.h).
 _OTHER_BLOCKS = ("-----BEGIN X509 CERTIFICATE-----", "-----BEGIN TRUSTED CERTIFICATE-----")
 
 
 def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
-    """Find anything but roots in ConfigMaps and Bundles: somebody trusts what stands there."""
+    """Find certificates in ConfigMaps and Bundles that are not roots: somebody trusts them."""
     if resource.object_type not in (CONFIG_MAP, *BUNDLES) or is_installed_chart(resource):
         return
     for place, text in pem_texts(resource):
@@ -118,7 +118,7 @@ def _partial_bundles(stack: Stack) -> Iterator[Finding]:
         for bundle in stack.resources
         if bundle.is_below(TRUST_BUNDLE)
     }
-    # What is not known yet, or cannot be read, lacks nothing that can be named.
+    # If the content is not known yet or cannot be read, nothing can be said about it.
     known = {urn: (bundle, roots) for urn, (bundle, roots) in known.items() if roots}
     every = set().union(*(roots for _, roots in known.values()))
     for bundle, roots in known.values():
@@ -128,7 +128,7 @@ def _partial_bundles(stack: Stack) -> Iterator[Finding]:
 
 
 def _is_bundle_of_a_namespace(resource: Resource, roots: set[x509.Certificate]) -> bool:
-    """Tell whether a namespace has the bundle with it, which is more than some certificate."""
+    """Tell whether with this object a namespace has the bundle, and not just any certificate."""
     if resource.object_type != CONFIG_MAP:
         return False
     if resource.is_below(TRUST_BUNDLE):
@@ -142,7 +142,7 @@ def _default_cas(resource: Resource) -> bool:
 
 
 def _may_hold_a_certificate(source: object) -> bool:
-    """A source that reads another object is trust-manager's to judge."""
+    """True also for a source that reads another object: only trust-manager can judge that one."""
     if not isinstance(source, Mapping):
         return source is UNKNOWN
     text = source.get("inLine")

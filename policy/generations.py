@@ -1,4 +1,4 @@
-"""The rule on names: a name of a CA, and a name of a generation, mean one key each."""
+"""The rule on names: a name of a CA means one key, and so does a name of a generation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from policy.objects import SECRET, ca_chain
 
 
 def repeated_names(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
-    """Find subjects that stand for two keys, and anchors that share a name or a key."""
+    """Find subjects that belong to two keys, and anchors that share a name or a key."""
     holders: dict[str, dict[str, Resource]] = {}
     for holder, certificate in _authorities(stack):
         subject = certificate.subject.rfc4514_string()
@@ -35,7 +35,7 @@ def repeated_names(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
 
 
 def _authorities(stack: Stack) -> Iterator[tuple[Resource, x509.Certificate]]:
-    """Yield each CA certificate of an anchor or a CA Secret, and what it stands in."""
+    """Yield each CA certificate of an anchor or a CA Secret, with the resource that holds it."""
     for anchor in stack.of(TRUST_ANCHOR):
         pem = anchor.text("certificatePem")
         if pem is not None:

@@ -20,7 +20,7 @@ from policy.objects import (
 
 _SPIFFE = "spiffe://"
 _NOBODY: Identity = ("", "", None, "")
-# Issuers of cert-manager whose leaves chain to no anchor of a trust domain.
+# Kinds of cert-manager issuers whose leaves chain to no anchor of a trust domain.
 _FOREIGN_KINDS = ("selfSigned", "acme")
 
 ISSUER_PARAMETERS = {
@@ -44,7 +44,7 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates of issuers that are not this domain's, and issuers whose CA is not."""
     for cluster, objects in stack.clusters():
         resources = [r for r in objects.resources if not is_installed_chart(r)]
-        # A patch of somebody else's issuer does not make it this stack's.
+        # A patch of somebody else's issuer does not make it an issuer of this stack.
         declared = {identity for r in resources if not r.is_patch and (identity := _identity(r))}
         for resource in resources:
             leaf = asked(resource)
@@ -61,12 +61,12 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
 
 
 def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
-    """Find SPIFFE IDs of another trust domain: asked for, or allowed by a Vault role."""
+    """Find SPIFFE IDs of another trust domain that are asked for, or that a Vault role allows."""
     exported = stack.exports.text("trustDomain") if stack.exports else None
     domain = parameters["trustDomain"] or exported
     for resource in stack.resources:
         leaf = asked(resource)
-        # Of a role they are patterns in which an asterisk stands for anything.
+        # In a role they are patterns, in which an asterisk means any text.
         patterns = resource.texts("allowedUriSans") if resource.type == VAULT_ROLE else ()
         for pattern in patterns:
             if "*" in pattern and _SPIFFE.startswith(pattern.partition("*")[0].lower()):
@@ -86,7 +86,7 @@ def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding
 
 
 def trust_domain_of(uri: str) -> str | None:
-    """Return the trust domain of a SPIFFE ID, as it is written; None of any other URI."""
+    """Return the trust domain of a SPIFFE ID, as it is written; None for any other URI."""
     scheme, separator, rest = uri.partition("://")
     return rest.partition("/")[0] if separator and scheme.lower() == "spiffe" else None
 
@@ -103,10 +103,10 @@ def _foreign_authorities(resources: list[Resource], known: list[str]) -> Iterato
             yield about(
                 issuer,
                 f"its CA Secret {issuer.text('spec', 'ca', 'secretName')} is not declared by this "
-                "stack, so nothing tells who has signed it",
+                "stack, so it is not known who signed it",
             )
         for chain in map(ca_chain, secrets or ()):
-            # Without a known root nothing can be said, as in the preview of a new stack.
+            # Without a known root nothing can be judged, as in the preview of a new stack.
             if chain and roots and not signing_anchors(chain, roots):
                 yield about(
                     issuer,
@@ -116,7 +116,7 @@ def _foreign_authorities(resources: list[Resource], known: list[str]) -> Iterato
 
 
 def _ca_secrets(issuer: Resource, resources: list[Resource]) -> list[Resource] | None:
-    """Return the declared Secrets that may be the issuer's; None where it names none as yet."""
+    """Return the declared Secrets that may be the issuer's; None if its Secret is not known yet."""
     name = issuer.text("spec", "ca", "secretName")
     if name is None:
         return None
@@ -126,7 +126,7 @@ def _ca_secrets(issuer: Resource, resources: list[Resource]) -> list[Resource] |
         if secret.object_type == SECRET
         and states_certificate(secret)
         and secret.at("metadata", "name") in (name, UNKNOWN)
-        # A ClusterIssuer's Secret stands in a namespace that is a flag of cert-manager.
+        # The namespace of a ClusterIssuer's Secret is a flag of cert-manager.
         and (
             issuer.object_type == CLUSTER_ISSUER
             or secret.at("metadata", "namespace") in (issuer.namespace, UNKNOWN)
@@ -153,7 +153,7 @@ def _foreign_roles(stack: Stack, resources: list[Resource], known: list[str]) ->
 
 
 def _identity(resource: Resource) -> Identity | None:
-    """The resource as an issuer that a Certificate may name; None where a part is not known."""
+    """Return how a Certificate names this issuer; None if a part of that is not known."""
     version, kind = resource.text("apiVersion"), resource.text("kind")
     name = resource.text("metadata", "name")
     if version is None or kind is None or name is None or "/" not in version:

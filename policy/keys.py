@@ -13,7 +13,7 @@ from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 _TLS_CURVES = {kind.tls["ecdsa_curve"]: kind.name for kind in KEY_KINDS.values() if kind.curve}
 _ALLOWED = [kind.name for kind in KEY_KINDS.values() if kind.strong]
 _STRANGE = "of a kind that the rule does not know"
-# Of a Vault role: whoever may use it chooses the key.
+# Key type of a Vault role whose users choose the kind of key.
 _ANY = "any"
 
 PARAMETERS = {
@@ -47,7 +47,7 @@ def _is_allowed(algorithm: str, allowed: list[str]) -> bool:
 
 
 def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
-    """Yield what is a key, and its algorithm, where both are known."""
+    """Yield the name and the algorithm of each key, if both are known."""
     algorithm = None
     match resource.object_type:
         case "tls:index/privateKey:PrivateKey":

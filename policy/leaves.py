@@ -10,13 +10,13 @@ from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 from policy.objects import VAULT_ROLE
 
-# Of cert-manager, where it is not said: v1 API, spec.duration and spec.usages.
+# cert-manager's defaults: v1 API, spec.duration and spec.usages.
 _DEFAULT_DURATION = "2160h"
 _DEFAULT_USAGES = ["digital signature", "key encipherment"]
 _PURPOSES = {"server auth", "client auth"}
-# Of a Vault role: the flag, and what it lets leaves be used for.
+# Flag of a Vault role -> what it lets leaves be used for.
 _ROLE_FLAGS = {"codeSigningFlag": "code signing", "emailProtectionFlag": "email protection"}
-# Of a Vault role: the flag, and what it then signs.
+# Flag of a Vault role -> what the role then signs.
 _ROLE_NAME_FLAGS = {
     "allowAnyName": "any name for anybody who may use it",
     "allowGlobDomains": "every name that fits a pattern",
@@ -68,7 +68,7 @@ def long_lives(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
         where, value = leaf.duration
         unset = f"is not set, and cert-manager takes {_DEFAULT_DURATION}"
     elif resource.object_type == VAULT_ROLE:
-        # A signer may ask for anything up to maxTtl; ttl is what it gets if it does not ask.
+        # A request may ask for up to maxTtl; ttl counts if it does not ask.
         where, value = "maxTtl", resource.at("maxTtl")
         unset = "is not set, and Vault takes the mount's or its own, 768h"
     else:
@@ -159,4 +159,4 @@ def ca_leaves(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates that ask for a CA."""
     leaf = asked(resource)
     if leaf is not None and leaf.ca[1] and resource.namespace not in parameters["namespaces"]:
-        yield about(resource, f"{leaf.ca[0]} is true, so whoever has its key can issue")
+        yield about(resource, f"{leaf.ca[0]} is true, so everybody who has its key can issue")

@@ -1,4 +1,4 @@
-"""What rules look at and what they say: plain values, no type of the policy SDK."""
+"""What rules read and what they return: plain values, no type of the policy SDK."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Resource:
         type: its type token.
         name: its name in the program.
         properties: inputs for a rule on one resource, outputs for a rule on the stack; mappings,
-            lists, texts, numbers, booleans and :data:`UNKNOWN`. Secrets stand in it in clear text.
+            lists, texts, numbers, booleans and :data:`UNKNOWN`. Secrets are in clear text.
         protect: the option.
         provider: name of its provider, which is the cluster's; None for components and the stack.
         parent: URN of its parent, if it has one.
@@ -66,13 +66,13 @@ class Resource:
         return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else ()
 
     def is_below(self, component: str) -> bool:
-        """Tell whether a component of this type is its parent, or its parent's, and so on."""
+        """Tell whether a component of this type is its parent, its parent's parent, and so on."""
         ancestors = self.urn.split("::")[2].split("$")[:-1]
         return component in ancestors
 
     @property
     def is_patch(self) -> bool:
-        """Whether it states only some fields of an object that others state as well."""
+        """Whether it states only some fields of an object; somebody else states the others."""
         return self.type.startswith("kubernetes:") and self.type.endswith("Patch")
 
     @property
@@ -92,7 +92,7 @@ class Resource:
 
     @property
     def label(self) -> str:
-        """What a person calls it: ``Certificate shop/web in prod-eu``, ``Mount pki-g1``."""
+        """Its name for people: ``Certificate shop/web in prod-eu``, ``Mount pki-g1``."""
         if not self.type.startswith("kubernetes:"):
             return f"{self.kind} {self.name}"
         object_name = self.text("metadata", "name") or self.name
@@ -156,7 +156,7 @@ class Rule:
     Attributes:
         name: as the pack's configuration names it.
         description: what must hold, in one sentence.
-        remedy: what to do about a finding, as a command to the reader.
+        remedy: what to do about a finding, in the imperative.
         parameters: JSON schema of each parameter, with its default.
         level: unless the configuration says otherwise.
     """
@@ -173,9 +173,9 @@ class Rule:
         return {name: schema["default"] for name, schema in self.parameters.items()}
 
     def message(self, finding: Finding) -> str:
-        """Return what is said of a finding: object, problem and remedy; the SDK adds the rule."""
+        """Return the message for a finding: object, problem and remedy; the SDK adds the rule."""
         said = f"{finding.place}: {finding.problem}"
-        # Rules quote names, durations and the like; somebody may have put a key in such a place.
+        # Rules quote names, durations and so on, and such a text may hold a key by mistake.
         shown = "a value that it names is a private key" if holds_private_key(said) else said
         return f"{shown}.{REMEDY}{self.remedy}."
 

@@ -1,4 +1,4 @@
-"""What the rules know of Kubernetes and Vault objects, and the certificates that stand in them."""
+"""What the rules know about Kubernetes and Vault objects, and the certificates in these objects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 def is_installed_chart(resource: Resource) -> bool:
     """Tell whether the resource comes from cert-manager's or trust-manager's chart.
 
-    Those secure their own webhooks, outside of any trust domain.
+    Their certificates secure their own webhooks, outside of any trust domain.
     """
     return resource.is_below(_CERT_MANAGER)
 
@@ -63,7 +63,7 @@ def pem_texts(resource: Resource) -> Iterator[tuple[str, str]]:
         yield from _texts("data", resource.at("data"))
         yield from _decoded("binaryData", resource.at("binaryData"))
     elif resource.object_type == SECRET:
-        # The key beside it is no certificate, and no rule on certificates may touch it.
+        # The private key in the same Secret is left out: rules on certificates must not read it.
         for key in ("tls.crt", "ca.crt"):
             text = _secret_text(resource, key)
             if text is not None:
@@ -87,25 +87,25 @@ def certificates_in(resource: Resource) -> Iterator[tuple[str, x509.Certificate]
                 for certificate in parse_certificates(text, origin=place):
                     yield place, certificate
             except PkiError:
-                # bundle-roots-only reports it, and no other rule can judge what it cannot read.
+                # bundle-roots-only reports text that cannot be read; no other rule can judge it.
                 continue
 
 
 def ca_chain(secret: Resource) -> tuple[x509.Certificate, ...]:
-    """Return the certificates below ``tls.crt`` of a Secret; none where they are not known."""
+    """Return the certificates in ``tls.crt`` of a Secret; none if they are not known."""
     return tuple(c for place, c in certificates_in(secret) if place == "tls.crt")
 
 
 def states_certificate(secret: Resource) -> bool:
-    """Tell whether a Secret is declared with its ``tls.crt``, and not left to somebody else."""
+    """Tell whether the declared Secret has its ``tls.crt``; else somebody else will write it."""
     return any(secret.at(field, "tls.crt") is not None for field in ("stringData", "data"))
 
 
 def domain_roots(resources: Iterable[Resource]) -> set[x509.Certificate]:
     """Return what a cluster's trust bundles hold, as far as it is known.
 
-    Where this project's components or trust-manager's objects say which they are, another ConfigMap
-    that holds certificates makes nobody trusted.
+    If this project's components or trust-manager's objects say which ConfigMaps are bundles, other
+    ConfigMaps that hold certificates do not count.
     """
     held = [r for r in resources if r.object_type in (CONFIG_MAP, *BUNDLES)]
     named = [r for r in held if r.is_below(TRUST_BUNDLE) or r.object_type in BUNDLES]
@@ -118,7 +118,7 @@ def domain_roots(resources: Iterable[Resource]) -> set[x509.Certificate]:
 
 
 def bundle_namespaces(resource: Resource) -> frozenset[str] | None:
-    """Return the namespaces that a Bundle's selector names; None where it may select any."""
+    """Return the namespaces that a Bundle's selector names; None if it may select any."""
     selector = resource.at("spec", "target", "namespaceSelector")
     if not isinstance(selector, Mapping):
         return None

@@ -20,13 +20,13 @@ from pulumi_policy.proxy import UnknownValueError
 
 from policy.model import UNKNOWN, Finding, Resource, ResourceRule, Rule, Stack, StackRule
 
-# What `pulumi policy analyze` puts in the place of a secret that it cannot decrypt, whatever the
-# type of the secret was (pulumi 3.259.0, pkg/cmd/pulumi/policy/policy_analyze.go).
+# `pulumi policy analyze` puts this in place of a secret that it cannot decrypt, whatever the type
+# of the secret was (pulumi 3.259.0, pkg/cmd/pulumi/policy/policy_analyze.go).
 _REDACTED = "[secret]"
 
 
 def policies(rules: Iterable[ResourceRule | StackRule]) -> list[Policy]:
-    """Return one policy a rule, in their order."""
+    """Return one policy for each rule, in the order of the rules."""
     return [
         _resource_policy(rule) if isinstance(rule, ResourceRule) else _stack_policy(rule)
         for rule in rules
@@ -63,7 +63,7 @@ def _resource_policy(rule: ResourceRule) -> ResourceValidationPolicy:
 
 def _stack_policy(rule: StackRule) -> StackValidationPolicy:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        # The engine hands them over in any order; the same stack is to give the same messages.
+        # The engine gives them in any order, but the same stack must give the same messages.
         ordered = sorted(args.resources, key=lambda resource: resource.urn)
         stack = Stack(resources=tuple(_resource(r) for r in ordered))
         _report(rule, rule.find(stack, _parameters(rule, args)), report)

@@ -1,7 +1,7 @@
-"""Rules on private keys: where one may stand, and where never.
+"""Rules on private keys: where a key may be, and where it must never be.
 
-The SDK hands secrets out in clear text and without their mark. So these rules know the places where
-a key belongs, and report every other place; `policy/state_file.py` reads the marks from a state.
+The SDK gives secrets in clear text and without their mark. So these rules know the places where a
+key belongs, and report every other place; `policy/state_file.py` reads the marks from a state.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from mtls_pki.pki.key_text import key_places
 from policy.model import Finding, Parameters, Resource, Stack, about
 
-# Properties that hold keys by their nature; SDK or provider makes them secrets, whatever else the
-# program says of them.
+# Properties that exist to hold keys; the SDK or the provider always makes them secrets, whatever
+# the program does.
 _SECRET_PROPERTIES = {
     "kubernetes:core/v1:Secret": {"data", "stringData"},
     "kubernetes:core/v1:SecretPatch": {"data", "stringData"},
@@ -38,13 +38,13 @@ def keys_in_clear(resource: Resource, parameters: Parameters) -> Iterator[Findin
     named = set(parameters["secretProperties"].get(resource.type, ()))
     checked = {name: v for name, v in resource.properties.items() if name not in allowed | named}
     for place in key_places(checked):
-        yield about(resource, f"a private key stands in {place}")
+        yield about(resource, f"a private key is in {place}")
 
 
 def keys_in_outputs(stack: Stack, _parameters: Parameters) -> Iterator[Finding]:
     """Find private keys in what the stack and its components hand out."""
     for resource in stack.resources:
-        # Outputs of other resources are their providers' business, which mark their secrets.
+        # Outputs of other resources come from providers, which mark their secrets.
         if resource.provider is None and not resource.type.startswith("pulumi:providers:"):
             for place in key_places(resource.properties):
-                yield about(resource, f"a private key stands in output {place}")
+                yield about(resource, f"a private key is in output {place}")

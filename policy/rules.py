@@ -8,7 +8,7 @@ from policy.model import ResourceRule, StackRule
 RULES: tuple[ResourceRule | StackRule, ...] = (
     ResourceRule(
         name="private-key-in-clear",
-        description="A private key stands in a Kubernetes Secret or a Pulumi secret, nowhere else.",
+        description="A private key is in a Kubernetes Secret or a Pulumi secret, nowhere else.",
         remedy="remove it, treat the key as exposed, and give it as a Kubernetes Secret's data; "
         "name a property that is a Pulumi secret in the parameter secretProperties",
         parameters=private_keys.PARAMETERS,
@@ -17,7 +17,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     StackRule(
         name="private-key-in-outputs",
         description="No stack and no component hands out a private key.",
-        remedy="do not export it; who needs a key reads it from the Kubernetes Secret",
+        remedy="do not export it; a workload that needs it reads it from the Kubernetes Secret",
         find=private_keys.keys_in_outputs,
     ),
     StackRule(
@@ -87,7 +87,7 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     StackRule(
         name="issuer-of-domain",
-        description="Certificates come from issuers whose CA hangs on an anchor of this domain.",
+        description="Certificates come from issuers whose CA chains to an anchor of this domain.",
         remedy="refer to an issuer of this stack, or name it in the parameter issuers",
         parameters=issuers.ISSUER_PARAMETERS,
         find=issuers.foreign_issuers,
@@ -107,8 +107,8 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     ResourceRule(
         name="vault-over-tls",
-        description="Vault is spoken to over TLS, and proves who it is.",
-        remedy="write an https address, with the CA's certificate beside it, and have it checked",
+        description="Vault is reached over TLS, and its certificate is checked.",
+        remedy="write an https address, give the CA's certificate, and do not skip the check",
         find=vault.plain_http,
     ),
 )

@@ -1,7 +1,7 @@
-"""``python -m policy.state_file FILE``: what only a state shows, and no engine tells a policy pack.
+"""``python -m policy.state_file FILE``: rules on what only a state shows, and no pack can see.
 
-The engine hands packs neither ``retainOnDelete`` nor, through the Python SDK, which values are
-secrets. Both stand in the state, which ``pulumi stack export`` prints with its secrets encrypted.
+The engine gives packs neither ``retainOnDelete`` nor, through the Python SDK, which values are
+secrets. Both are in the state, which ``pulumi stack export`` prints with its secrets encrypted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MARK, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1e
 
 
 class StateFileError(ValueError):
-    """The file is no exported state; the message says how to get one."""
+    """The file is not an exported state; the message says how to get one."""
 
 
 def deleted_keys(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def deleted_keys(resource: Resource, _parameters: Parameters) -> Iterator[Findin
 def keys_in_clear(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
     """Find private keys that the state does not encrypt."""
     for place in key_places(resource.properties):
-        yield about(resource, f"a private key stands in clear text in {place}")
+        yield about(resource, f"a private key is in clear text in {place}")
 
 
 RULES = (
@@ -47,7 +47,7 @@ RULES = (
     ),
     ResourceRule(
         name="private-key-in-clear",
-        description="A private key stands in the state as a Pulumi secret, or not at all.",
+        description="A private key is in the state as a Pulumi secret, or not at all.",
         remedy="make the value a secret, run `pulumi up`, and treat the key as exposed",
         find=keys_in_clear,
     ),
@@ -58,7 +58,7 @@ def findings(state: object) -> Iterator[str]:
     """Yield a message for each finding in a state, as ``pulumi stack export`` prints it.
 
     Raises:
-        StateFileError: it is not what that command prints.
+        StateFileError: the file is not what that command prints.
     """
     deployment = state.get("deployment") if isinstance(state, Mapping) else None
     if not isinstance(deployment, Mapping):
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m policy.state_file",
         description="Judge what only a state shows: that the keys of CAs are retained, and that no "
-        "private key stands in it in clear text.",
+        "private key is in it in clear text.",
     )
     parser.add_argument("file", type=Path, help="written by `pulumi stack export`")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The rule on the way to Vault: what signs for a trust domain is spoken to over TLS."""
+"""The rule on connections to Vault: a signer of the trust domain is reached over TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from policy.model import Finding, Parameters, Resource, about
 from policy.objects import CLUSTER_ISSUER, ISSUER
 
 _PROVIDER = "pulumi:providers:vault"
-# Type -> where the address of a Vault server stands.
+# Type -> path of the property with the address of a Vault server.
 _ADDRESSES = {
     _PROVIDER: ("address",),
     ISSUER: ("spec", "vault", "server"),
@@ -21,8 +21,8 @@ def plain_http(resource: Resource, _parameters: Parameters) -> Iterator[Finding]
     path = _ADDRESSES.get(resource.object_type)
     address = resource.text(*path) if path else None
     if path and address and not address.lower().startswith("https://"):
-        # The address itself is not shown, for it may carry a credential.
+        # The address itself is not shown, because it may hold a credential.
         yield about(resource, f"{'.'.join(path)} is no https URL, so tokens go in clear text")
     # A provider's inputs are texts, whatever their type.
     if resource.type == _PROVIDER and resource.at("skipTlsVerify") in (True, "true"):
-        yield about(resource, "skipTlsVerify is true, so anybody on the way can be the Vault")
+        yield about(resource, "skipTlsVerify is true, so anybody can pretend to be the Vault")

@@ -1,5 +1,5 @@
 """Backup and restore of a stack's keys: ``mtls-pki backup``.
 
-One encrypted file holds the stack's state with every key in it, so that a lost backend, a lost
-secrets provider and a lost cluster can be made good together (docs/state.md).
+One encrypted file holds the stack's state with every key in it. With it, a stack can be restored
+after the loss of its backend, its secrets provider and its clusters (docs/state.md).
 """

@@ -1,8 +1,8 @@
-"""The file: what it holds, encrypted for a passphrase.
+"""The backup file: its content, encrypted for a passphrase.
 
 It is an age file (age-encryption.org/v1): scrypt for the passphrase, authenticated encryption of
-header and content. A format of its own would be as safe with the same primitives, but this one can
-still be opened in ten years by any ``age`` without this program: ``age -d FILE``.
+header and content. A format of our own would be as safe, but any ``age`` can open this one in ten
+years, without this program: ``age -d FILE``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ SCHEMA = "mtls-pki/backup/v1"
 SHORTEST_PASSPHRASE = 12
 
 _AGE = b"age-encryption.org/v1\n"
-# What pyrage 1.4.0 says where no recipient of the header opens, and where scrypt's cost is far
-# above what this machine measures as a second's work. Tests hold it to both.
+# pyrage's messages for a wrong passphrase and a too costly work factor; tests pin both.
 _NO_MATCH = "Decryption failed"
 _TOO_COSTLY = "Excessive work"
 
@@ -45,7 +44,7 @@ class Content:
     deployment: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        """Leave the keys out: a representation gets into tracebacks and logs."""
+        """Leave out the keys, because representations get into tracebacks and logs."""
         return f"Content({self.project}/{self.stack}, {self.made})"
 
 
@@ -57,8 +56,8 @@ def save(path: Path, content: Content, passphrase: str) -> None:
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise CommandError(
-            f"the passphrase has {len(passphrase)} characters; what it guards is every key of the "
-            f"stack, so use at least {SHORTEST_PASSPHRASE}"
+            f"the passphrase has {len(passphrase)} characters; it protects every key of the stack, "
+            f"so use at least {SHORTEST_PASSPHRASE}"
         )
     document = json.dumps({"schema": SCHEMA, **asdict(content)}, sort_keys=True)
     encrypted = pyrage.passphrase.encrypt(document.encode(), passphrase)
@@ -76,7 +75,7 @@ def load(path: Path, passphrase: str) -> Content:
     """Return what an archive holds.
 
     Raises:
-        CommandError: it cannot be read, is no archive of this program, is damaged, or the
+        CommandError: it cannot be read, it is not an archive of this program, it is damaged, or the
             passphrase does not open it.
     """
     try:
@@ -85,7 +84,7 @@ def load(path: Path, passphrase: str) -> Content:
         raise CommandError(f"{path} cannot be read: {error.strerror}; name a backup") from None
     if not encrypted.startswith(_AGE):
         raise CommandError(
-            f"{path} is no backup: it does not begin as an age file; name one that "
+            f"{path} is no backup: it does not begin like an age file; name one that "
             "`mtls-pki backup` wrote"
         )
     return _content(path, _decrypted(path, encrypted, passphrase))
@@ -122,6 +121,5 @@ def _content(path: Path, document: bytes) -> Content:
             "the program that wrote it"
         )
     raise CommandError(
-        f"{path} holds something else than a backup of a stack; name one that "
-        "`mtls-pki backup` wrote"
+        f"{path} does not hold a backup of a stack; name one that `mtls-pki backup` wrote"
     )

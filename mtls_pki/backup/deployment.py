@@ -1,6 +1,6 @@
-"""What a stack's exported state says: its resources, its Secrets, who encrypts it. Pure functions.
+"""Reads a stack's exported state: resources, Secrets, the secrets provider. Pure functions.
 
-The layout is Pulumi's own (sdk/go/common/apitype, DeploymentV3; resource/stack/deployment.go).
+The format is Pulumi's own (sdk/go/common/apitype, DeploymentV3; resource/stack/deployment.go).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from mtls_pki.clusters.declared_secret import DeclaredSecret
 from mtls_pki.errors import CommandError
 
-# How a value that is not plain JSON is marked in a state, and that it is a secret.
+# How a state marks a value that is not plain JSON, and a value that is a secret.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 a public constant of Pulumi's
 _KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type's name
@@ -23,7 +23,7 @@ def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the resources of a state, without the stack itself.
 
     Raises:
-        CommandError: this is no exported state.
+        CommandError: this is not an exported state.
     """
     try:
         found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
@@ -35,10 +35,10 @@ def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def require_clear(exported: Mapping[str, Any]) -> None:
-    """Make sure that no value is still encrypted: such a backup would hang on a lost provider.
+    """Make sure that no value is still encrypted: such a backup would need the secrets provider.
 
     Raises:
-        CommandError: one is.
+        CommandError: one is still encrypted.
     """
     for value in _marked(exported["deployment"]):
         if "plaintext" not in value:
@@ -52,16 +52,16 @@ def declared_secrets(exported: Mapping[str, Any]) -> tuple[DeclaredSecret, ...]:
     """Return every Secret of the stack, in a stable order.
 
     Raises:
-        CommandError: this is no exported state in clear.
+        CommandError: this is not an exported state in clear text.
     """
     found = [_secret(each) for each in resources(exported) if each["type"] == _KUBERNETES_SECRET]
     return tuple(sorted(found, key=lambda secret: secret.place))
 
 
 def for_stack(exported: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a state that the stack whose secrets ``provider`` encrypts can import.
+    """Return a state for import by the stack whose secrets ``provider`` encrypts.
 
-    Operations that were under way when it was saved are left out: what they made is gone.
+    Operations that were under way when the backup was made are left out: what they made is gone.
     """
     deployment = {**exported["deployment"], "secrets_providers": dict(provider)}
     deployment.pop("pending_operations", None)
@@ -69,7 +69,7 @@ def for_stack(exported: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[
 
 
 def secrets_provider(stack_file: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the provider that a stack file names, as a state has it.
+    """Return the secrets provider that a stack file names, in the form that a state has.
 
     Args:
         stack_file: the whole ``Pulumi.<stack>.yaml``.
@@ -85,7 +85,7 @@ def secrets_provider(stack_file: Mapping[str, Any], name: str) -> dict[str, Any]
         return {"type": "passphrase", "state": {"salt": stack_file["encryptionsalt"]}}
     raise CommandError(
         f"{name} has neither encryptionsalt nor encryptedkey; run `pulumi stack init`, with "
-        "--secrets-provider for another provider than a passphrase, and restore then"
+        "--secrets-provider for a provider other than a passphrase, then restore"
     )
 
 
@@ -111,7 +111,7 @@ def _secret(resource: Mapping[str, Any]) -> DeclaredSecret:
             **{key: inputs[key] for key in ("data", "stringData") if key in inputs},
         }
         return DeclaredSecret(
-            # URN::ID, and a URN ends with the provider's name, which is the cluster's.
+            # The text is URN::ID. A URN ends with the provider's name, which is the cluster's name.
             cluster=str(resource["provider"]).split("::")[-2],
             namespace=metadata["namespace"],
             name=metadata["name"],

@@ -17,7 +17,7 @@ from mtls_pki.exit_status import ExitStatus
 def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
     """Apply what is checked out, if it is what was previewed.
 
-    Without a forge, in a person's shell, nothing tells what was previewed: `pulumi up` asks then.
+    Without a forge, in a person's shell, nothing records what was previewed, so this refuses.
 
     Returns:
         DONE if it was applied, ERROR if not; the engine has said why.
@@ -38,7 +38,7 @@ def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
     head = repository.commit("HEAD")
     _require_previewed(stack, head, forge)
     _require_newest(stack, head, forge)
-    # With its own preview: only there do the rules on the whole stack speak before the change.
+    # With its own preview: only there are the rules on the whole stack judged before the change.
     done = run_pulumi(
         *("up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", POLICY_PACK),
         to_log=True,
@@ -50,16 +50,16 @@ def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
 def _require_newest(stack: str, head: str, forge: Forge) -> None:
     """Refuse what was merged before a change of the same stack.
 
-    Runs may come in another order than their merges did, and an old one may be run again: it would
-    take the newer change back, and the guard would take that for a step like any other.
+    Runs may come in another order than their merges, and an old run may be started again. It would
+    take the newer change back, and to the guard that is a step like any other.
     """
     changed = forge.changed_after(head)
-    # A stack that is new by then is none of those that are checked out.
+    # A stack added later is not in this checkout.
     known = {*known_stacks(Path.cwd()), *stacks_of(changed or ())}
     if changed is None or stack in touched_stacks(changed, known):
         raise CommandError(
-            f"commit {head}: what was merged after it touches stack {stack} as well, and is "
-            "applied together with it by the run of the newest commit; approve or run that one"
+            f"commit {head}: a later merge touches stack {stack} too, and the run of the newest "
+            "commit applies both; approve or start that run"
         )
 
 

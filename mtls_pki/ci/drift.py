@@ -1,4 +1,4 @@
-"""The daily look at one stack: does what runs still equal what is declared?"""
+"""The daily check of one stack: is what runs still what is declared?"""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from mtls_pki.pages.markers import drift_marker
 from mtls_pki.registry import extensions, sources_of
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
-# Read without the right to read Secrets: the CA Secrets of the stack hold keys, and what reads the
-# clusters every day must not. A changed CA Secret shows as issuers that are not Ready, and as
-# leaves whose signer is unknown.
+# No Secret is read: the stack's CA Secrets hold keys, and a job that runs every day must not have
+# them. If a CA Secret was changed, issuers are not Ready, or the signer of leaves is unknown.
 _UNREAD = "**kubernetes:core/v1:Secret::**"
-# Said at every run of a rotation that is as it should be.
+# These notices appear at every run of a rotation that is in order.
 _EXPECTED_NOTICES = frozenset({"canary-pending"})
 
 

@@ -1,4 +1,4 @@
-"""What the commands want of a forge, whichever it is."""
+"""What the commands need from a forge, whichever forge it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Status:
     """The outcome of one check of one commit.
 
     Attributes:
-        context: name of the check; a later status of the same context takes the place of this one.
+        context: name of the check; a later status of the same context replaces this one.
         passed: green or red.
         description: at most 140 characters (GitHub's limit).
     """
@@ -25,7 +25,7 @@ class Status:
 
 
 class Forge(Protocol):
-    """Comments, issues and statuses of one repository. Methods raise CommandError where refused."""
+    """Comments, issues and statuses of one repository. Methods raise CommandError if refused."""
 
     def put_comment(self, number: int, marker: str, body: str) -> None:
         """Write ``body`` as the comment of change ``number`` that begins with ``marker``.
@@ -34,7 +34,7 @@ class Forge(Protocol):
         """
 
     def put_issue(self, marker: str, title: str, body: str) -> None:
-        """Write ``body`` as the open issue whose text begins with ``marker``, likewise."""
+        """Write ``body`` as the open issue that begins with ``marker``: made once, then updated."""
 
     def close_issue(self, marker: str, reason: str) -> None:
         """Close the open issue whose text begins with ``marker``, if any, with a comment."""
@@ -48,7 +48,7 @@ class Forge(Protocol):
     def changed_after(self, commit: str) -> tuple[str, ...] | None:
         """Return the paths that the branch of this run has changed since ``commit``.
 
-        None where they are too many for the forge to list.
+        None if there are too many for the forge to list.
         """
 
     @property

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from mtls_pki.ci.forge import Status, required
 from mtls_pki.ci.http import JsonApi
 
-# As many as one comparison lists.
+# The most files that one comparison lists.
 _FILES = 300
 _REMEDY = "give the job the permission that docs/review-workflows.md names for this step"
 
@@ -112,7 +112,7 @@ class GitHub:
 def _marked(items: Iterable[dict[str, Any]], marker: str) -> dict[str, Any] | None:
     """Return the first item that begins with the marker and was written by a machine.
 
-    Anybody can write a comment that begins like ours; it is not taken for ours, for its author
+    Anybody can write a comment that begins like ours. It does not count as ours, because its author
     could change it afterwards.
     """
     for item in items:

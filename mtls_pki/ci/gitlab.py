@@ -18,7 +18,7 @@ class GitLab:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Take ``CI_API_V4_URL``, ``CI_PROJECT_ID`` and ``GITLAB_TOKEN``.
 
-        Not ``CI_JOB_TOKEN``, which may not write notes. For :meth:`changed_after` also
+        ``CI_JOB_TOKEN`` is not enough: it may not write notes. :meth:`changed_after` also needs
         ``CI_COMMIT_BRANCH``.
 
         Raises:

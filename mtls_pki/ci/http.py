@@ -1,4 +1,4 @@
-"""JSON over HTTP with a forge: one place that knows the token, and never says it."""
+"""JSON over HTTP with a forge: the one place that knows the token, and never shows it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib3 import Retry
 from mtls_pki.errors import CommandError
 
 _SECONDS = 30
-# Of what may be repeated: a second POST could make a second comment.
+# Methods that may be repeated: a second POST could make a second comment.
 _REPEATABLE = ("GET", "PATCH", "PUT")
 _MESSAGE_LENGTH = 200
 
@@ -21,12 +21,12 @@ class JsonApi:
     """The REST API at one base URL."""
 
     def __init__(self, base: str, headers: Mapping[str, str], *, remedy: str) -> None:
-        """Connect nothing yet.
+        """Send nothing yet.
 
         Args:
             base: URL that every path is appended to.
-            headers: of every request, the token among them.
-            remedy: what to do where a request is refused.
+            headers: sent with every request; the token is one of them.
+            remedy: what to do if a request is refused.
         """
         self._base = base.rstrip("/")
         self._remedy = remedy
@@ -94,7 +94,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _message(answer: requests.Response) -> str:
-    """Return what the forge says of a refusal, on one line."""
+    """Return the forge's reason for a refusal, on one line."""
     try:
         said = answer.json()["message"]
     except (ValueError, KeyError, TypeError):

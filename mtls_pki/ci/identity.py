@@ -1,4 +1,4 @@
-"""The identity that a forge gives a running job: a signed JWT, for one audience and for minutes.
+"""The identity that a forge gives a running job: a signed JWT for one audience, valid for minutes.
 
 Sources: GitHub, "OpenID Connect reference" (``ACTIONS_ID_TOKEN_REQUEST_URL`` and its token);
     GitLab, "OpenID Connect (OIDC) Authentication Using ID Tokens" (``id_tokens``).
@@ -16,19 +16,19 @@ from mtls_pki.ci.http import JsonApi
 from mtls_pki.errors import CommandError
 
 GITLAB_VARIABLE = "VAULT_ID_TOKEN"
-"""Name of the token among the job's ``id_tokens``, where the audience stands too."""
+"""Name of the token among the job's ``id_tokens``, where the audience is set too."""
 
 _URL, _TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _PERMISSION = "give the job the permission `id-token: write`"
-# What roles are bound to; none of it is secret.
+# The claims that roles are bound to; none of them is secret.
 _SHOWN = ("aud", "repository_id", "project_id", "environment", "ref", "ref_protected")
 
 
 def identity_token(environment: Mapping[str, str], audience: str) -> str:
-    """Return the running job's identity, which is good for ``audience`` and nowhere else.
+    """Return the running job's identity, which is valid for ``audience`` only.
 
     Raises:
-        CommandError: the forge offers none to this job.
+        CommandError: the forge gives this job no identity.
     """
     if environment.get("GITLAB_CI") == "true":
         return _of_gitlab(environment, audience)
@@ -42,7 +42,7 @@ def _of_github(environment: Mapping[str, str], audience: str) -> str:
             f"this job may not ask for its identity (${_URL} is not set); {_PERMISSION}"
         )
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-    # The address has a query already.
+    # The address already has a query.
     answer = JsonApi(url, headers, remedy=_PERMISSION).call(
         "GET", f"&audience={quote(audience, safe='')}"
     )
@@ -58,7 +58,8 @@ def _of_gitlab(environment: Mapping[str, str], audience: str) -> str:
         raise CommandError(
             f"this job has no identity for the Vault (${GITLAB_VARIABLE} is not set); {remedy}"
         )
-    # The address comes from the change that is previewed: what is good for another one stays here.
+    # The address comes from the change that is previewed. An identity that is valid for another
+    # audience must not be sent there.
     meant = _claims(given).get("aud")
     if audience not in (meant if isinstance(meant, list) else [meant]):
         raise CommandError(
@@ -69,14 +70,14 @@ def _of_gitlab(environment: Mapping[str, str], audience: str) -> str:
 
 
 def described(token: str) -> str:
-    """Return what an identity says of the job, as far as roles are bound to it; never itself."""
+    """Return the claims about the job that roles are bound to; never the identity itself."""
     claims = _claims(token)
     said = [f"{name} {json.dumps(claims[name])}" for name in _SHOWN if name in claims]
     return ", ".join(said) or "nothing"
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """Return what a JWT says (RFC 7519), unverified; nothing where it is none."""
+    """Return the claims of a JWT (RFC 7519), unverified; empty if it is not a JWT."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,4 +1,4 @@
-"""Puts the runner's kubeconfig where the stack file says that one is."""
+"""Writes the runner's kubeconfig to the paths that the stack file names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ VARIABLE = "KUBECONFIG_TEXT"
 def write_kubeconfig(stack: str, environment: Mapping[str, str]) -> tuple[Path, ...]:
     """Write ``$KUBECONFIG_TEXT`` (0600) to each path that the clusters of ``stack`` name.
 
-    A cluster that is named by its context alone is looked up in ``$KUBECONFIG``.
+    For a cluster that is given by its context alone, the path is ``$KUBECONFIG``.
 
     Raises:
-        CommandError: a variable is missing, or a file is there already.
+        CommandError: a variable is missing, or a file already exists.
     """
     text = required(environment, VARIABLE)
     clusters = open_stack_file(Path.cwd(), stack, {}, extensions()).settings().clusters.values()

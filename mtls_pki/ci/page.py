@@ -1,7 +1,7 @@
-"""The few pages that are written here: of a preview without a page, of findings, of drift.
+"""The few pages that are written here: a preview without a page, findings, drift.
 
-What they quote is other people's text (resource names, messages of clusters), so all of it is shown
-as it is and none of it as markup.
+They quote other people's text (resource names, messages of clusters), so all of it is shown as
+text and none of it as markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINE_LENGTH = 600
 
 
 def quoted(lines: Sequence[str]) -> str:
-    """Return lines as preformatted text, long ones and long lists cut, private keys left out."""
+    """Return lines as preformatted text. Long lines and lists are cut, private keys left out."""
     shown: list[str] = []
     for line in map(_clean, lines):
         if sum(map(len, shown)) + len(shown) + len(line) > _SECTION_LENGTH:
@@ -32,17 +32,17 @@ def no_page(stack: str, commit: str) -> str:
     """Return the comment of a preview that failed before there was anything to review."""
     return (
         f"{review_marker(stack)}\n### Stack {escape(stack)}: the preview failed\n\n"
-        f"Commit {commit}. Nothing was changed, and there is nothing to review; the reason stands "
-        "in the log of this job.\n"
+        f"Commit {commit}. Nothing was changed, and there is nothing to review; the log of this "
+        "job says why.\n"
     )
 
 
 def drift_page(stack: str, sections: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Return the text of the issue: a heading and its lines for each section that has lines."""
+    """Return the text of the issue: a heading and the lines of each section that has lines."""
     parts = [
         f"{drift_marker(stack)}\nWhat runs differs from what stack {escape(stack)} declares, or "
-        "needs somebody soon. This text is written anew by every run and closed by the first one "
-        "that finds nothing; docs/review-workflows.md tells what to do.\n"
+        "needs attention soon. Every run writes this text again, and the first run that finds "
+        "nothing closes the issue; docs/review-workflows.md says what to do.\n"
     ]
     parts += [f"\n### {title}\n\n{quoted(lines)}" for title, lines in sections if lines]
     return "".join(parts)

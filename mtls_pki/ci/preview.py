@@ -1,4 +1,4 @@
-"""The preview of one stack in a pull request: run, paged, posted, recorded."""
+"""The preview of one stack in a pull request: run it, make its page, post the page, record it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Change:
     """What is reviewed.
 
     Attributes:
-        commit: SHA of the change's head: what the page names and the status is recorded for.
-        number: of the pull or merge request; None where there is none.
+        commit: SHA of the change's head; the page names it, and the status is recorded for it.
+        number: of the pull or merge request; None if there is none.
     """
 
     commit: str
@@ -48,12 +48,12 @@ def context(stack: str) -> str:
 
 
 def describe(tree: str, verdict: str) -> str:
-    """Return a status text that names the files which were previewed."""
+    """Return a status text that names the tree of files that was previewed."""
     return f"{verdict}; tree {tree}"
 
 
 def described_tree(description: str) -> str | None:
-    """Return the tree that :func:`describe` wrote; None where it did not."""
+    """Return the tree in a text of :func:`describe`; None for any other text."""
     _, found, tree = description.rpartition("; tree ")
     return tree if found else None
 
@@ -68,8 +68,8 @@ def preview(
 ) -> ExitStatus:
     """Preview ``stack`` and leave its digest, findings and page in ``output``.
 
-    With a forge the page becomes the change's one comment for this stack and the outcome a status
-    of its head. Without one, in a person's shell, the files are all.
+    On a forge, the page becomes the change's one comment for this stack, and the outcome becomes a
+    status of its head. Without a forge, in a person's shell, only the files are written.
 
     Returns:
         DONE if the change may be merged, BLOCKED if the guard refuses it, ERROR if the preview or
@@ -88,7 +88,7 @@ def preview(
     add_summary(environment, page)
     if forge is not None:
         described = describe(repository.tree("HEAD"), _WORDS.get(status, "failed"))
-        # The status last: where a comment cannot be written, nothing counts as previewed.
+        # The status comes last: if the comment cannot be written, nothing counts as previewed.
         if change.number is not None:
             forge.put_comment(change.number, review_marker(stack), page)
         forge.set_status(
@@ -130,7 +130,7 @@ def _review(stack: str, change: Change, output: Path) -> tuple[ExitStatus, str]:
 def _status(outcome: Outcome, *, failed: bool) -> ExitStatus:
     if outcome is Outcome.REFUSED:
         return ExitStatus.BLOCKED
-    # Missing evidence is a warning of the page; `pulumi up` waits for it.
+    # Missing evidence is a warning on the page; `pulumi up` refuses without it.
     passed = not failed and outcome in (Outcome.SAFE, Outcome.UNSEEN)
     return ExitStatus.DONE if passed else ExitStatus.ERROR
 

@@ -1,4 +1,4 @@
-"""What git knows of a change."""
+"""What git knows about a change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mtls_pki.errors import CommandError
 
 
 def changed_paths(base: str, head: str) -> tuple[str, ...]:
-    """Return the paths that differ between ``head`` and where it left ``base``; renames as both.
+    """Return the paths that differ between ``head`` and the point where it left ``base``.
+
+    A renamed file counts with both names.
 
     Raises:
         CommandError: git does not know one of the commits.
@@ -40,17 +42,17 @@ def tree(revision: str) -> str:
 
 
 def uncommitted() -> tuple[str, ...]:
-    """Return what the working directory has that its commit has not; ignored files do not count.
+    """Return the paths that differ from the commit that is checked out, without ignored files.
 
     Raises:
-        CommandError: this is no repository.
+        CommandError: this is not a repository.
     """
     return tuple(_git("status", "--porcelain").splitlines())
 
 
 @contextlib.contextmanager
 def checked_out(revision: str) -> Iterator[Path]:
-    """Give a directory with the files of a revision, which is gone afterwards.
+    """Yield a directory with the files of a revision; it is removed afterwards.
 
     Raises:
         CommandError: git does not know it.

@@ -1,4 +1,4 @@
-"""Where this runs: the forge's runner or a person's shell, and what each can be told."""
+"""Where this runs, on a forge's runner or in a person's shell, and how to give it results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mtls_pki.ci.gitlab import GitLab
 
 
 def open_forge(environment: Mapping[str, str]) -> Forge | None:
-    """Return the forge that runs this; None in a person's shell, where pages are only written.
+    """Return the forge that runs this; None in a person's shell, where nothing is posted.
 
     Raises:
-        CommandError: the runner lacks what talking to its forge needs.
+        CommandError: a variable that is needed to talk to the forge is missing.
     """
     if environment.get("GITHUB_ACTIONS") == "true":
         return GitHub(environment)
@@ -29,12 +29,12 @@ def on_a_runner(environment: Mapping[str, str]) -> bool:
 
 
 def give_output(environment: Mapping[str, str], name: str, value: str) -> None:
-    """Hand a one-line value to later jobs, where the runner takes such (``$GITHUB_OUTPUT``)."""
+    """Give later jobs a one-line value, if the runner has a place for it (``$GITHUB_OUTPUT``)."""
     _append(environment.get("GITHUB_OUTPUT"), f"{name}={value}\n")
 
 
 def add_summary(environment: Mapping[str, str], markdown: str) -> None:
-    """Add a page to the run's own, where the runner has one (``$GITHUB_STEP_SUMMARY``)."""
+    """Add a page to the summary of the run, if the runner has one (``$GITHUB_STEP_SUMMARY``)."""
     _append(environment.get("GITHUB_STEP_SUMMARY"), markdown)
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-# What no stack runs. Whatever is not known to be harmless counts as code, which all stacks run: a
-# preview too many costs a minute, one too few lets a change of trust pass without a review.
+# What no stack runs. Everything else counts as code, which all stacks run: an unnecessary preview
+# costs a minute, but a missing one lets a change of trust pass without a review.
 _HARMLESS_DIRECTORIES = frozenset({".github", "bench", "docs", "lab", "tests"})
 _STACK_FILE = re.compile(r"Pulumi\.(?P<stack>[^/]+)\.yaml")
 _HARMLESS_NAMES = frozenset({".gitignore", ".pre-commit-config.yaml", "LICENSE", "Makefile"})
@@ -27,8 +27,8 @@ def stacks_of(paths: Iterable[str]) -> tuple[str, ...]:
 def touched_stacks(changed: Iterable[str], stacks: Iterable[str]) -> tuple[str, ...]:
     """Return those of ``stacks`` that a change of the paths ``changed`` touches, in their order.
 
-    ``Pulumi.<stack>.yaml`` and ``trust/<stack>/`` touch that stack, documents and tests none, and
-    everything else all of them.
+    ``Pulumi.<stack>.yaml`` and ``trust/<stack>/`` touch that stack. Documents and tests touch none.
+    Everything else touches all stacks.
     """
     known = tuple(stacks)
     touched: set[str] = set()

@@ -1,4 +1,4 @@
-"""What can be told of a change without cluster, state or secret: all that a fork's change gets."""
+"""The check of a change that needs no cluster, no state and no secret; forks get only this one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mtls_pki.settings.trust_domain import configured_stage
 def mistakes(stacks: Sequence[str], base: str) -> tuple[str, ...]:
     """Return what is wrong with the files of ``stacks``, and with the step from ``base`` to them.
 
-    Only that a step is none of the table can be told; whether the clusters are ready for one is
-    judged by the guard, from evidence.
+    This can only find a step that is not in the table of transitions. Whether the clusters are
+    ready for a step is for the guard to judge, from evidence.
 
     Raises:
         CommandError: git does not know ``base``.

@@ -25,8 +25,8 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
 PAGE_SIZE = 500
 """Objects a page: what ``kubectl`` asks for; a page of Certificates is 2 to 4 MB."""
-# A continue token lives for five minutes (etcd compaction). A list that outlives it this often
-# does not come to an end.
+# A continue token lives for five minutes (etcd compaction). A list that outlives its token more
+# often than this will never end.
 _LIST_ATTEMPTS = 3
 
 _EVIDENCE = "deploy/rbac-evidence.yaml"
@@ -43,7 +43,7 @@ class ClusterAddress:
     Attributes:
         name: the cluster's name in the stack; used in every message.
         kubeconfig: path of a kubeconfig file; None for KUBECONFIG or ``~/.kube/config``.
-        context: context in it; None for its current one.
+        context: a context of the kubeconfig; None for its current one.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ClusterAddress:
     context: str | None = None
 
 
-# The loader trusts the file: what is no YAML or no mapping surfaces as whatever it trips over.
+# The loader does not validate; bad files raise arbitrary errors.
 _UNUSABLE_KUBECONFIG = (ConfigException, OSError, ValueError, TypeError, AttributeError, YAMLError)
 
 
@@ -86,7 +86,7 @@ class ApiServer:
     Attributes:
         name: the cluster's name in the stack.
         first_answer_at: the API server's own clock at its first answer; None before that.
-        manifest: grants all that is asked for through this connection, for a refusal's message.
+        manifest: file that grants what this connection needs; a refusal's message names it.
     """
 
     def __init__(self, address: ClusterAddress, *, manifest: str) -> None:
@@ -99,7 +99,7 @@ class ApiServer:
         self.manifest = manifest
         self.first_answer_at: datetime | None = None
         configuration = Configuration()
-        # A request is answered at once or not at all: retries only hide which cluster is away.
+        # No retries: they would only hide which cluster cannot be reached.
         configuration.retries = Retry(0)
         try:
             self._client: ApiClient = new_client_from_config(
@@ -247,13 +247,13 @@ class Cluster:
     ) -> list[T]:
         """Return what ``keep`` makes of every object of the collection at ``path``.
 
-        The collection is read in pages, of which one is in memory at a time: ``keep`` returns the
-        little that is wanted of an object, or None to drop it. It may see an object twice, for a
-        list whose continue token has expired begins again. A kind that the API server does not
-        serve has no objects.
+        The collection is read in pages, and only one page is in memory at a time: ``keep`` returns
+        the part of an object that is needed, or None to drop the object. It may see an object
+        twice, because a list begins again when its continue token has expired. A kind that the API
+        server does not serve has no objects.
 
         Raises:
-            ClusterError: as `get`, or the list cannot be brought to an end.
+            ClusterError: as `get`, or the list does not end.
         """
         for _ in range(_LIST_ATTEMPTS):
             kept = self._list_once(path, keep, query or {})

@@ -1,7 +1,7 @@
 """Whether leaves are what their requests asked for.
 
-A Vault decides by its role and not by the request: it cuts lifetimes, leaves usages out, and an
-OpenBao drops parameters that it does not know. cert-manager takes what comes back.
+A Vault decides by its role and not by the request: it cuts lifetimes and leaves out usages, and an
+OpenBao drops parameters that it does not know. cert-manager accepts whatever certificate it gets.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mtls_pki.pki.requests import parse_request
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.evidence import Evidence
 
-# A signer begins leaves a little before its own time, and rounds.
+# A signer lets leaves begin a little before its own time, and rounds.
 _TOLERANCE = timedelta(minutes=1)
-# What a request may be that the server took and this program does not.
+# Errors for a request that the API server accepted and this program cannot read.
 _UNREADABLE = (
     PkiError,
     DurationError,
@@ -40,7 +40,7 @@ _USAGES = {
 
 
 def leaves_unlike_asked(evidence: Evidence) -> tuple[str, ...]:
-    """Return one sentence for each way in which a live leaf is not what was asked for."""
+    """Return one sentence for each difference between a live leaf and what was asked for."""
     return tuple(
         f"cluster {leaf.cluster}: {leaf.kind} {leaf.namespace}/{leaf.name}: {what}"
         for leaf in evidence.leaves

@@ -1,4 +1,4 @@
-"""Why an object did not become Ready, in the words of the controller that works on it."""
+"""Why an object did not become Ready, in the words of its controller."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PLURALS = {
     "ClusterIssuer": "clusterissuers",
     "Bundle": "bundles",
 }
-# Where to look next, by kind: what else says why, and what usually helps.
+# By kind: where else to look for the reason, and what usually helps.
 _REMEDIES = {
     "Certificate": "correct what it says and run `pulumi up` again; `cmctl status certificate` "
     "shows the whole path",
     "Bundle": "correct what it says and run `pulumi up` again",
 }
-# cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while the
-# Certificate stays as it is, it is not tried again for an hour, then for twice as long each time.
+# cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): while nobody
+# changes the Certificate, cert-manager waits for an hour, and then for twice as long each time.
 _TRY_AGAIN = (
     "correct what it says, have it tried again with `cmctl renew --namespace {namespace} {name}`, "
     "or all that failed with `mtls-pki reissue --failed` (by itself cert-manager waits "
@@ -52,7 +52,7 @@ def explain_not_ready(
     name: str,
     issuers: IssuerRemedies,
 ) -> str | None:
-    """Return one message with what the object's controller says of it, or None if it is Ready.
+    """Return one message with what the object's controller reports, or None if it is Ready.
 
     For a Certificate the conditions of its newest CertificateRequest and of its issuer are added:
     the Certificate itself often says only that it waits.

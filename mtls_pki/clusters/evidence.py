@@ -57,10 +57,10 @@ def collect_evidence(
     Args:
         settings: the stack's settings.
         sources: where evidence comes from (``mtls_pki.registry.sources_of``).
-        warn: is told of each endpoint that could not be asked.
+        warn: called with one sentence for each endpoint that could not be asked.
     """
     names = tuple(settings.clusters)
-    # One more for what stands outside of clusters, which spreads over threads of its own.
+    # One thread more for endpoints outside of the clusters, which use threads of their own.
     with ThreadPoolExecutor(max_workers=min(_CLUSTERS_SIDE_BY_SIDE, len(names)) + 1) as pool:
         asking = pool.submit(lambda: [source.outside(settings) for source in sources])
         trust = list(
@@ -128,7 +128,7 @@ def _observed_at(trust: Sequence[_Trust | ClusterUnreachable]) -> datetime:
 def _anchors(
     settings: Settings, trust: Sequence[_Trust | ClusterUnreachable]
 ) -> tuple[x509.Certificate, ...]:
-    """Return every certificate that may be an anchor: recorded, trusted anywhere, or brought."""
+    """Return all certificates that may be anchors: recorded, trusted, or made elsewhere."""
     found: dict[x509.Certificate, None] = {}
     for one in trust:
         if isinstance(one, _Trust):

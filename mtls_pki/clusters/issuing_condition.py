@@ -1,8 +1,8 @@
 """Marks Certificates to be issued again: the condition ``Issuing``.
 
-cert-manager issues a Certificate again when its status says so; it is what `cmctl renew` sets
-(cmctl, pkg/renew). A changed CA Secret makes it issue nothing. The rights are those of
-deploy/rbac-reissue.yaml.
+cert-manager issues a Certificate again when its status has this condition; `cmctl renew` sets the
+same (cmctl, pkg/renew). A changed CA Secret alone makes cert-manager issue nothing. The rights are
+those of deploy/rbac-reissue.yaml.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ConflictError(Exception):
 
 
 class CertificateClient:
-    """A cluster whose Certificates can be read, and marked to be issued again.
+    """A cluster whose Certificates can be read and can be marked to be issued again.
 
     Attributes:
         cluster: reads with the rights of the same manifest.
@@ -50,8 +50,8 @@ class CertificateClient:
     def mark_issuing(self, certificate: Certificate, *, message: str) -> None:
         """Set the condition ``Issuing`` of a Certificate that has not changed since it was read.
 
-        A merge patch replaces the list of conditions whole, so all others are sent along, and the
-        resourceVersion makes sure that they are still what they were.
+        A merge patch replaces the whole list of conditions. So the other conditions are sent too,
+        and the resourceVersion makes sure that nobody has changed them.
 
         Raises:
             ConflictError: it has changed, or is gone; read it again.

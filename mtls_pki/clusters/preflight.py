@@ -44,9 +44,9 @@ def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:
 def missing_prerequisites(
     addresses: Sequence[ClusterAddress], needs: Needs
 ) -> dict[str, tuple[str, ...]]:
-    """Return what stands in the way, by cluster; those that are ready are left out.
+    """Return what is missing, by cluster; clusters that are ready are left out.
 
-    The clusters are asked side by side.
+    The clusters are asked at the same time.
     """
     with ThreadPoolExecutor(max_workers=min(16, len(addresses))) as pool:
         found = pool.map(lambda address: _check_one(address, needs), addresses)

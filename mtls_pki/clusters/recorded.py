@@ -10,7 +10,7 @@ from typing import Any
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Return the aware UTC time of a ``metav1.Time`` (``2026-11-23T12:00:00Z``), None for none."""
+    """Return the aware UTC time of a ``metav1.Time`` (``2026-11-23T12:00:00Z``), None for None."""
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
@@ -18,10 +18,10 @@ def owned_since(metadata: Mapping[str, Any], *path: str) -> datetime | None:
     """Return when a manager that owns the field at ``path`` last changed anything of its fields.
 
     Every entry of ``managedFields`` belongs to one manager, and its time is the API server's, taken
-    when that manager last added, changed or removed a field of it. So the newest time among those
-    that own the field is no earlier than the field's last change; it is later where the same
+    when that manager last added, changed or removed one of its fields. So the newest time among the
+    managers that own the field is not earlier than the field's last change. It is later if the same
     manager has changed another of its fields since, which only makes a hold-down longer. The time
-    of a manager that does not own the field says nothing of it.
+    of a manager that does not own the field says nothing about the field.
 
     Args:
         metadata: of a live object.

@@ -1,7 +1,7 @@
-"""Having Certificates issued again: in batches, at a bounded rate, and safe to break off.
+"""Having Certificates issued again: in batches, at a bounded rate, and safe to interrupt.
 
-cert-manager does the work; this only asks for it and watches. Nothing is remembered between runs:
-what is left to do is read from the clusters each time, so a run that was broken off is simply run
+cert-manager does the work; this module only asks for it and watches. Nothing is remembered between
+runs: each run reads from the clusters what is left to do. So an interrupted run is simply started
 again.
 """
 
@@ -17,14 +17,15 @@ from mtls_pki.clusters.issuing_condition import ConflictError
 from mtls_pki.clusters.reissue_candidates import Certificate, Stale
 from mtls_pki.errors import CommandError
 
-# Certificates change when cert-manager looks at them, which is seldom; more means a fight.
+# Certificates change only when cert-manager works on them, which is rare. If one changes more often
+# than this, something else keeps changing it.
 _ATTEMPTS = 5
 _SWEEP_SECONDS = 1.0
 _NAMED = 10
 
 
 class Certificates(Protocol):
-    """What a run needs of a cluster; see ``clusters.issuing_condition.CertificateClient``."""
+    """What a run needs of a cluster: see ``clusters.issuing_condition.CertificateClient``."""
 
     def certificate(self, namespace: str, name: str) -> Certificate | None:
         """Return one Certificate as it is now, None if it is gone."""
@@ -55,13 +56,13 @@ class Pace:
 
 @dataclass(kw_only=True)
 class Run:
-    """How far a run has come; right at any moment, so also when it is broken off.
+    """How far a run has come; right at any moment, so also when the run is interrupted.
 
     Attributes:
         total: how many Certificates are to be issued again.
-        done: those that were, or are gone.
-        failed: those that were not, and why.
-        under_way: those that were asked for and have not come back.
+        done: those that were issued again, or that no longer exist.
+        failed: those that were not issued again, and why.
+        under_way: those that were asked for and are not issued yet.
     """
 
     total: int
@@ -71,7 +72,7 @@ class Run:
 
     @property
     def untouched(self) -> int:
-        """How many were not asked for."""
+        """How many were not asked for yet."""
         return self.total - len(self.done) - len(self.failed) - len(self.under_way)
 
 
@@ -84,11 +85,11 @@ class Reissue:
         pace: for every single request to it.
         batch: how many are under way at most.
         timeout: how long a batch may take.
-        message: of the condition, for whoever looks at a Certificate.
-        moved: tells after the first batch which of its Certificates (by uid) are still stale, so
-            that a CA which is not the new one yet is noticed before the others are issued for
-            nothing.
-        tell: is called with the run whenever something has come of it.
+        message: of the condition, for people who look at a Certificate.
+        moved: called after the first batch; returns which of its Certificates (by uid) are still
+            stale. So a CA that is not the new one yet is noticed before the others are issued in
+            vain.
+        tell: called with the run whenever its numbers have changed.
     """
 
     certificates: Certificates
@@ -100,11 +101,11 @@ class Reissue:
     tell: Callable[[Run], None]
 
     def __call__(self, run: Run, stale: Sequence[Stale]) -> None:
-        """Have ``stale`` issued again; what comes of it is in ``run``.
+        """Have ``stale`` issued again; the result is in ``run``.
 
         Raises:
-            CommandError: going on is pointless: nothing of a batch came back, or it came back as
-                stale as it was.
+            CommandError: going on is pointless: no Certificate of a batch was issued again, or all
+                of them are still stale.
             ClusterError: the cluster refuses, or can no longer be reached.
         """
         for start in range(0, len(stale), self.batch):
@@ -116,14 +117,15 @@ class Reissue:
             self.tell(run)
             if len(run.done) == before and run.untouched:
                 raise CommandError(
-                    f"none of {len(group)} Certificates came back, so the others were left alone: "
-                    f"{named(run.failed)}; see whether cert-manager runs and the issuer is ready"
+                    f"none of {len(group)} Certificates was issued again, so the others were not "
+                    f"touched: {named(run.failed)}; see whether cert-manager runs and the issuer "
+                    "is ready"
                 )
             if start == 0:
                 self._first_came_back_moved(group)
 
     def _ask(self, run: Run, certificate: Certificate) -> None:
-        """Mark one Certificate, or see that it needs no marking any more."""
+        """Mark one Certificate, unless it needs no marking any more."""
         seen: Certificate | None = certificate
         for _ in range(_ATTEMPTS):
             if seen is None or seen.uid != certificate.uid or seen.revision > certificate.revision:
@@ -141,10 +143,10 @@ class Reissue:
             else:
                 run.under_way[certificate.place] = certificate
                 return
-        run.failed[certificate.place] = f"changed {_ATTEMPTS} times while it was to be marked"
+        run.failed[certificate.place] = f"changed {_ATTEMPTS} times before it could be marked"
 
     def _watch(self, run: Run) -> None:
-        """Wait until nothing is under way, or the time is over."""
+        """Wait until nothing is under way, or until the time is over."""
         end = self.pace.clock() + self.timeout.total_seconds()
         while run.under_way:
             sweep = self.pace.clock() + _SWEEP_SECONDS
@@ -177,13 +179,14 @@ class Reissue:
         if back:
             raise CommandError(
                 f"{len(back)} Certificates were issued again by the old CA, so the others were "
-                f"left alone: {named({one.certificate.place: one.why for one in back})}; the "
-                "stable issuer has not got its new CA yet: run `pulumi up`, and then this again"
+                f"not touched: {named({one.certificate.place: one.why for one in back})}; the "
+                "stable issuer does not have its new CA yet: run `pulumi up`, then this command "
+                "again"
             )
 
 
 def named(reasons: dict[str, str]) -> str:
-    """Return the first places with their reasons on one line, and how many more there are."""
+    """Return one line with the first places and their reasons, and how many more there are."""
     shown = [f"{place} ({why})" for place, why in list(reasons.items())[:_NAMED]]
     more = len(reasons) - len(shown)
     return ", ".join([*shown, *([f"and {more} more"] if more else [])])

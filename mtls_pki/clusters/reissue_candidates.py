@@ -1,6 +1,6 @@
-"""The Certificates that cert-manager is to issue again: left on an older CA, or failed.
+"""The Certificates that cert-manager must issue again: still on an older CA, or failed.
 
-Everything here is read with what deploy/rbac-reissue.yaml grants.
+Everything here is read with the rights of deploy/rbac-reissue.yaml.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Certificate:
     """What is kept of a Certificate.
 
     Attributes:
-        resource_version: of the object as it was read; a write with another one is refused.
+        resource_version: of the object that was read; a write with another version is refused.
         generation: of its spec, for the condition's ``observedGeneration``.
-        revision: how often it was issued, 0 where cert-manager did not count.
+        revision: how often it was issued, 0 if cert-manager did not count.
         conditions: all conditions of its status, as they are.
     """
 
@@ -62,7 +62,7 @@ class Certificate:
 
     @property
     def failure(self) -> str | None:
-        """Why its last issuance failed, None if it did not."""
+        """Why its last issuance failed; None if it succeeded."""
         for found in self.conditions:
             if found["type"] == ISSUING and found.get("reason") == "Failed":
                 return str(found.get("message") or "cert-manager gives no reason")
@@ -71,11 +71,10 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stale:
-    """A Certificate that is to be issued again.
+    """A Certificate that must be issued again.
 
     Attributes:
-        why: it was issued by something else than what its issuer is now, or its last issuance
-            failed.
+        why: its issuer has another CA than when it was issued, or its last issuance failed.
     """
 
     certificate: Certificate
@@ -90,8 +89,9 @@ class Target:
         stage: the recorded stage.
         generation: the generation that issues in it.
         fingerprint: the anchor's identity.
-        authority: subject of its issuing CA, None where leaves hang directly on the anchor. A name
-            and no key, for it decides only who is issued again, never who is trusted.
+        authority: subject of its issuing CA; None if the anchor itself signs leaves. A name is
+            enough here and no key is needed, because it decides only which leaves are issued again,
+            never who is trusted.
         anchors: every anchor that the cluster records.
     """
 
@@ -102,7 +102,7 @@ class Target:
     anchors: tuple[x509.Certificate, ...]
 
     def why_stale(self, chain_pem: str) -> str | None:
-        """Return why a leaf with this chain is to be issued again, None if it is not."""
+        """Return why a leaf with this chain must be issued again; None if it need not."""
         try:
             chain = parse_certificates(chain_pem, origin="status.certificate")
         except PkiError as error:
@@ -148,7 +148,8 @@ def read_stale(
 ) -> tuple[Stale, ...]:
     """Return the Certificates on the stable issuer that were not issued from ``target``.
 
-    Those that were never issued are left out: cert-manager is at it, and nothing old is served.
+    Those that were never issued are left out: cert-manager is working on them, and no workload
+    serves an older certificate of them.
 
     Args:
         namespaces: to look in; all of them where it is empty.
@@ -194,8 +195,8 @@ def read_failed(
 ) -> tuple[Stale, ...]:
     """Return the Certificates on the stack's issuers whose last issuance failed.
 
-    cert-manager leaves them alone for an hour, then for twice as long after each failure, whatever
-    was put right since (cert-manager, pkg/controller/certificates/trigger).
+    cert-manager waits for an hour, then for twice as long after each failure, even if the cause was
+    corrected earlier (cert-manager, pkg/controller/certificates/trigger).
 
     Args:
         namespaces: to look in; all of them where it is empty.
@@ -243,7 +244,7 @@ def _authority(settings: Settings, generation: str) -> x509.Name | None:
 def _issued_on(
     issuers: frozenset[IssuerReference], settings: Settings, live: dict[str, Any]
 ) -> Certificate | None:
-    """Return the Certificate if it hangs on one of ``issuers`` and was issued at least once."""
+    """Return the Certificate if it names one of ``issuers`` and was issued at least once."""
     if _reference(live, settings) not in issuers:
         return None
     status = live.get("status", {})
@@ -272,8 +273,8 @@ def _issued_for(
 ) -> tuple[str, int] | None:
     """Return the uid of the Certificate that a request was issued for, and the revision.
 
-    None for a request that is not issued, is older than what its Certificate has, or belongs to
-    none of ``certificates`` (by ``namespace/name``).
+    None for a request that is not issued, that is older than the certificate which its Certificate
+    has, or that belongs to none of ``certificates`` (by ``namespace/name``).
     """
     metadata = live["metadata"]
     annotations = metadata.get("annotations") or {}

@@ -1,4 +1,4 @@
-"""CA certificates that were made elsewhere: every mistake in them, as sentences."""
+"""Checks of CA certificates that were made elsewhere; every mistake becomes a sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SERVER_AND_CLIENT = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIEN
 
 
 def check_root(pem: str) -> tuple[str, ...]:
-    """Return every mistake in a trust anchor brought from outside; none if it can be used.
+    """Return every mistake in a trust anchor made elsewhere; none if it can be used.
 
     It must be exactly one certificate: self-signed, a critical CA:TRUE, keyCertSign, a subject key
     id, and a key of acceptable kind and size. Its dates are not looked at: there is no clock here.
@@ -31,15 +31,15 @@ def check_root(pem: str) -> tuple[str, ...]:
 
 
 def verify_issuing_ca(issuing_pem: str, key_pem: str | None, root_pem: str) -> tuple[str, ...]:
-    """Return every mistake in an issuing CA brought from outside; none if it can be used.
+    """Return every mistake in an issuing CA made elsewhere; none if it can be used.
 
     Args:
         issuing_pem: its certificate, exactly one.
-        key_pem: its private key; None where it is not at hand, and so not looked at.
+        key_pem: its private key; None where it is not available, and so is not checked.
         root_pem: the trust anchor that signed it, exactly one.
 
-    cert-manager checks neither that key and certificate match, nor path length, nor the signature
-    by the anchor before it says Ready; verifiers do, at the first handshake.
+    Before it says Ready, cert-manager does not check that key and certificate match, nor the path
+    length, nor the anchor's signature. Verifiers do, at the first handshake.
     """
     mistakes: list[str] = []
     issuing = _parsed(issuing_pem, "the issuing CA", mistakes)
@@ -86,7 +86,7 @@ def _root_mistakes(root: x509.Certificate) -> Iterator[str]:
 
 
 def _ca_mistakes(certificate: x509.Certificate, what: str) -> Iterator[str]:
-    """Yield what keeps strict verifiers from taking the certificate for a CA (RFC 5280, 4.2.1)."""
+    """Yield why strict verifiers would not accept the certificate as a CA (RFC 5280, 4.2.1)."""
     constraints = extension(certificate, x509.BasicConstraints)
     if constraints is None or not constraints.value.ca:
         yield f"{what} is no CA; its basic constraints must say CA:TRUE"
@@ -114,7 +114,7 @@ def _allows_mutual_tls(purposes: x509.ExtendedKeyUsage) -> bool:
 
 
 def _place_mistakes(issuing: x509.Certificate, root: x509.Certificate) -> Iterator[str]:
-    """Yield why the issuing CA does not verify under the root."""
+    """Yield each reason why the issuing CA does not verify under the root."""
     yield from _signer_mistakes(issuing, root)
     if issuing.subject == root.subject:
         yield "the issuing CA has the trust anchor's name; give it one of its own"

@@ -24,8 +24,8 @@ def render_bundle(roots: Iterable[str]) -> str:
         roots: the PEM of one self-signed CA each.
 
     Raises:
-        PkiError: there is none, or one is no root; an intermediate in a trust bundle would stay
-            trusted after its root is removed.
+        PkiError: there are no roots, or one of them is not a root; an intermediate in a trust
+            bundle would stay trusted after its root is removed.
     """
     members = {
         _root(pem, origin=f"root {number} of the trust bundle")
@@ -44,7 +44,7 @@ def render_bundle(roots: Iterable[str]) -> str:
 def bundle_members(pem: str, *, origin: str) -> tuple[x509.Certificate, ...]:
     """Return what a live bundle holds, without duplicates, in the order of `render_bundle`.
 
-    Whatever certificates are there are returned, roots or not: this is what verifiers trust.
+    All its certificates are returned, roots or not, because verifiers trust all of them.
 
     Raises:
         PkiError: as `mtls_pki.pki.parsing.parse_certificates`.

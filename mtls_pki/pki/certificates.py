@@ -67,7 +67,7 @@ def root_certificate(
         key_pem: its own private key.
         common_name: unique per generation.
         validity: when it is trusted.
-        path_length: how many CAs may stand below it in a row; None is no limit.
+        path_length: how many CAs may follow below it in a row; None is no limit.
 
     Raises:
         PkiError: an argument cannot be used.
@@ -93,14 +93,14 @@ def issuing_certificate(
     """Return the PEM of an issuing CA that the root signs.
 
     Like the root, plus an authority key id that is the root's subject key id as the root states it.
-    It depends on the root's name and key only, so renewing the root (same key, new dates) leaves
-    every byte of it as it was.
+    The authority key id depends on the root's name and key only. So when the root is renewed (same
+    key, new dates), no byte of the issuing CA's certificate changes.
 
     Args:
         key_pem: the issuing CA's own private key.
         common_name: unique, and not the root's.
         validity: within the root's.
-        path_length: how many CAs may stand below it in a row; 1 above istiod.
+        path_length: how many CAs may follow below it in a row; 1 above istiod.
         permitted_dns_domains: DNS domains it may issue for, as a critical name constraint; see
             `pki.names.permitted_domains` for the spelling. Empty is no constraint. Only DNS names
             are constrained: SPIFFE URIs and addresses stay free.
@@ -134,8 +134,8 @@ def certificate_for_request(
 ) -> str:
     """Return the PEM of an issuing CA whose key was made elsewhere, such as in a Vault.
 
-    Nothing but the key is taken from the request; what the certificate says is the arguments', as
-    in :func:`issuing_certificate`.
+    Only the key is taken from the request. The arguments determine what the certificate says, as in
+    :func:`issuing_certificate`.
 
     Args:
         request_pem: one PKCS#10 request, whose signature proves that its maker holds the key.
@@ -257,10 +257,10 @@ def _ca_builder(
 
 
 def _sign(builder: x509.CertificateBuilder, key: SigningKey) -> str:
-    """Return the PEM of what ``builder`` describes, its serial number being the hash of the rest.
+    """Return the PEM of the certificate of ``builder``; its serial number is the hash of the rest.
 
-    Hashing the to-be-signed bytes of a draft leaves no input out: certificates that differ in
-    anything differ in their serial number, which must be unique per issuer (RFC 5280, 4.1.2.2).
+    The hash of a draft's to-be-signed bytes includes every input. So certificates that differ in
+    anything have different serial numbers, which must be unique per issuer (RFC 5280, 4.1.2.2).
     """
     arguments = signing_arguments(key)
     draft = builder.serial_number(1).sign(key, **arguments)

@@ -1,4 +1,4 @@
-"""From a leaf to the anchor that it hangs on."""
+"""From a leaf to the anchor at the top of its chain."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def signing_anchor(
     """Return the nearest anchor that ``chain`` leads to, or None.
 
     Args:
-        chain: the leaf, then whatever else is presented with it, in any order.
-        anchors: the anchors to look for; the first counts where several are as near.
+        chain: the leaf, then the other certificates presented with it, in any order.
+        anchors: the anchors to look for; if several are equally near, the first one counts.
 
-    This says who signed, not who would be believed: dates, path lengths and name constraints are
-    a verifier's business, and a chain that has expired still hangs on its anchor.
+    The result says who signed, not whether a verifier would accept the chain. Verifiers judge
+    dates, path lengths and name constraints. A chain that has expired still leads to its anchor.
     """
     return next(_anchors_reached(chain, tuple(anchors)), None)
 
@@ -41,7 +41,8 @@ def signing_anchors(
 ) -> tuple[x509.Certificate, ...]:
     """Return every anchor that ``chain`` leads to, nearest first.
 
-    More than one where CAs are cross-signed: such a leaf is trusted as long as one of them is.
+    There is more than one where CAs are cross-signed: such a leaf is trusted as long as one of the
+    anchors is.
     """
     return tuple(dict.fromkeys(_anchors_reached(chain, tuple(anchors))))
 
@@ -58,7 +59,7 @@ def key_matches(certificate: x509.Certificate, key_pem: str) -> bool:
 def _anchors_reached(
     chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...]
 ) -> Iterator[x509.Certificate]:
-    """Yield anchors breadth first: those that signed the leaf, then those one CA further."""
+    """Yield anchors breadth first: those that signed the leaf, then those one CA further up."""
     level, unseen = chain[:1], chain[1:]
     while level:
         for certificate in level:

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 def spki_sha256(certificate: x509.Certificate) -> str:
     """Return the lowercase hex SHA-256 of the DER SubjectPublicKeyInfo: an anchor's identity.
 
-    A renewed anchor (same key, new dates) keeps it; a rotated one never does, whatever its name.
-    The same number on a shell: ``openssl x509 -in ca.crt -noout -pubkey | openssl pkey -pubin
-    -outform der | sha256sum``.
+    It stays the same when an anchor is renewed (same key, new dates), and changes when the anchor
+    is rotated, whatever its name is. A shell gives the same number: ``openssl x509 -in ca.crt
+    -noout -pubkey | openssl pkey -pubin -outform der | sha256sum``.
     """
     spki = certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -1,6 +1,6 @@
-"""Private keys as text: where they stand in a value, in whatever spelling, and text without them.
+"""Private keys in text: where a value holds one, in any encoding, and the text without it.
 
-One reading of it for all: a policy names the place, a page leaves the key out.
+Policy pack and pages share this code: the policy names the place, a page leaves the key out.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _JWK_TYPE = re.compile(r'\\?"kty\\?"\s*:')
 _JWK_SECRET = re.compile(
     r'(?P<member>\\?"(?:d|p|q|dp|dq|qi|k)\\?"\s*:\s*\\?")(?P<value>[A-Za-z0-9_-]{16,})'
 )
-# Base64, also in lines, whose ends a JSON document writes as "\n". Shorter than the shortest DER of
-# a key is nothing that could be one.
+# Base64, also in lines, whose ends a JSON document writes as "\n". Text that is shorter than the
+# shortest DER of a key cannot be one.
 _LINE_END = r"[ \t]*(?:\r?\n|\\r\\n|\\n)[ \t]*"
 _BASE64 = re.compile(rf"[A-Za-z0-9+/]{{16,}}(?:{_LINE_END}[A-Za-z0-9+/]+)*={{0,2}}")
 _SHORTEST_DER = 43
@@ -35,10 +35,10 @@ _LINES = 260
 
 
 def _encoded(text: bytes) -> Iterator[str]:
-    """Yield how base64 spells ``text`` at each of the three places that it can begin at."""
+    """Yield the base64 of ``text`` for each of the three offsets at which it can begin."""
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + text).decode()
-        # The outermost characters also carry bits of what stands beside it.
+        # The first and the last characters also carry bits of the text around it.
         begin = -(-before * 8 // 6)
         yield whole[begin : (before + len(text)) * 8 // 6]
 
@@ -47,14 +47,14 @@ _ENCODED = tuple(_encoded(b"PRIVATE KEY"))
 
 
 def holds_private_key(text: str) -> bool:
-    """Tell whether a private key stands in ``text``: PEM, JWK, or PEM or DER in base64."""
+    """Tell whether ``text`` holds a private key: PEM, JWK, or PEM or DER in base64."""
     if _PEM.search(text) or (_JWK_TYPE.search(text) and _JWK_SECRET.search(text)):
         return True
     return any(_is_key(found[0]) for found in _BASE64.finditer(text))
 
 
 def without_private_keys(text: str, mark: str) -> str:
-    """Return ``text`` with ``mark`` in the place of every private key, also of one cut off."""
+    """Return ``text`` with ``mark`` in place of every private key, also of one that is cut off."""
     text = _PEM.sub(mark, text)
     if _JWK_TYPE.search(text):
         text = _JWK_SECRET.sub(lambda found: found["member"] + mark, text)
@@ -80,7 +80,7 @@ def _is_key(text: str) -> bool:
     compact = "".join(lines)
     if any(each in compact for each in _ENCODED):
         return True
-    # Words of a text may stand on the lines before and after.
+    # The lines before and after may hold words of a text.
     return any(
         _is_der_key("".join(lines[number : number + _LINES]))
         for number, line in enumerate(lines)

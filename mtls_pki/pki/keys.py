@@ -1,4 +1,4 @@
-"""Private keys: which ones are good enough, how they are read, and what they sign with."""
+"""Private keys: which ones are accepted, how they are read, and what they sign with."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_private_key(key_pem: str, *, origin: str) -> SigningKey:
         origin: what the key is, to begin the error message with: ``the root's key``.
 
     Raises:
-        PkiError: it is no such key, or one that is too weak to sign with.
+        PkiError: it is not such a key, or the key is too weak to sign with.
     """
     key = None
     reason = "is not a PEM private key; give PKCS#8, SEC1 or PKCS#1 PEM"
@@ -47,7 +47,7 @@ def load_private_key(key_pem: str, *, origin: str) -> SigningKey:
         reason = f"is of an unsupported kind; use {STRONG_KEYS}"
     except ValueError:
         pass
-    # Raised out here so that no exception of cryptography hangs on as __context__.
+    # Raised outside of the handler, so that no exception of cryptography becomes its __context__.
     if key is None:
         raise PkiError(f"{origin} {reason}")
     weakness = public_key_mistake(key.public_key())
@@ -91,7 +91,7 @@ def signing_arguments(key: SigningKey) -> SigningArguments:
 
 def belongs_to(key: SigningKey, certificate: x509.Certificate) -> bool:
     """Tell whether ``certificate`` certifies the public half of ``key``."""
-    # A certificate of another kind of key may not even be loadable; it is not this key's then.
+    # The key of a certificate may be of a kind that cannot be loaded; then it is not this key.
     try:
         return key.public_key() == certificate.public_key()
     except (UnsupportedAlgorithm, ValueError):

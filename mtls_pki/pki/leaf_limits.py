@@ -1,4 +1,4 @@
-"""What an issuing CA may sign, whoever holds it and however that says so."""
+"""What an issuing CA may sign, for all backends, each of which has its own words for it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class LeafLimits:
     """The leaves that one authority may sign for a stack.
 
     Attributes:
-        allowed_domains: names below these, and these themselves, may stand in a leaf.
+        allowed_domains: a leaf may have these names, and names below them.
         wildcards: whether a leaf may have a wildcard name.
         ip_addresses: whether a leaf may have IP addresses, whichever they are.
-        uris: patterns of the URI names that a leaf may have; an asterisk stands for anything.
+        uris: patterns of the URI names that a leaf may have; an asterisk means any text.
         key_algorithms: of the leaves' keys.
         usages: the extended key usages of every leaf, as cert-manager spells them.
         key_encipherment: whether leaves get that key usage, for RSA key transport; never where

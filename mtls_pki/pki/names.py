@@ -53,7 +53,8 @@ def permitted_domains(domains: Iterable[str]) -> tuple[str, ...]:
     means the same: the domain itself is permitted too.
 
     Raises:
-        PkiError: one of them is no DNS domain (wildcards, trailing dots and non-ASCII are not).
+        PkiError: one of them is not a DNS domain. Wildcards, trailing dots and non-ASCII characters
+            are not allowed.
     """
     return tuple(sorted({_permitted_domain(domain) for domain in domains}))
 

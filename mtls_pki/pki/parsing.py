@@ -28,7 +28,7 @@ class CertificateFacts:
         serial: the serial number.
         not_before: aware UTC, as is ``not_after``.
         is_ca: basic constraints say CA:TRUE.
-        path_length: how many CAs may stand below it; None is no limit (or no CA).
+        path_length: how many CAs may follow below it; None is no limit (or no CA).
         subject_key_id: lowercase hex, or None, as is ``authority_key_id``.
         dns_names: subject alternative names of this kind, in their order, as are ``uris``.
         spki_sha256: identity of the key, lowercase hex.
@@ -133,12 +133,13 @@ def _certificate(body: str) -> x509.Certificate | str:
     return _load(der)
 
 
-# The same issuing CA comes with each of thousands of leaves: it is decoded and held once.
+# Thousands of leaves come with the same issuing CA, which is decoded and kept only once.
 @lru_cache(maxsize=256)
 def _load(der: bytes) -> x509.Certificate | str:
     try:
         certificate = x509.load_der_x509_certificate(der)
-        # Decoded lazily by cryptography; asked for here, so that nothing fails later.
+        # cryptography decodes these when they are first read; reading them here makes errors appear
+        # here and not later.
         _ = certificate.extensions, certificate.subject, certificate.issuer
         _ = certificate.public_key(), certificate.not_valid_before_utc
     except UnsupportedAlgorithm:

@@ -41,7 +41,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
 
 
 def path_length_of(certificate: x509.Certificate) -> int | None:
-    """Return how many CAs may stand below this one in a row; None is no limit (or no CA)."""
+    """Return how many CAs may follow below this one in a row; None is no limit (or no CA)."""
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints.value.path_length if constraints else None
 

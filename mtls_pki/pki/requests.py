@@ -21,14 +21,14 @@ def certificate_signing_request(
 ) -> str:
     """Return the PEM of a PKCS#10 request for an issuing CA, deterministic like the certificates.
 
-    It asks for what `pki.certificates.issuing_certificate` would state, so that signing it is
-    ``openssl x509 -req -copy_extensions copyall``; a signer that uses a profile of its own (``step
-    certificate sign --profile intermediate-ca``) ignores the wish.
+    It asks for what `pki.certificates.issuing_certificate` would state. So ``openssl x509 -req
+    -copy_extensions copyall`` can sign it. A signer that uses a profile of its own (``step
+    certificate sign --profile intermediate-ca``) ignores what it asks for.
 
     Args:
         key_pem: the issuing CA's own private key; it stays here.
         common_name: unique, and not the root's.
-        path_length: how many CAs may stand below it in a row.
+        path_length: how many CAs may follow below it in a row.
         permitted_dns_domains: DNS domains it may issue for; empty is no constraint.
 
     Raises:
@@ -59,7 +59,7 @@ def check_answer(certificate_pem: str, *, request_pem: str) -> str:
         request_pem: what was given to the signer.
 
     Raises:
-        PkiError: one of them cannot be read, or they are not of the same key.
+        PkiError: one of them cannot be read, or they have different keys.
     """
     request = parse_request(request_pem, origin="the issuing CA's signing request")
     certificate = parse_certificate(certificate_pem, origin="the signed issuing CA")
@@ -80,7 +80,7 @@ def parse_request(pem: str, *, origin: str) -> x509.CertificateSigningRequest:
         origin: where the text comes from, to begin the error message with.
 
     Raises:
-        PkiError: it is no request, its signature does not verify, or its key is too weak.
+        PkiError: it is not a request, its signature does not verify, or its key is too weak.
     """
     request = None
     verifies = False

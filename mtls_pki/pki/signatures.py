@@ -17,14 +17,14 @@ from mtls_pki.pki.profile import extension, subject_key_id
 class SignerCheck:
     """Whether one certificate signed another, in the three ways that can disagree.
 
-    The shape is that of Vault's ``pki verify-sign``. Each alone is fooled: the name by a new root
-    of the same name, the key id by anyone who copies it, the signature by a CA made again from the
-    same key under another name.
+    The three answers are those of Vault's ``pki verify-sign``. One alone can be wrong: the name for
+    a new root of the same name, the key id for a copy of it, and the signature for a CA that was
+    made again from the same key under another name.
 
     Attributes:
         signature: the issuer's key verifies the child's signature.
         key_id: the child's authority key id does not contradict the issuer: the key ids are equal,
-            or one of them is not stated; and the issuer's serial number too, where it is stated.
+            or one of them is not stated. If it states a serial number, that is the issuer's.
         name: the child's issuer is the issuer's subject.
     """
 
@@ -53,8 +53,8 @@ def _name_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _key_id_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    # What is absent contradicts nothing, as in OpenSSL's X509_check_akid. The opposite reading
-    # would say of a leaf without key ids that nobody signed it, and let its anchor be removed.
+    # A key id that is absent contradicts nothing, as in OpenSSL's X509_check_akid. Otherwise a leaf
+    # without key ids would have no signer, and its anchor could be removed.
     stated = extension(child, x509.AuthorityKeyIdentifier)
     if stated is None:
         return True
@@ -64,7 +64,8 @@ def _key_id_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     return stated.value.authority_cert_serial_number in (None, issuer.serial_number)
 
 
-# Leaves pass through; the few links between CAs are asked for with each leaf, so they stay.
+# Each leaf is checked once; the few links between CAs are checked again with each leaf, so the
+# cache keeps those.
 @lru_cache(maxsize=1024)
 def _signature_verifies(child: x509.Certificate, issuer: x509.Certificate) -> bool:
     signature, signed = child.signature, child.tbs_certificate_bytes

@@ -18,7 +18,7 @@ MEANING = {
     Step.PROMOTE: "promoted: leaves are issued from it",
     Step.DEMOTE: "still trusted, issues nothing new",
     Step.REINSTATE: "issues again",
-    Step.WITHDRAW: "stops to issue, stays trusted",
+    Step.WITHDRAW: "stops issuing, stays trusted",
     Step.ABANDON: "abandoned: leaves every bundle, never issued",
     Step.RETIRE: "retired: leaves every bundle",
     Step.DISTRUST: "compromised: distrusted at once, connections break",

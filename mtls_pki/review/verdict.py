@@ -22,7 +22,7 @@ _FACT = re.compile(r"(?P<label>seen|laggards|do|earliest): +(?P<value>.*)")
 _UNREAD = re.compile(
     r"cluster (?P<cluster>[^ :]+)(?: could not be read|: .*(?:cannot be reached|cannot be read))"
 )
-# How the engine begins what others said, and what it says itself of a run that others ended.
+# Prefixes the engine adds, and its own line for an aborted run.
 _PREFIX = re.compile(r"^(error|warning): (Preview failed: before hook \"[^\"]*\" failed: )?")
 _CLOSING = re.compile(r"preview failed|an unhandled error occurred: program exited with .*")
 _WILL_REFUSE = "`pulumi up` will refuse"

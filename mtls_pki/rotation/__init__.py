@@ -1,15 +1,14 @@
 """The rotation of a trust anchor as data: stages, transitions, evidence, verdicts and reports.
 
 Pure Python: no Pulumi types, no cluster access, no clock (``now`` is always a parameter), no I/O.
-Arrows inside the package point one way, from the right to the left::
+Imports inside the package point one way, from the right to the left::
 
     roles <- stage <- rules <- transitions <- evidence <- request <- guards <- notices <- verdict
-          <- position <- plan <- report
+      <- position <- plan <- report
 
-Ask ``verdict.judge`` whether a change may be applied, ``position.locate`` where the domain stands,
-``plan.plan`` what remains; ``report`` tells the answers, and ``mtls_pki.pages`` shows them.
+``verdict.judge`` says whether a change may be applied, ``position.locate`` how far a rotation has
+come, and ``plan.plan`` which steps remain. ``report`` turns the answers into text and JSON.
 
-An anchor is identified everywhere by the lowercase hex SHA-256 of its SubjectPublicKeyInfo, the
-*fingerprint*; never by its name, distinguished name or position. A name can be used again by
-somebody else, a key cannot.
+An anchor is identified everywhere by its *fingerprint*, the lowercase hex SHA-256 of its
+SubjectPublicKeyInfo; never by its name, distinguished name or position (docs/decisions, 0002).
 """

@@ -18,12 +18,12 @@ _UNIT_SECONDS = {
 _TERM = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ns|us|µs|ms|s|m|h)")
 _HOURS_OF_FOREIGN_UNIT = {"d": 24, "w": 7 * 24, "y": 365 * 24}
 _FOREIGN = re.compile(r"(?P<number>[0-9]+)(?P<unit>[dwy])")
-# Go holds a Duration in 64 bits of nanoseconds; time.ParseDuration refuses more (some 292 years).
+# Go holds a Duration as 64 bits of nanoseconds; time.ParseDuration refuses more (about 292 years).
 _LONGEST_SECONDS = (2**63 - 1) // 10**9
 
 
 class DurationError(ValueError):
-    """The text is no Go duration; the message says what to write instead."""
+    """The text is not a Go duration; the message says what to write instead."""
 
 
 def parse_duration(text: str) -> timedelta:

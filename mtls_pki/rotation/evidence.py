@@ -23,10 +23,10 @@ from mtls_pki.rotation.stage import TrustStage
 
 @dataclass(frozen=True, kw_only=True)
 class BundlePlace:
-    """Where one copy of the trust bundle belongs: key ``key`` of object ``name``.
+    """Where one copy of the trust bundle must be: key ``key`` of object ``name``.
 
     The places of a domain come from the configuration, not from the clusters, so that a bundle
-    that is missing is seen.
+    that is missing is noticed.
     """
 
     cluster: str
@@ -37,7 +37,7 @@ class BundlePlace:
 
 
 class BundleProblem(enum.StrEnum):
-    """Why a bundle has no members that could be read."""
+    """Why the members of a bundle could not be read."""
 
     MISSING = "is missing"
     EMPTY = "is empty"
@@ -49,7 +49,7 @@ class BundleMember:
     """One certificate of a live bundle.
 
     ``self_signed`` is False for an intermediate or a cross-signed certificate: it may share an
-    anchor's key, but a verifier that needs a root does not take it for one.
+    anchor's key, but a verifier that needs a root does not accept it as one.
     """
 
     fingerprint: str
@@ -78,7 +78,7 @@ class BundleObservation:
         return frozenset(m.fingerprint for m in self.members if m.self_signed)
 
     def holds(self, fingerprint: str | None, now: datetime) -> bool:
-        """Whether a verifier with this bundle trusts the anchor now: a root of its key, alive."""
+        """Whether the bundle has a root of the anchor's key whose dates are valid now."""
         return any(
             m.self_signed and m.fingerprint == fingerprint and now < m.not_after
             for m in self.members
@@ -92,17 +92,19 @@ class LeafObservation:
     Attributes:
         kind: ``Certificate``, ``CertificateRequest`` or ``endpoint`` (the chain that was served).
         declared: this stack declares it.
-        signers: fingerprints of every anchor that its presented chain leads to; more than one
+        signers: fingerprints of all anchors that its presented chain leads to; more than one
             for cross-signed CAs. Empty with ``problem`` None: it chains to no known anchor, so no
             verifier of this domain trusts it and no change can break it.
-        problem: why the signer cannot be told; such a leaf counts as a laggard (fail closed).
+        problem: why the signer is not known; such a leaf counts as a laggard (fail closed).
         unlike: how it differs from what was asked for, where its signer decides by rules of its own
-            (a Vault); nothing is judged by it.
+            (a Vault); for people only, no rule judges it.
         issuer: text of the issuer reference, ``ClusterIssuer/mtls-ca-g1``, or the issuer's name.
-        not_before: start of validity, None when it could not be read; likewise ``not_after``.
-        issued_at: when the server recorded that it was put in place; None: ``not_before`` counts.
+        not_before: start of validity, None when it could not be read.
+        not_after: end of validity, None when it could not be read.
+        issued_at: when the server recorded that it was put in place; with None, ``not_before``
+            counts.
         issuing_ca_not_after: end of the issuing CA that signed it (the latest of its certificates),
-            None when it hangs directly on its anchor.
+            None when the anchor itself signed it.
     """
 
     cluster: str
@@ -127,7 +129,7 @@ class LeafObservation:
 
     @property
     def in_place_since(self) -> datetime | None:
-        """When it was put in place, as far as is known."""
+        """When it was put in place, if that is known."""
         return self.issued_at or self.not_before
 
 
@@ -174,7 +176,7 @@ class ClusterEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterUnreachable:
-    """A cluster that could not be read, whole or in part; half an answer counts as none."""
+    """A cluster of which something could not be read; a part of an answer counts as no answer."""
 
     cluster: str
     error: str
@@ -194,7 +196,7 @@ class Evidence:
 
     @property
     def unreachable(self) -> tuple[ClusterUnreachable, ...]:
-        """The clusters that could not."""
+        """The clusters that could not be read."""
         return tuple(c for c in self.clusters if isinstance(c, ClusterUnreachable))
 
     @property
@@ -270,7 +272,7 @@ def observe_leaf(
     Args:
         chain_pem: the leaf first, then what is presented with it; None when it could not be read.
         anchors: every certificate that may be an anchor: those of the stage **and** all members
-            of live bundles, else a leaf under a root added by hand looks like nobody's.
+            of live bundles. Otherwise a leaf under a root added by hand would have no signer.
         issuing_cas: further CA certificates of the domain, for chains that are presented without
             their intermediate.
         unlike: how it differs from what was asked for.
@@ -311,8 +313,8 @@ def observe_leaf(
 def _issuing_ca_end(chain: tuple[x509.Certificate, ...]) -> datetime | None:
     """Latest end among the CA certificates that signed the leaf itself, None without any.
 
-    The latest: several certificates of one issuing CA (renewed, cross-signed) may be presented,
-    and a verifier needs only one that is alive.
+    The latest, because several certificates of one issuing CA (renewed, cross-signed) may be
+    presented, and a verifier needs only one that is valid.
     """
     ends = [
         certificate.not_valid_after_utc

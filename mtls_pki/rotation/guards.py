@@ -6,9 +6,9 @@ the same two questions:
 * Which anchors issue after the change that did not issue before? (``held_everywhere``)
 * Which anchors does some verifier trust now that it will not trust after? (``no_live_leaf``)
 
-**Joining a running domain.** A bundle that is missing in a place that the configuration asks for is
-created by the same update with the whole trust set. That is safe as long as nothing starts to issue
-in that update, so then it is no refusal; when something starts, the missing bundle is a laggard.
+**Joining a running domain.** Where the configuration asks for a bundle and there is none, the same
+update creates it with the whole trust set. That is safe as long as nothing starts to issue in that
+update, so the missing bundle is not refused then. When something starts to issue, it is a laggard.
 **Fresh domain.** With no gate, no bundle and no leaf anywhere there is no verifier to break.
 """
 
@@ -41,7 +41,7 @@ def instant(moment: datetime) -> str:
 
 
 def known_bundles(request: ChangeRequest, evidence: Evidence) -> tuple[BundleObservation, ...]:
-    """Return every bundle of the readable clusters: those asked for, then those found besides.
+    """Return every bundle of the readable clusters: those asked for, then others that were found.
 
     A place that was not observed is a missing bundle.
     """
@@ -83,9 +83,9 @@ def is_fresh_domain(request: ChangeRequest, evidence: Evidence) -> bool:
 def starting(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[str, ...]:
     """Return the generations that issue after the change and did not issue before it.
 
-    Before means: what this cluster's gate records. A cluster without a gate that joins a running
-    domain takes the other clusters' gates; without any gate (it was lost), an anchor with live
-    leaves issues already.
+    This cluster's gate records what issued before. For a cluster without a gate that joins a
+    running domain, the other clusters' gates say it. Without any gate (it was lost), an anchor with
+    live leaves counts as one that issued before.
     """
     stages = [gate.stage for gate in evidence.gates if gate.stage is not None]
     if recorded := _recorded(request.old):
@@ -176,8 +176,8 @@ def no_live_leaf(request: ChangeRequest, evidence: Evidence, now: datetime) -> l
 
     The anchors that leave are those of the recorded stage and those that live bundles hold, a root
     that somebody added by hand included, minus those of the new stage. An anchor that is or was
-    compromised leaves on purpose, and an anchor that has ended convinces no verifier any more; both
-    are told in a notice instead (``mtls_pki.rotation.notices``).
+    compromised leaves on purpose, and no verifier believes an anchor that has ended any more; a
+    notice says so instead (``mtls_pki.rotation.notices``).
     """
     refusals = []
     for fingerprint in sorted(leaving(request, evidence)):
@@ -237,8 +237,8 @@ def leaf_laggards(
     """Yield the leaves that keep the anchor from leaving: those that need it, those whose signer
     is unknown, and those that may have moved off it within the hold-down.
 
-    The last: a workload serves its old leaf until kubelet has brought the new one, which takes as
-    long as it takes to bring a bundle, and a verifier may see the smaller bundle at once.
+    Why leaves that may have moved: a workload serves its old leaf until kubelet has brought the new
+    one. That takes as long as bringing a bundle, and a verifier may see the smaller bundle at once.
     """
     name = request.new.generation_of(fingerprint) or _former_name(request, fingerprint)
     soon = now + request.hold_down
@@ -280,11 +280,11 @@ def _just_moved(
     stage_applied_at: datetime | None,
     now: datetime,
 ) -> bool:
-    """Whether ``leaf`` is new enough to matter and its predecessor may hang on ``fingerprint``.
+    """Whether ``leaf`` is new enough to matter and its predecessor may chain to ``fingerprint``.
 
-    A leaf whose predecessor was itself issued after the stage was last applied only renewed. Its
-    predecessor was alive, so that is certain one lifetime after the stage was applied; without this
-    the renewals of a large fleet would keep an anchor from ever leaving.
+    A leaf only renewed if its predecessor was itself issued after the stage was last applied. Its
+    predecessor was alive, so this is certain one lifetime after the stage was applied. Without this
+    rule the renewals of a large fleet would keep an anchor from ever leaving.
     """
     since = leaf.in_place_since
     if leaf.kind == ENDPOINT or fingerprint in leaf.signers or not leaf.signers:
@@ -299,9 +299,9 @@ def _just_moved(
 def _may_have_issued(request: ChangeRequest, evidence: Evidence, fingerprint: str) -> bool:
     """Whether a leaf of the anchor may have existed.
 
-    It may not, when the last thing that happened was that it was added: it is incoming, nothing
+    No leaf can exist if nothing happened since the anchor was added: it is incoming, no service
     names it, no leaf chains to it, and every bundle that holds it was written after its cluster's
-    stage was. A withdrawn promotion leaves the bundles as they were, so they are older then.
+    stage was. After a withdrawn promotion the bundles are older than the stage.
     """
     stage = _recorded(request.old)
     generation = stage.generation_of(fingerprint) if stage else None
@@ -361,8 +361,8 @@ def _leaving_refusal(
         f"{len(laggards)} of {len(evidence.leaves)} leaves keep it",
     )
     remedy = (
-        f"keep {generation} as outgoing until they moved: cert-manager reissues declared leaves by "
-        "itself, `mtls-pki reissue` moves those on the stable issuer, and any other "
+        f"keep {generation} as outgoing until they have moved: cert-manager reissues declared "
+        "leaves by itself, `mtls-pki reissue` moves those on the stable issuer, and any other "
         "needs an issuerRef to the issuing generation"
     )
     if not known:

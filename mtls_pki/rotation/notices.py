@@ -1,4 +1,4 @@
-"""What a person must hear although the change does not fail on it."""
+"""What a person must know although the change does not fail because of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RESTORE = "; `pulumi up --refresh` writes what the configuration says"
 
 
 def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[Notice, ...]:
-    """Return everything worth saying, the most urgent first."""
+    """Return every notice, the most urgent first."""
     return (
         *_unread(request, evidence),
         *_anchor_dates(request, now),
@@ -48,7 +48,7 @@ def who_breaks(request: ChangeRequest, evidence: Evidence, now: datetime) -> tup
 
     Two groups: workloads whose leaf chains to it, until they have a new leaf; and verifiers whose
     bundle does not hold an anchor that starts to issue, until they have the new bundle. The second
-    group is told by the guard that the change skips.
+    group comes from the guard that the change skips.
     """
     found = []
     for generation in request.new.in_role(Role.COMPROMISED):
@@ -146,7 +146,7 @@ def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) 
         return
     stage = request.old or request.new
     expected = {stage.anchors[g].fingerprint: g for g in stage.trusted}
-    # What an earlier or the next stage trusts is no stranger while an update is on its way.
+    # While an update is under way, an anchor of the earlier or of the next stage is no stranger.
     known = {a.fingerprint for s in (stage, request.new) for a in s.anchors.values()}
     known |= {a.fingerprint for g in evidence.gates if g.stage for a in g.stage.anchors.values()}
     for bundle in known_bundles(request, evidence):
@@ -209,8 +209,8 @@ def _leaves(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterat
     if unknown:
         yield Notice(
             identifier="leaf-signer-unknown",
-            message=f"the signer of {len(unknown)} leaves cannot be told; each of them keeps any "
-            "anchor from being removed",
+            message=f"the signer of {len(unknown)} leaves is not known; until it is, no anchor can "
+            "be removed",
             laggards=unknown,
         )
 

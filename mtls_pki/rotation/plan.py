@@ -22,10 +22,11 @@ class PlanStep:
     Attributes:
         verb: ``add``, ``promote``, ``retire`` or ``forget``.
         edit: what changes in the stack's configuration, one line each.
-        earliest: lower bound of when it can be applied, None when it cannot be computed.
-        basis: why then.
+        earliest: earliest time at which it can be applied, a lower bound; None when it cannot be
+            computed.
+        basis: why not earlier.
         ready: it can be applied now.
-        laggards: who keeps it from being applied now; known for the next step only.
+        laggards: what keeps it from being applied now; known for the next step only.
     """
 
     verb: str
@@ -48,7 +49,7 @@ class Plan:
 def plan(request: ChangeRequest, evidence: Evidence, *, now: datetime) -> Plan:
     """Return the steps from ``request.new`` to the end of its rotation.
 
-    In a steady domain that is a whole rotation to a new generation that has yet to be named.
+    When no rotation is under way, that is a whole rotation to a new generation.
     """
     position = locate(request, evidence, now=now)
     stage, hold_down = request.new, request.hold_down

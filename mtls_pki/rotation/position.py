@@ -1,4 +1,4 @@
-"""Where a rotation stands, derived from the certificates that are out there, not from memory."""
+"""How far a rotation has come, derived from the certificates in the clusters, not from memory."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class AnchorPosition:
     """One anchor as the clusters show it.
 
     Attributes:
-        generation: None for one that the stage does not know and a live bundle holds.
-        role: None likewise.
-        not_after: its end, None when nothing tells it.
+        generation: None for an anchor that a live bundle holds and the stage does not know.
+        role: None for such an anchor too.
+        not_after: its end, None when it is not known.
         bundles: how many bundles hold it; ``of_bundles`` is how many there are.
-        since: when the last of those that hold it was changed: since then it is in all of them.
+        since: when the last of the bundles that hold it was changed; it is in all of them since.
         leaves: how many live leaves chain to it.
         issues: whether anything is configured to issue from it.
     """
@@ -68,7 +68,7 @@ class AnchorPosition:
 class NextStep:
     """A step that the stage allows: ``verb`` is promote, retire or forget.
 
-    ``earliest`` is when it can succeed: ``judged_at`` when it can now, None when not computable.
+    ``earliest`` is when it can succeed: ``judged_at`` if it can now, None if that is not known.
     """
 
     verb: str
@@ -79,7 +79,7 @@ class NextStep:
 
     @property
     def laggards(self) -> tuple[Laggard, ...]:
-        """Who keeps it from being safe."""
+        """What keeps the step from being safe."""
         refusals = self.verdict.refusals
         return tuple(dict.fromkeys(who for refusal in refusals for who in refusal.laggards))
 
@@ -103,7 +103,7 @@ class ClusterPosition:
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where the domain stands in the stage ``request.new`` (which is also ``request.old`` here)."""
+    """How far the domain has come in the stage ``request.new`` (here also ``request.old``)."""
 
     request: ChangeRequest
     at: datetime
@@ -119,7 +119,7 @@ class Position:
 
 
 def locate(request: ChangeRequest, evidence: Evidence, *, now: datetime) -> Position:
-    """Return where the stage ``request.new`` stands by ``evidence`` at ``now`` (aware UTC)."""
+    """Return the position in the stage ``request.new`` by ``evidence`` at ``now`` (aware UTC)."""
     settled = replace(request, old=request.new)
     bundles = known_bundles(settled, evidence)
     live = [leaf for leaf in evidence.leaves if leaf.live(now)]

@@ -42,7 +42,7 @@ def refusal_message(verdict: Verdict) -> str:
 
 def notice_message(notice: Notice) -> str:
     """Return one notice as text, its first laggards indented below."""
-    # A notice about one object has said it all already; one that counts names also a single one.
+    # A notice about one object already names it.
     listed = notice.laggards
     if len(listed) == 1 and listed[0].detail in notice.message:
         listed = ()

@@ -1,4 +1,4 @@
-"""What a verdict is asked about: a change of stage, and the configuration that it depends on."""
+"""What a verdict judges: a change of stage, and the configuration that it depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mtls_pki.rotation.transitions import Acknowledgement
 
 
 class Mode(enum.StrEnum):
-    """When a change is judged: a preview may say what it could not see, an update may not."""
+    """When a change is judged: missing evidence is a warning of a preview, and stops an update."""
 
     PREVIEW = "preview"
     UP = "up"
@@ -23,8 +23,8 @@ class Mode(enum.StrEnum):
 class AnchorFacts:
     """What the configuration says of an anchor's certificates; all times are aware UTC.
 
-    ``issuing_ca_not_after`` is the end of the issuing CA below it, None when leaves hang directly
-    on the anchor or the issuing CA is held elsewhere.
+    ``issuing_ca_not_after`` is the end of the issuing CA below it, None when the anchor itself
+    signs leaves, or when the issuing CA is held elsewhere.
     """
 
     common_name: str

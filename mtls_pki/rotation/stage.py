@@ -83,7 +83,7 @@ class TrustStage:
 
     @property
     def issuing(self) -> str | None:
-        """The one generation in role ``issuing``; None when there is none or more than one."""
+        """The only generation in role ``issuing``; None when there is none or more than one."""
         generations = self.in_role(Role.ISSUING)
         return generations[0] if len(generations) == 1 else None
 

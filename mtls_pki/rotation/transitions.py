@@ -15,7 +15,7 @@ from mtls_pki.rotation.stage import TrustStage
 
 
 class Step(enum.StrEnum):
-    """What one change of stage does to one anchor."""
+    """What a change of stage does to one anchor."""
 
     KEEP = "keep"
     BOOTSTRAP = "bootstrap"
@@ -179,7 +179,7 @@ def structural_refusals(
         *_transition_refusals(changes),
         *_acknowledgement_refusals(changes, acknowledgements),
     ]
-    # Where one anchor already breaks the table, its combination with others says nothing new.
+    # Where one anchor already breaks the table, its combination with others adds no information.
     if all(change.step for change in changes):
         refusals += _update_refusals(changes)
     return tuple(refusals)

@@ -44,7 +44,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitStatus:
-        """Blocked when something that was seen blocks; else evidence missing; else safe."""
+        """Blocked if something that was seen blocks; otherwise evidence missing; otherwise safe."""
         if any(refusal.rule is not rules.EVIDENCE_COMPLETE for refusal in self.refusals):
             return ExitStatus.BLOCKED
         return ExitStatus.EVIDENCE_MISSING if self.unread else ExitStatus.DONE
@@ -53,10 +53,10 @@ class Verdict:
 def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mode) -> Verdict:
     """Judge ``request`` by ``evidence`` at ``now`` (aware UTC).
 
-    Shape first: a change that no waiting can save is refused for that alone, and evidence is not
-    argued about. A change that distrusts an anchor turns what evidence says into notices: it skips
-    the waiting, not the honesty. Nothing else can be refused then, not even for an unrelated bundle
-    or an unreachable cluster: whoever holds the stolen key may have caused either.
+    Shape first: a change that waiting cannot make safe is refused for that alone, and evidence is
+    not looked at. When a change distrusts an anchor, what evidence says becomes notices: the change
+    does not wait, but it still says what will break. Nothing else is refused then, not even an
+    unrelated bundle or an unreachable cluster: the person who stole the key may have caused it.
     """
     shape = list(
         structural_refusals(request.old, request.new, acknowledgements=request.acknowledgements)
@@ -93,7 +93,7 @@ def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mo
 def _skipped(refusal: Refusal) -> Notice:
     return Notice(
         identifier="skipped-guard",
-        message=f"not waited for, as an anchor is distrusted: {refusal.rule.sentence} "
+        message=f"not waited for, because an anchor is distrusted: {refusal.rule.sentence} "
         + "; ".join(refusal.seen),
         laggards=refusal.laggards,
     )

@@ -13,7 +13,7 @@ class Mistake:
     """One thing to correct.
 
     Attributes:
-        path: where it stands, as in the file: ``anchors.g2.validFrom``.
+        path: where it is in the file: ``anchors.g2.validFrom``.
         message: the value and what to write instead; never a secret.
     """
 

@@ -134,5 +134,5 @@ class Extensions:
 
     @property
     def issuer_apis(self) -> tuple[IssuerApi, ...]:
-        """The APIs in which an issuer of any stack may stand, each once."""
+        """The APIs that an issuer of any stack may belong to, each once."""
         return tuple(dict.fromkeys((CERT_MANAGER, *(row.issuer_api for row in self.backends))))

@@ -43,7 +43,7 @@ def leaf_limits(
 
 
 def usages_of(settings: Settings) -> tuple[str, ...]:
-    """Return the usages of all services, which must have the same; both where there is none."""
+    """Return the usages that all services share; server and client auth if there is no service."""
     first = next(iter(settings.services.values()), None)
     usages = first.usages if first else _USAGES
     return tuple(usage for usage in _USAGES if usage in usages)

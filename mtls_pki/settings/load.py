@@ -32,8 +32,8 @@ def _shown(details: ErrorDetails, secret: Collection[str]) -> str:
     """The offending value for the message, or nothing where it is secret, or may hold a secret.
 
     The engine tells only which top-level keys hold an encrypted value somewhere, so nothing below
-    those is shown. A list or a PEM text is not shown either: a key may be in it by mistake, nor a
-    URL with a user's name, behind which a password may stand.
+    those is shown. A list or a PEM text is not shown either, because it may hold a key by mistake.
+    A URL with a user's name is not shown, because it may hold a password.
     """
     value, location = details["input"], details["loc"]
     if location[0] in secret or _SECRET_KEYS.intersection(location):
@@ -47,7 +47,7 @@ def _shown(details: ErrorDetails, secret: Collection[str]) -> str:
 
 
 def _section_at(model: type[Settings], location: tuple[int | str, ...]) -> type[Section] | None:
-    """The section class whose keys stand at ``location``, found by walking the annotations."""
+    """The section class of the keys at ``location``, found by walking the annotations."""
     annotation: Any = model
     for part in location:
         candidates = [annotation, *get_args(annotation)]
@@ -93,7 +93,7 @@ def _message(model: type[Settings], details: ErrorDetails, secret: Collection[st
         case "too_short":
             return f"{shown}write at least {context['min_length']}"
         case "dict_type" | "model_type" | "model_attributes_type":
-            # Never shown: what stands in a section's place may be a key that belongs inside it.
+            # The value is never shown: a key may be written in place of the section that holds it.
             return "write a mapping of keys"
         case "list_type" | "tuple_type":
             return f"{shown}write a list"
@@ -113,7 +113,8 @@ def _schema_mistakes(
     found = error.errors(include_url=False)
     for details in found:
         location = details["loc"]
-        # pydantic counts only a list's valid items, and so calls one with a wrong item too short.
+        # pydantic counts only the valid items of a list, so it reports a list with a wrong item as
+        # too short.
         if details["type"] == "too_short" and any(other["loc"][:-1] == location for other in found):
             continue
         yield Mistake(path=_path(location), message=_message(model, details, secret))
@@ -136,7 +137,7 @@ def _clear_text_secrets(values: Mapping[str, Any], secret: Collection[str]) -> I
 
 
 def _without(values: Mapping[str, Any], location: tuple[int | str, ...]) -> dict[str, Any]:
-    """``values`` less what stands at ``location``."""
+    """``values`` without the value at ``location``."""
     head, *rest = location
     copy = dict(values)
     if not rest or not isinstance(copy.get(str(head)), Mapping):
@@ -149,10 +150,10 @@ def _without(values: Mapping[str, Any], location: tuple[int | str, ...]) -> dict
 def _mistakes_of_the_rest(
     model: type[Settings], values: Mapping[str, Any], error: ValidationError, directory: Path
 ) -> Iterator[Mistake]:
-    """The breaches of rules that can be told although the schema is broken elsewhere.
+    """The breaches of rules that can be found although another part breaks the schema.
 
-    Unknown keys and unusable services are left out, for nothing else depends on them. With any
-    other part missing, a rule would blame what is right.
+    Unknown keys and unusable services are left out, because nothing else depends on them. If any
+    other part were missing, a rule would report mistakes in what is right.
     """
     for details in error.errors(include_url=False):
         location = details["loc"]
@@ -184,7 +185,7 @@ def load_settings(
         extensions: the backends and consumers that the configuration may name.
 
     Raises:
-        SettingsError: with every mistake that can be told from what was given.
+        SettingsError: with every mistake that can be found in the given values.
     """
     mistakes = list(_clear_text_secrets(values, secret_keys))
     model = settings_model(extensions)

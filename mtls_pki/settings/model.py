@@ -1,4 +1,4 @@
-"""The shape of the configuration: one class a section, defaults and their reasons.
+"""The shape of the configuration: one class for each section, defaults and their reasons.
 
 What relates two sections to each other is in :mod:`mtls_pki.settings.rules`. Backends
 and consumers add sections of their own: :func:`settings_model` makes the whole of it.
@@ -44,8 +44,8 @@ class ClusterSettings(Section):
     kubeconfig: str | None = None
     context: str | None = None
     cluster_domain: Domain = "cluster.local"
-    # How a Vault reaches the API server, to review the tokens of issuers, and which CA signed its
-    # certificate; by default as the kubeconfig says.
+    # How a Vault reaches the API server to review the tokens of issuers, and which CA signed the
+    # API server's certificate; by default as the kubeconfig says.
     api_server: HttpsUrl | None = None
     api_server_ca: CertificateFile | None = None
     # --api-audiences of the API server; a token that is to be reviewed with itself must name it.
@@ -53,10 +53,10 @@ class ClusterSettings(Section):
 
 
 class IssuingCaSettings(Section):
-    """The issuing CA below a brought root, which somebody signs offline.
+    """The issuing CA below a root that was made elsewhere; somebody signs it offline.
 
     Without ``privateKey`` this stack (or its Vault) makes the key and exports a signing request;
-    without ``certificate`` it waits for what the anchor's holder signs.
+    without ``certificate`` it waits until the anchor's holder has signed the request.
     """
 
     generation: Generation = "i1"
@@ -65,7 +65,7 @@ class IssuingCaSettings(Section):
 
 
 class AnchorSettings(Section):
-    """One generation of the trust anchor, generated here or (``certificate``) brought."""
+    """One generation of the trust anchor, generated here or made elsewhere (``certificate``)."""
 
     role: Role
     common_name: CommonName | None = None
@@ -89,17 +89,17 @@ class AnchorSettings(Section):
 
     @property
     def awaits_signature(self) -> bool:
-        """Whether its issuing CA is to be signed offline, and is not yet."""
+        """Whether its issuing CA must be signed offline and is not signed yet."""
         return self.issuing_ca is not None and self.issuing_ca.certificate is None
 
     @property
     def can_issue(self) -> bool:
-        """Whether an issuer can stand below it here: by its own key or a signed issuing CA."""
+        """Whether an issuer below it can sign: by the anchor's own key or a signed issuing CA."""
         return not self.brought or (self.issuing_ca is not None and not self.awaits_signature)
 
     @property
     def not_after(self) -> datetime | None:
-        """The end that the configuration gives a generated root; a brought one has its own."""
+        """The end that the configuration gives a generated root; None for one made elsewhere."""
         if self.valid_from is None or self.valid_for is None:
             return None
         return self.valid_from + self.valid_for
@@ -143,7 +143,7 @@ class IssuingSettings(Section):
 
     @property
     def issuing_ca(self) -> IntermediateSettings | None:
-        """The intermediate to make below a generated root; None where leaves hang on the root."""
+        """The intermediate to make below a generated root; None where the root signs leaves."""
         return None if self.direct else self.intermediate or IntermediateSettings()
 
     def section(self, key: str) -> Section | None:
@@ -167,7 +167,7 @@ class TrustSettings(Section):
     via: Literal["configmap", "trust-manager"] = "configmap"
     # Above kubelet's sync period (60 s) and its cache: when a mounted ConfigMap follows the object.
     hold_down: Duration = timedelta(minutes=2)
-    # HOST:PORT of servers whose served chain counts as evidence beside the Secrets'.
+    # HOST:PORT of servers whose served chain counts as evidence too.
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -206,7 +206,7 @@ class CertManagerSettings(Section):
 
     install: StrictBool = False
     namespace: DnsLabel = "cert-manager"
-    # Of its controller, which asks for tokens in the name of a Vault issuer's service account.
+    # Service account of its controller, which requests tokens of a Vault issuer's service account.
     service_account: DnsLabel = "cert-manager"
     cert_manager: ChartSettings = ChartSettings(
         version="v1.21.1", chart="oci://quay.io/jetstack/charts/cert-manager"

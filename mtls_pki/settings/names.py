@@ -93,8 +93,8 @@ def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSett
 def service_dns_names(name: str, service: ServiceSettings, cluster_domain: str) -> tuple[str, ...]:
     """Return the DNS names of a service: those it lists, else its namespaced names.
 
-    The bare service name is left out: it is the same in every namespace, and verifiers that map a
-    name to a user would take one team's service for another's.
+    The bare service name is left out, because it is the same in every namespace. Verifiers that map
+    a name to a user would confuse services of different teams.
     """
     if service.dns_names is not None:
         return service.dns_names

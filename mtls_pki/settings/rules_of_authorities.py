@@ -1,4 +1,4 @@
-"""Rules for anchors, issuing CAs and where they stand; each yields its breaches."""
+"""Rules for anchors, issuing CAs and the places of both; each yields its breaches."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
 
 
 def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str]:
-    """What a signer with a profile of its own left out of the request."""
+    """Ways in which a signer with a profile of its own did not do what the request asked for."""
     asked = settings.issuing.issuing_ca or IntermediateSettings()
     try:
         issuing = parse_certificate(issuing_pem, origin="issuing CA")

@@ -148,7 +148,7 @@ def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
 
 
 def _issuing_ca_lifetime(settings: Settings, anchor: AnchorSettings) -> timedelta | None:
-    """How long what signs leaves under ``anchor`` lives; None where nothing (readable) does."""
+    """Lifetime of the CA that signs leaves under ``anchor``; None if there is no readable one."""
     if anchor.issuing_ca is not None and anchor.issuing_ca.certificate is not None:
         try:
             pem = anchor.issuing_ca.certificate.pem

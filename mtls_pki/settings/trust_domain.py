@@ -1,4 +1,4 @@
-"""The stack's settings in the terms of a rotation: places, dates, acknowledgements, stages."""
+"""From the stack's settings to a rotation's own types: places, dates, acknowledgements, stages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def configured_stage(settings: Settings, fingerprints: Mapping[str, str | None])
 
 
 def change_request(settings: Settings, *, old: TrustStage | None, new: TrustStage) -> ChangeRequest:
-    """Return the change from ``old`` to ``new`` as the rules of a rotation judge it."""
+    """Return the change from ``old`` to ``new``, ready to be judged by the rules of a rotation."""
     return ChangeRequest(
         trust_domain=settings.trust_domain,
         old=old,

@@ -28,7 +28,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-# One part of a mount's path; what a policy or a URL would read as more than a name is left out.
+# One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # UTCTime begins in 1950 (RFC 5280 4.1.2.5.1); the longest durations added to the year 9000 end
 # before GeneralizedTime does, in 9999.
@@ -136,7 +136,7 @@ def _https_url(value: str) -> str:
         nothing_more = parts.port != 0 and value.rstrip("/") == f"https://{parts.netloc}"
     except ValueError:
         nothing_more = False
-    # Before an @ a URL has a user's name and password, which would stand in every issuer.
+    # Before an @ a URL has a user's name and password, which every issuer would then contain.
     if not nothing_more or not parts.hostname or "@" in parts.netloc:
         raise ValueError(
             "write https://HOST:PORT and nothing more; a token never goes in clear text"
@@ -153,9 +153,9 @@ def _vault_path(value: str) -> str:
 
 
 class UnreadSecret(SecretStr):
-    """A secret that stands encrypted in the stack file and was not decrypted.
+    """A secret that is encrypted in the stack file and was not decrypted.
 
-    That it is there is known, and nothing else.
+    Nothing else is known of it.
     """
 
     def __init__(self) -> None:

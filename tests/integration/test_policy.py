@@ -32,8 +32,8 @@ _VENV = Path(__file__).parents[2] / ".venv"
 # What the program breaks -> the rule that says so, where it is not called the same.
 _RULE = {"vault-role": "leaf-names", "patch": "leaf-is-no-ca"}
 BREAKS = {
-    "private-key-in-clear": "ConfigMap shop/notes in dev: a private key stands in data.text.",
-    "private-key-in-outputs": "Stack violations-dev: a private key stands in output note.",
+    "private-key-in-clear": "ConfigMap shop/notes in dev: a private key is in data.text.",
+    "private-key-in-outputs": "Stack violations-dev: a private key is in output note.",
     "anchor-protected": "PrivateKey g1-key: the key of anchor g1 is not protected",
     "pki-mount-protected": "Mount pki: mount pki is not protected",
     "key-algorithm": "PrivateKey g1-key: its key is P-224",

@@ -103,7 +103,7 @@ def test_a_server_certificate_of_an_unknown_authority(restored: Stack) -> None:
 def test_a_token_that_is_wrong_or_missing(restored: Stack) -> None:
     restored.environment["VAULT_TOKEN"] = "s.wrong"  # noqa: S105 no token
     run = restored.preview()
-    is_refused(run, "does not accept the token (wrong, expired or revoked); log in anew")
+    is_refused(run, "does not accept the token (wrong, expired or revoked); log in again")
     assert "s.wrong" not in run.output
     del restored.environment["VAULT_TOKEN"]
     restored.environment["HOME"] = str(restored.directory)

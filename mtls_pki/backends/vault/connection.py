@@ -114,7 +114,7 @@ class Vault:
         except _ForbiddenError:
             return (
                 f"{self.address.url} does not accept the token (wrong, expired or revoked); "
-                "log in anew. A good one is told likewise if its policy lacks auth/token/"
+                "log in again. A valid token gets the same answer if its policy lacks auth/token/"
                 "lookup-self (deploy/vault-policy.hcl has it)"
             )
         return None

@@ -45,8 +45,8 @@ from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.settings.model import Settings
 
 # The provider asks the server for its version and then sends what that version of Vault knows.
-# OpenBao's own numbers (2.x) would stand for everything; it knows what Vault 1.18 does, minus a
-# few features.
+# To the provider OpenBao's own numbers (2.x) would mean everything that a Vault 2.x knows. OpenBao
+# knows what Vault 1.18 does, minus a few features.
 _OPENBAO_SPEAKS = "1.18.5"
 
 

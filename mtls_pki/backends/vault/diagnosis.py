@@ -145,7 +145,7 @@ CAUSES = (
 )
 
 
-# Of a pipeline's login by its forge's identity, where the same words mean something else.
+# For a pipeline's login with its forge's identity, where the same words have another meaning.
 LOGIN_CAUSES = (
     Cause(
         pattern=r"namespace not found",

@@ -1,4 +1,4 @@
-"""A job's login to the Vault of its stack: a token for one command, which ends with it."""
+"""A job's login to the Vault of its stack: a token for one command, revoked when that ends."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def logged_in(
     environment: MutableMapping[str, str],
     identity: JobIdentity,
 ) -> Iterator[None]:
-    """Let ``environment`` have a ``VAULT_TOKEN`` inside of the block, where the stack needs one.
+    """Put a ``VAULT_TOKEN`` into ``environment`` inside of the block.
 
     The token is in no file and in no other step's environment, and it is revoked at the end of the
-    block. Another login of the job counts as it is, where no role is named.
+    block. Where no role is named, another login of the job is used.
 
     Raises:
-        CommandError: there is no role or no identity to log in with, or the Vault does not let it
-            in.
+        CommandError: there is no role or no identity to log in with, or the Vault refuses the
+            login.
     """
     address = vault_address(vault_settings(settings), directory)
     role = environment.get(ROLE)
@@ -77,7 +77,7 @@ def _log_in(
         raise CommandError(f"{error} (this job's identity says: {said})") from None
     except VaultError as error:
         raise CommandError(str(error)) from None
-    # At once: what the command starts writes to the same log.
+    # Flushed at once, because the processes of the command write to the same log.
     print(
         f"logged in to {address.url} as {role}, for {format_duration(token.lifetime)} at most",
         flush=True,

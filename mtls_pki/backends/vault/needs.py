@@ -14,7 +14,7 @@ from mtls_pki.backends.vault.names import (
 )
 from mtls_pki.settings.model import Settings
 
-# What is written anew is an update too, for most paths cannot tell whether there was something.
+# Most paths cannot tell create from update, so creating needs `update`.
 _WRITES = ("read", "update")
 _OWNS = (*_WRITES, "delete")
 

@@ -27,7 +27,7 @@ _SERVER_CERTIFICATES = {
     "certificate is not yet valid": "set the clock right, of this machine or of who issued it",
 }
 _UNKNOWN_CA = "give the CA that signed it as issuing.vault.caBundle"
-# What servers make are printable and without blanks; all else cannot stand in a request's header.
+# Servers issue printable tokens without whitespace; nothing else fits a header.
 _TOKEN = re.compile(r"[!-~]+")
 _ABSENT = (
     "there is no token; set VAULT_TOKEN, or log in so that ~/.vault-token has one that can be read "

@@ -55,7 +55,7 @@ def read_bundles(cluster: Cluster, settings: Settings) -> BundleReading:
     """Return the bundle of every expected namespace, and those that trust-manager put elsewhere.
 
     A workload in a namespace that the configuration does not ask for can mount a bundle that
-    trust-manager copied there just as well, so it must hold what the others hold.
+    trust-manager copied there too, so that bundle must hold what the others hold.
 
     Raises:
         ClusterError: the cluster cannot be read.

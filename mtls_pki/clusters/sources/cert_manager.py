@@ -64,7 +64,7 @@ class _Issued:
     Attributes:
         certificate: namespace and name of the Certificate that it was issued for, None for none.
         revision: which issuance for that Certificate it is, from 1; 0 where that is unknown.
-        root: it is a self-signed CA: an anchor, which hangs on nothing but itself, and no leaf.
+        root: it is a self-signed CA, so it is an anchor and not a leaf.
     """
 
     leaf: LeafObservation

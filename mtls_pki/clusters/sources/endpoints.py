@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 3.0
 """For the connection, and again for the handshake."""
 SIDE_BY_SIDE = 32
 ENDPOINTS = "(endpoints)"
-"""What stands for a cluster in evidence of endpoints; no cluster can have this name."""
+"""Used like a cluster's name in evidence of endpoints; no cluster can have this name."""
 
 
 class EndpointSource(Source):
@@ -150,8 +150,8 @@ def _handshake(plain: socket.socket, server_name: str) -> list[bytes]:
 
 
 def _presented(wrapped: ssl.SSLSocket) -> list[bytes]:
-    # Public since Python 3.13 (bytes); before that the same call stood only below the socket, since
-    # Python 3.10, and gave objects. getpeercert() never gives more than the leaf.
+    # Public since Python 3.13, as bytes. Since Python 3.10 the private socket object has the same
+    # call, which returns objects. getpeercert() never returns more than the leaf.
     tls: Any = wrapped if hasattr(wrapped, "get_unverified_chain") else wrapped._sslobj  # type: ignore[attr-defined]
     chain: Sequence[Any] = tls.get_unverified_chain() or ()
     return [

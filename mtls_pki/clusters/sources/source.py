@@ -60,10 +60,10 @@ class KnownTrust:
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """What a source asks that stands in no cluster of the stack.
+    """What a source reads outside of the stack's clusters.
 
     Attributes:
-        place: stands for a cluster in the evidence; no cluster has such a name.
+        place: used like a cluster's name in the evidence; no cluster has such a name.
         read: judges what was asked, once the anchors are known.
         warnings: what could not be asked, one sentence each.
     """
@@ -98,6 +98,6 @@ class Source:
         return Issued()
 
     def outside(self, settings: Settings) -> Outside | None:
-        """Ask what stands in no cluster; None where there is nothing to ask."""
+        """Ask servers outside of the clusters; None if there is nothing to ask."""
         del settings
         return None

@@ -22,7 +22,7 @@ from mtls_pki.settings.trust_domain import configured_stage
 
 @dataclass(frozen=True, kw_only=True)
 class NewAnchor:
-    """What is said of an anchor that is added; None: as the anchor that it is like.
+    """A new anchor; a field that is None is taken from the anchor named by ``like``.
 
     ``valid_from`` is RFC 3339 text; ``certificate`` is the file of an anchor made elsewhere, which
     excludes the other fields.
@@ -40,7 +40,8 @@ def add(stack: StackFile, new: NewAnchor) -> StackFile:
     """Return the stack file with one more anchor, incoming.
 
     Raises:
-        CommandError: the change makes no sense; SettingsError: nor does what would be written.
+        CommandError: the change makes no sense.
+        SettingsError: the stack file that would be written has mistakes.
     """
     settings = stack.settings()
     if new.generation in settings.anchors:
@@ -65,7 +66,8 @@ def promote(stack: StackFile, generation: str | None) -> StackFile:
     """Return the stack file with the incoming anchor issuing and the issuing one outgoing.
 
     Raises:
-        CommandError: there is nothing to promote; SettingsError: the result makes no sense.
+        CommandError: there is nothing to promote.
+        SettingsError: the stack file that would be written has mistakes.
     """
     settings = stack.settings()
     following = next_generation(settings.anchors)
@@ -78,12 +80,13 @@ def promote(stack: StackFile, generation: str | None) -> StackFile:
 
 
 def retire(stack: StackFile, generation: str | None) -> StackFile:
-    """Return the stack file without the outgoing anchor, or the one that is named.
+    """Return the stack file without the outgoing anchor, or without the one that is named.
 
-    An incoming anchor may be named, which abandons the rotation, and a compromised one.
+    Naming an incoming anchor abandons its rotation. A compromised anchor may be named too.
 
     Raises:
-        CommandError: there is nothing to retire; SettingsError: the result makes no sense.
+        CommandError: there is nothing to retire.
+        SettingsError: the stack file that would be written has mistakes.
     """
     settings = stack.settings()
     roles: tuple[Role, ...] = (Role.OUTGOING,)
@@ -111,7 +114,7 @@ def write(stack: StackFile) -> None:
     """Replace the file on disk in one step: a reader sees the old text or the new, never a part.
 
     Raises:
-        CommandError: it cannot be written; it is as it was then.
+        CommandError: it cannot be written; then nothing has changed.
     """
     # A link is followed, so that the file it names changes and the link stays.
     path = stack.path.resolve()
@@ -126,7 +129,7 @@ def write(stack: StackFile) -> None:
 def _chosen(
     settings: Settings, generation: str | None, roles: tuple[Role, ...], remedy: str
 ) -> str:
-    """Return the anchor that a step is about: the one named, or the only one in its role."""
+    """Return the anchor of a step: the one that is named, or the only one in its role."""
     named = {name: anchor.role for name, anchor in settings.anchors.items()}
     if generation is None:
         found = [name for name, role in named.items() if role in roles]
@@ -169,7 +172,7 @@ def _generated(
 
 
 def _derived_name(common_name: str | None, like: str, generation: str) -> str | None:
-    """Name a generation after another: ``root-g1.example.org`` or ``root.example.org``."""
+    """Return a common name made from one like ``root-g1.example.org`` or ``root.example.org``."""
     if common_name is None:
         return None
     head, dot, rest = common_name.partition(".")
@@ -179,8 +182,8 @@ def _derived_name(common_name: str | None, like: str, generation: str) -> str | 
 def _edited(stack: StackFile, changes: Mapping[str, Mapping[str, Scalar] | None]) -> StackFile:
     """Apply ``changes`` (generation -> fields to write, or None to remove it) and check the result.
 
-    What is written is read back: the file must then say what was meant and nothing else, and
-    be a stage that one update may reach.
+    The new text is read back: it must say what was meant and nothing else, and must be a stage that
+    one update may reach.
     """
     anchors = {name: dict(anchor) for name, anchor in stack.values()["anchors"].items()}
     text = stack.text
@@ -207,7 +210,7 @@ def _edited(stack: StackFile, changes: Mapping[str, Mapping[str, Scalar] | None]
 
 
 def _stage(settings: Settings) -> TrustStage:
-    """The stage that a file asks for; whose key is whose does not matter between two edits."""
+    """The stage that a file asks for; which key an anchor has does not matter between two edits."""
     return configured_stage(settings, {})
 
 

@@ -1,4 +1,4 @@
-"""The stack file: which one it is, and what it says, without any passphrase."""
+"""Reading the stack file: which file it is, and what it says; no passphrase is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROJECT_FILE = "Pulumi.yaml"
 
 
 class _Constructor(SafeConstructor):
-    """Makes plain data, with times as the text that they are: the engine hands over text too."""
+    """Makes plain data. Times stay text, because the engine hands them over as text too."""
 
 
 def _as_text(_: SafeConstructor, node: ScalarNode) -> str:
@@ -58,14 +58,14 @@ class StackFile:
         return self.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
     def anchors_key(self) -> tuple[str, str]:
-        """Return the path in the file at which the anchors stand."""
+        """Return the path of the anchors in the file."""
         return ("config", f"{self.project}:anchors")
 
     def values(self) -> dict[str, Any]:
         """Return the project's configuration: key without prefix -> value, secrets unread.
 
         Raises:
-            CommandError: the file is no YAML, or no stack file.
+            CommandError: the file is not YAML, or not a stack file.
         """
         config = _mapping(parse_yaml(self.text, self.path).get("config"), self.path, "config")
         prefix = f"{self.project}:"
@@ -138,7 +138,7 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     """Return the document as plain data.
 
     Raises:
-        CommandError: it is no YAML, or no mapping.
+        CommandError: it is not YAML, or not a mapping.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
@@ -156,7 +156,7 @@ def yaml_problem(error: YAMLError) -> str:
 
 
 def _project_values(project: Mapping[str, Any], name: str, path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield what the project's file gives every stack: ``default`` or ``value`` of a key."""
+    """Yield what the project's file sets for every stack: ``default`` or ``value`` of a key."""
     for key, entry in _mapping(project.get("config"), path, "config").items():
         namespace, colon, rest = str(key).rpartition(":")
         if colon and namespace != name:
@@ -178,7 +178,7 @@ def _mapping(value: Any, path: Path, what: str) -> dict[str, Any]:
 
 def _read(path: Path, remedy: str) -> str:
     try:
-        # Line ends as they are: an edit must not change those that it does not touch.
+        # Line ends are kept: an edit must not change lines that it does not touch.
         with path.open(encoding="utf-8", newline="") as file:
             return file.read()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Edits of YAML text that leave every byte alone that they are not about.
+"""Edits of YAML text that change nothing else in the text.
 
-ruamel's round trip would do, but for comments: it hangs a comment on the entry before it, so that
-removing an anchor removes the comment above the next one. So ruamel says where a node begins and
-ends, and the text is cut there.
+ruamel's round trip would be enough if it kept comments. But it attaches a comment to the entry
+before it, so removing an anchor would remove the comment above the next one. Therefore ruamel only
+says where a node begins and ends, and the text is cut there.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mtls_pki.settings.stack_file.reading import yaml_problem
 
 Scalar = str | int
 
-# What no YAML reads as syntax, wherever it stands.
+# Characters that are never syntax of YAML, in whatever place.
 _PLAIN = re.compile(r"[A-Za-z0-9./][A-Za-z0-9./_-]*")
 
 
 def set_scalar(text: str, path: tuple[str, ...], value: str) -> str:
-    """Return ``text`` with another scalar at ``path``, quoted as the one before it.
+    """Return ``text`` with another scalar at ``path``, quoted like the old one.
 
     Raises:
         CommandError: there is no scalar at ``path``.
@@ -63,12 +63,12 @@ def remove_entry(text: str, path: tuple[str, ...]) -> str:
 
 
 def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) -> str:
-    """Return ``text`` with a new mapping of ``fields`` at ``path``, laid out as its neighbours.
+    """Return ``text`` with a new mapping of ``fields`` at ``path``, in the style of its neighbours.
 
-    It comes last in its parent, which must have an entry already.
+    It becomes the last entry of its parent, which must have an entry already.
 
     Raises:
-        CommandError: the parent is no mapping with entries.
+        CommandError: the parent is not a mapping with entries.
     """
     _, parent = _entry(text, path[:-1])
     if not isinstance(parent, MappingNode) or not parent.value:
@@ -111,7 +111,7 @@ def _by_hand(path: tuple[str, ...]) -> CommandError:
 
 
 def _end(node: Node) -> int:
-    """Return where the text of ``node`` ends: a block's own mark stands after later comments."""
+    """Return where the text of ``node`` ends; ruamel ends a block only after later comments."""
     if isinstance(node, MappingNode) and not node.flow_style:
         return _end(node.value[-1][1])
     if isinstance(node, SequenceNode) and not node.flow_style:
@@ -124,7 +124,7 @@ def _line_begin(text: str, position: int) -> int:
 
 
 def _line_end(text: str, position: int) -> int:
-    """Return the position after the line that ``position`` is in, or after which it is."""
+    """Return ``position`` if a line begins there, else the position where the next line begins."""
     if position and text[position - 1] == "\n":
         return position
     newline = text.find("\n", position)
@@ -137,9 +137,9 @@ def _flow(fields: Mapping[str, Scalar]) -> str:
 
 
 def scalar_text(value: Scalar) -> str:
-    """Return a scalar plain where that reads back as itself, else in double quotes.
+    """Return a scalar without quotes if it then reads back as itself, else in double quotes.
 
-    Times are quoted although they need not be: the pulumi CLI rewrites them unquoted when it saves
+    Times are quoted although they need not be: the pulumi CLI rewrites unquoted times when it saves
     the file.
     """
     if isinstance(value, int):

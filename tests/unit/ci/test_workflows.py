@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import toolchain
+from lab import toolchain, toolchain_cache
 from mtls_pki.backends.vault.job_login import AUTH_PATH, ROLE
 from mtls_pki.ci.identity import GITLAB_VARIABLE
 from mtls_pki.ci.stacks import known_stacks
 from mtls_pki.commands.main import main
+from mtls_pki.version import VERSION
 
 ROOT = Path(__file__).parents[3]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+# Those that run on a stack, and those that test and publish this project.
+OF_STACKS = [GITHUB / "workflows" / f"{name}.yml" for name in ("deploy", "drift", "preview")]
+OF_THE_PROJECT = [GITHUB / "workflows" / f"{name}.yml" for name in ("release", "test")]
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 GITLAB = ROOT / "docs" / "ci" / "gitlab-ci.yml"
 ZIZMOR = Path(sys.executable).with_name("zizmor")
@@ -38,6 +42,10 @@ def run(*command: str | Path, directory: Path = ROOT) -> subprocess.CompletedPro
 @pytest.fixture(scope="session")
 def actionlint() -> Path:
     return toolchain.ensure("actionlint")["actionlint"]
+
+
+def test_every_workflow_is_of_a_kind_that_is_tested_here() -> None:
+    assert sorted([*OF_STACKS, *OF_THE_PROJECT]) == WORKFLOWS
 
 
 def test_actionlint_is_clean(actionlint: Path) -> None:
@@ -137,7 +145,7 @@ def commands(path: Path) -> list[str]:
     return re.findall(r"mtls-pki ci (.*)", joined)
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS, GITLAB], ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", [*OF_STACKS, *ACTIONS, GITLAB], ids=lambda path: str(path.name))
 def test_every_command_of_a_workflow_is_one_of_ours(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,7 +162,7 @@ def test_every_command_of_a_workflow_is_one_of_ours(
 def test_a_run_line_holds_no_expression(path: Path) -> None:
     """An expression would be pasted into the shell's text; values come as variables."""
     for job in read(path)["jobs"].values():
-        assert not any("${{" in step.get("run", "") for step in job["steps"])
+        assert not any("${{" in step.get("run", "") for step in job.get("steps", ()))
 
 
 @pytest.mark.parametrize("name", ["preview", "deploy", "drift"])
@@ -173,6 +181,70 @@ def test_what_runs_on_a_stack_can_log_in_to_its_vault_and_holds_no_token(name: s
             else:
                 assert ROLE not in step.get("env", {})
     assert found == (2 if name == "deploy" else 1)
+
+
+@pytest.mark.parametrize("path", OF_THE_PROJECT, ids=lambda path: str(path.name))
+def test_what_tests_and_publishes_the_project_holds_no_secret(path: Path) -> None:
+    assert "secrets." not in path.read_text()
+    assert "pull_request_target" not in read(path)[True]
+
+
+def test_every_change_and_every_merge_runs_all_tests() -> None:
+    workflow = read(GITHUB / "workflows" / "test.yml")
+    assert {"push", "pull_request", "workflow_call"} == set(workflow[True])
+    assert workflow[True]["push"] == {"branches": ["main"]}
+    (job,) = workflow["jobs"].values()
+    assert job["steps"][-1]["run"] == "make test"
+    assert job["permissions"] == {"contents": "read"}
+
+
+def test_the_cached_tools_are_those_of_this_definition() -> None:
+    (job,) = read(GITHUB / "workflows" / "test.yml")["jobs"].values()
+    (cache,) = [step["with"] for step in job["steps"] if "actions/cache@" in step.get("uses", "")]
+    (go,) = [step["with"] for step in job["steps"] if "actions/setup-go@" in step.get("uses", "")]
+    assert Path(cache["path"]).expanduser() == toolchain_cache.root({})
+    (hashed,) = re.findall(r"hashFiles\(([^)]*)\)", cache["key"])
+    assert hashed == "'lab/tools/**', 'lab/toolchain_table.py'"
+    assert "steps.go.outputs.go-version" in cache["key"]
+    modules = (ROOT / "lab" / "tools").rglob("go.mod")
+    needed = [re.findall(r"(?m)^go (\d+)\.(\d+)", path.read_text())[0] for path in modules]
+    newest = max((int(major), int(minor)) for major, minor in needed)
+    assert newest == tuple(int(part) for part in go["go-version"].split("."))
+
+
+def test_a_release_is_tested_then_built_then_approved() -> None:
+    workflow = read(GITHUB / "workflows" / "release.yml")
+    assert workflow[True] == {"push": {"tags": ["v*"]}}
+    jobs = workflow["jobs"]
+    assert jobs["test"]["uses"] == "./.github/workflows/test.yml"
+    assert (jobs["build"]["needs"], jobs["publish"]["needs"]) == ("test", "build")
+    assert jobs["publish"]["environment"] == "release"
+    rights = {name: job["permissions"] for name, job in jobs.items()}
+    assert rights == {
+        "test": {"contents": "read"},
+        "build": {"contents": "read"},
+        "publish": {"id-token": "write"},
+    }
+    # What could sign or publish runs no code of this repository.
+    assert not any("run" in step for step in jobs["publish"]["steps"])
+    # A cache is written by other runs, which nobody has approved.
+    assert "cache" not in str(jobs["build"]["steps"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "passes"), [(f"v{VERSION}", True), (VERSION, False), (f"v{VERSION}.1", False)]
+)
+def test_a_tag_that_is_not_the_version_is_refused(tag: str, passes: bool) -> None:
+    steps = read(GITHUB / "workflows" / "release.yml")["jobs"]["build"]["steps"]
+    (step,) = [step for step in steps if "TAG" in step.get("env", {})]
+    assert step["env"] == {"TAG": "${{ github.ref_name }}"}
+    python = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "TAG": tag}
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], cwd=ROOT, env=python, capture_output=True, text=True
+    )
+    assert (done.returncode == 0) is passes, done.stdout + done.stderr
+    if not passes:
+        assert f"the tag is {tag} and mtls_pki/version.py says {VERSION}" in done.stdout
 
 
 def test_a_job_of_gitlab_has_an_identity_for_its_vault() -> None:

@@ -204,7 +204,7 @@ def test_an_endless_conflict_is_told() -> None:
     world = World(2)
     world.controller.meddled = {"c000": 99}
     run = world.run()
-    assert run.failed == {"app/c000": "changed 5 times while it was to be marked"}
+    assert run.failed == {"app/c000": "changed 5 times before it could be marked"}
     assert len(run.done) == 1
 
 
@@ -231,7 +231,9 @@ def test_failures_and_time_outs_are_named_and_the_others_go_on() -> None:
 def test_a_batch_of_which_nothing_comes_back_ends_the_run() -> None:
     world = World(9)
     world.controller.stuck = set(world.controller.live)
-    with pytest.raises(CommandError, match=r"none of 3 Certificates came back.*app/c000 \(was not"):
+    with pytest.raises(
+        CommandError, match=r"none of 3 Certificates was issued again.*app/c000 \(was not"
+    ):
         world.run(batch=3, timeout=30)
     assert len(world.controller.marked) == 3
 

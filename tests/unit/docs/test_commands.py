@@ -1,4 +1,4 @@
-"""What README and docs tell people to run exists; tests/integration/test_make.py runs it."""
+"""What the pages tell people to run exists; tests/integration/test_make.py runs README's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from lab.project_copy import tracked_files
 
 _ROOT = Path(__file__).parents[3]
-_PAGES = sorted([_ROOT / "README.md", _ROOT / "policy/README.md", *(_ROOT / "docs").glob("*.md")])
+_PAGES = sorted(
+    [*_ROOT.glob("*.md"), _ROOT / "policy/README.md", *(_ROOT / "docs").rglob("*.md")],
+)
 
 
 def _ids(path: Path) -> str:
@@ -38,7 +40,7 @@ def test_every_module_on_the_page_can_be_run(page: Path) -> None:
     for module in re.findall(r"python3? -m ([a-z_.]+)", "\n".join(_commands(page))):
         path = _ROOT / module.replace(".", "/")
         own = path.with_suffix(".py").exists() or (path / "__main__.py").exists()
-        assert own or module in {"venv", "pip"}, module
+        assert own or module in {"venv", "pip", "pytest"}, module
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_ids)

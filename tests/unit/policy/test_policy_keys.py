@@ -134,7 +134,7 @@ def test_a_property_that_is_a_pulumi_secret_can_be_named() -> None:
 
 def test_an_exported_key_is_found_and_not_shown() -> None:
     message = said("private-key-in-outputs", exports(ca={"key": PEM}))
-    assert "Stack mtls-pki-dev: a private key stands in output ca.key" in message
+    assert "Stack mtls-pki-dev: a private key is in output ca.key" in message
     assert BODY[:20] not in message
     component = resource("mtls-pki:index:TrustAnchor", "g1", {"key": PEM})
     assert said("private-key-in-outputs", component)

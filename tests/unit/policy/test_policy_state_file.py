@@ -72,7 +72,7 @@ def test_a_key_that_is_no_pulumi_secret_is_found_and_not_shown(judged: Any, side
     given = entry("kubernetes:core/v1:Secret", "ca", **{side: {"stringData": {"tls.key": PEM}}})
     status, (message,) = judged(given)
     assert status == 1
-    assert f"Secret ca: a private key stands in clear text in {side}.stringData.tls.key" in message
+    assert f"Secret ca: a private key is in clear text in {side}.stringData.tls.key" in message
     assert PEM.splitlines()[1] not in message
 
 

@@ -200,7 +200,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
         (
             f"{AGREED} g1: outgoing -> issuing, g2: issuing -> incoming.",
             "issues again",
-            "stops to issue, stays trusted",
+            "stops issuing, stays trusted",
             "Promote the newer anchor again, under the same guards.",
         ),
     ),
