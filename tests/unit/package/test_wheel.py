@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from lab.project_copy import CHECKOUT as ROOT
-from lab.project_copy import copy_tracked, tracked_files
+from lab.project_copy import tracked_files
 from mtls_pki.commands.table import COMMANDS
 from mtls_pki.version import VERSION
+from tests.wheel import build_wheel, install_alone
 
 DECLARE = """\
 from datetime import UTC, datetime
@@ -59,47 +57,12 @@ print(" ".join(declared))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, built from a copy: setuptools leaves its work in the tree."""
-    directory = tmp_path_factory.mktemp("wheel")
-    source = copy_tracked(tmp_path_factory.mktemp("checkout"))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation"),
-            *("--quiet", "--disable-pip-version-check", "--wheel-dir", str(directory)),
-        ],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = directory.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The ``bin`` of an environment with the wheel alone; what it needs is that of the tests.
-
-    A line of a ``.pth`` adds a directory and not what that directory's own ``.pth`` files add, so
-    the checkout, which is installed there by such a file, cannot be imported.
-    """
-    directory = tmp_path_factory.mktemp("empty") / "environment"
-    venv.create(directory, symlinks=True, with_pip=False)
-    python = directory / "bin" / "python"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--python", str(python), "install", str(wheel)),
-            *("--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (packages,) = directory.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return directory / "bin"
+    return install_alone(wheel, tmp_path_factory.mktemp("empty") / "environment") / "bin"
 
 
 def run(directory: Path, *command: str | Path) -> str:
