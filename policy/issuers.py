@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mtls_pki.pki.chain import signing_anchors
-from policy.asked import Identity, asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, Stack, about
 from policy.objects import (
     CLUSTER_ISSUER,
@@ -17,6 +16,7 @@ from policy.objects import (
     is_installed_chart,
     states_certificate,
 )
+from policy.requested import Identity, requested_leaf
 
 _SPIFFE = "spiffe://"
 _NOBODY: Identity = ("", "", None, "")
@@ -47,7 +47,7 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
         # A patch of somebody else's issuer does not make it an issuer of this stack.
         declared = {identity for r in resources if not r.is_patch and (identity := _identity(r))}
         for resource in resources:
-            leaf = asked(resource)
+            leaf = requested_leaf(resource)
             wanted = leaf.issuer if leaf else None
             if wanted is None or wanted in declared or _name(wanted) in parameters["issuers"]:
                 continue
@@ -65,7 +65,7 @@ def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding
     exported = stack.exports.text("trustDomain") if stack.exports else None
     domain = parameters["trustDomain"] or exported
     for resource in stack.resources:
-        leaf = asked(resource)
+        leaf = requested_leaf(resource)
         # In a role they are patterns, in which an asterisk means any text.
         patterns = resource.texts("allowedUriSans") if resource.type == VAULT_ROLE else ()
         for pattern in patterns:

@@ -7,8 +7,8 @@ from typing import Any
 
 from mtls_pki.pki.key_algorithms import KEY_KINDS, name_of_key
 from policy import objects
-from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
+from policy.requested import requested_leaf
 
 _TLS_CURVES = {kind.tls["ecdsa_curve"]: kind.name for kind in KEY_KINDS.values() if kind.curve}
 _ALLOWED = [kind.name for kind in KEY_KINDS.values() if kind.strong]
@@ -71,7 +71,7 @@ def _keys(resource: Resource) -> Iterator[tuple[str, str]]:
             )
     if algorithm is not None:
         yield "its key", algorithm
-    request = asked(resource)
+    request = requested_leaf(resource)
     if request is not None and request.key is not None:
         yield "the key of its request", name_of_key(request.key)
     for place, certificate in objects.certificates_in(resource):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtls_pki.rotation.durations import DurationError, parse_duration
-from policy.asked import asked
 from policy.model import UNKNOWN, Finding, Parameters, Resource, about
 from policy.objects import VAULT_ROLE
+from policy.requested import requested_leaf
 
 # cert-manager's defaults: v1 API, spec.duration and spec.usages.
 _DEFAULT_DURATION = "2160h"
@@ -63,7 +63,7 @@ CA_PARAMETERS = {"namespaces": _namespaces("be CAs")}
 
 def long_lives(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates and Vault roles whose leaves live longer than allowed."""
-    leaf = asked(resource)
+    leaf = requested_leaf(resource)
     if leaf is not None and not leaf.ca[1]:
         where, value = leaf.duration
         unset = f"is not set, and cert-manager takes {_DEFAULT_DURATION}"
@@ -91,7 +91,7 @@ def long_lives(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
 
 def foreign_usages(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates and Vault roles whose leaves may be used for more than mTLS."""
-    leaf = asked(resource)
+    leaf = requested_leaf(resource)
     if leaf is not None and not leaf.ca[1]:
         yield from _usages_of_leaf(resource, *leaf.usages, allowed=parameters["allowed"])
     elif resource.object_type == VAULT_ROLE:
@@ -139,7 +139,7 @@ def _usages_of_leaf(
 
 def loose_names(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find wildcard names in Certificates, and Vault roles that do not bind names."""
-    leaf = asked(resource)
+    leaf = requested_leaf(resource)
     if leaf is not None:
         if resource.namespace in parameters["namespaces"]:
             return
@@ -157,6 +157,6 @@ def loose_names(resource: Resource, parameters: Parameters) -> Iterator[Finding]
 
 def ca_leaves(resource: Resource, parameters: Parameters) -> Iterator[Finding]:
     """Find Certificates that ask for a CA."""
-    leaf = asked(resource)
+    leaf = requested_leaf(resource)
     if leaf is not None and leaf.ca[1] and resource.namespace not in parameters["namespaces"]:
         yield about(resource, f"{leaf.ca[0]} is true, so everybody who has its key can issue")

@@ -28,7 +28,7 @@ Identity = tuple[str, str, str | None, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RequestedLeaf:
     """What is asked for; places are paths in the object.
 
     Attributes:
@@ -51,7 +51,7 @@ class Asked:
     key: Any = None
 
 
-def asked(resource: Resource) -> Asked | None:
+def requested_leaf(resource: Resource) -> RequestedLeaf | None:
     """Return what ``resource`` asks a signer of the domain for; None where it asks for nothing."""
     if is_installed_chart(resource):
         return None
@@ -59,9 +59,9 @@ def asked(resource: Resource) -> Asked | None:
     return read(resource) if read else None
 
 
-def _of_certificate(resource: Resource) -> Asked:
+def _of_certificate(resource: Resource) -> RequestedLeaf:
     single = (resource.text("spec", key) for key in ("commonName", "literalSubject"))
-    return Asked(
+    return RequestedLeaf(
         duration=("spec.duration", resource.at("spec", "duration")),
         usages=("spec.usages", resource.at("spec", "usages")),
         ca=("spec.isCA", resource.at("spec", "isCA") is True),
@@ -71,9 +71,9 @@ def _of_certificate(resource: Resource) -> Asked:
     )
 
 
-def _of_request(resource: Resource) -> Asked:
+def _of_request(resource: Resource) -> RequestedLeaf:
     request = _pkcs10(resource.text("spec", "request"))
-    return Asked(
+    return RequestedLeaf(
         duration=("spec.duration", resource.at("spec", "duration")),
         usages=("spec.usages", resource.at("spec", "usages")),
         ca=("spec.isCA", resource.at("spec", "isCA") is True),
@@ -84,7 +84,7 @@ def _of_request(resource: Resource) -> Asked:
     )
 
 
-def _of_signing_request(resource: Resource) -> Asked | None:
+def _of_signing_request(resource: Resource) -> RequestedLeaf | None:
     """Only requests to cert-manager count: Kubernetes' own signers sign nothing of the domain."""
     issuer = issuer_of_signer(resource.text("spec", "signerName") or "")
     if issuer is None:
@@ -100,7 +100,7 @@ def _of_signing_request(resource: Resource) -> Asked | None:
         seconds = resource.at("spec", "expirationSeconds")
         known = f"{seconds:.0f}s" if isinstance(seconds, int | float) else seconds
         duration = ("spec.expirationSeconds", known)
-    return Asked(
+    return RequestedLeaf(
         duration=duration,
         usages=("spec.usages", resource.at("spec", "usages")),
         ca=(f"metadata.annotations[{_IS_CA}]", given.get(_IS_CA) == "true"),
@@ -168,7 +168,7 @@ def _alternative(
     return tuple(names.get_values_for_type(kind))
 
 
-_FORMS: dict[str, Callable[[Resource], Asked | None]] = {
+_FORMS: dict[str, Callable[[Resource], RequestedLeaf | None]] = {
     CERTIFICATE: _of_certificate,
     CERTIFICATE_REQUEST: _of_request,
     SIGNING_REQUEST: _of_signing_request,
