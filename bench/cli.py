@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import beside, picture, reading, tables, vault
+from bench import comparison, picture, reading, tables, vault
 from bench.errors import BenchError
 from bench.machine import Machine, this_machine
 from bench.measurement import Record, as_json
@@ -183,7 +183,7 @@ def _report(output: Path, machine: Machine, record: Record) -> None:
     values = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(machine),
-        "apply": beside.method(),
+        "apply": comparison.method(),
         "measurements": as_json(record.measurements),
     }
     (output / "results.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
@@ -191,5 +191,5 @@ def _report(output: Path, machine: Machine, record: Record) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH
-    tables.show(console, machine, record, apply_method=beside.method())
+    tables.show(console, machine, record, apply_method=comparison.method())
     console.print(f"written: {output}/results.json and results.svg")

@@ -12,7 +12,7 @@ from mtls_pki.rotation.durations import format_duration
 PROJECT = "mtls-pki"
 NAMESPACE = "bench-stack"
 """Where the stack declares its Certificates."""
-BESIDE = "bench-beside"
+COMPARED = "bench-compared"
 """Where the same Certificates are applied by other means."""
 BUNDLE = "mesh-trust"
 
@@ -58,7 +58,7 @@ def settings(
         },
         "trust": {
             "name": BUNDLE,
-            "namespaces": [NAMESPACE, BESIDE],
+            "namespaces": [NAMESPACE, COMPARED],
             "createNamespaces": True,
             "holdDown": format_duration(hold_down),
         },
@@ -78,9 +78,9 @@ class Names:
         return f"{NAMESPACE}-{self.backend}"
 
     @property
-    def beside(self) -> str:
+    def compared(self) -> str:
         """Where the same Certificates are applied by other means."""
-        return f"{BESIDE}-{self.backend}"
+        return f"{COMPARED}-{self.backend}"
 
 
 def settings_of(
@@ -114,7 +114,7 @@ def settings_of(
         "trust": {
             **values["trust"],
             "name": f"{BUNDLE}-{backend}",
-            "namespaces": [names.namespace, names.beside],
+            "namespaces": [names.namespace, names.compared],
         },
         "services": {each: {"namespace": names.namespace} for each in values["services"]},
     }

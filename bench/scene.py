@@ -16,8 +16,8 @@ import yaml
 from bench import configuration
 from bench.sampling import Run, run
 from lab.control_plane import ControlPlane
-from lab.engine import Engine, open_engine
 from lab.project_copy import copy_program
+from lab.pulumi_cli import Engine, open_engine
 
 STACK = "bench"
 _EMPTY_PROJECT = """

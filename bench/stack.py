@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from bench import beside, configuration
+from bench import comparison, configuration
 from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
@@ -96,9 +96,9 @@ class StackBench:
                 )
 
     def _apply(self) -> None:
-        self._say(f"{beside.method()}: the same Certificates, until all are Ready")
-        certificates = beside.copies(self._scene.project.exported(), configuration.BESIDE)
-        namespace = beside.Namespace(self._scene.plane, configuration.BESIDE)
+        self._say(f"{comparison.method()}: the same Certificates, until all are Ready")
+        certificates = comparison.copies(self._scene.project.exported(), configuration.COMPARED)
+        namespace = comparison.Namespace(self._scene.plane, configuration.COMPARED)
         names = [each["metadata"]["name"] for each in certificates]
         watch = namespace.ready_watch(names)
         started = time.perf_counter()
@@ -165,7 +165,7 @@ class StackBench:
         Raises:
             BenchError: one is not: whatever was measured is not what it is called.
         """
-        signers = beside.Namespace(self._scene.plane, configuration.NAMESPACE).signers()
+        signers = comparison.Namespace(self._scene.plane, configuration.NAMESPACE).signers()
         right = [signer for signer in signers if f"-{generation}-" in signer]
         if len(right) != self._size:
             raise BenchError(

@@ -42,7 +42,7 @@ def api(count: int) -> Api:
         objects={
             objects.CONFIG_MAPS: [
                 objects.bundle(namespace, GENERATION)
-                for namespace in (configuration.NAMESPACE, configuration.BESIDE)
+                for namespace in (configuration.NAMESPACE, configuration.COMPARED)
             ],
             objects.STAGE: _stage_record(),
             objects.CERTIFICATES: [

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench import beside, configuration
+from bench import comparison, configuration
 from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
@@ -52,7 +52,7 @@ def measure(root: Path, record: Record, size: int, progress: Progress, *, number
     """
     progress(f"{size} certificates: starting a control plane with a Vault")
     with scene(root, "bench", with_=("vault",)) as made:
-        token = VaultFiles(layout=made.plane.layout).token.read_text(encoding="utf-8")
+        token = VaultFiles(paths=made.plane.paths).token.read_text(encoding="utf-8")
         with_token = replace(
             make_project(root / "bench-vault-program"), environment={"VAULT_TOKEN": token}
         )
@@ -93,10 +93,10 @@ class _Comparison:
             cpu_seconds=declared.cpu_seconds,
         )
         names = configuration.Names(backend=self._backend.name)
-        self._require_issuer(beside.Namespace(self._plane, names.namespace))
-        self._say(f"{beside.method()}: the same Certificates, until all are Ready")
-        certificates = beside.copies(self._project.exported(), names.beside)
-        namespace = beside.Namespace(self._plane, names.beside)
+        self._require_issuer(comparison.Namespace(self._plane, names.namespace))
+        self._say(f"{comparison.method()}: the same Certificates, until all are Ready")
+        certificates = comparison.copies(self._project.exported(), names.compared)
+        namespace = comparison.Namespace(self._plane, names.compared)
         watch = namespace.ready_watch([each["metadata"]["name"] for each in certificates])
         started = time.perf_counter()
         namespace.apply(certificates)
@@ -125,13 +125,13 @@ class _Comparison:
         )
 
     def _vault(self) -> dict[str, Any]:
-        layout = self._plane.layout
+        paths = self._plane.paths
         return {
-            "server": address(state.load(layout.state).ports),
-            "caBundle": str(VaultFiles(layout=layout).authority.certificate),
+            "server": address(state.load(paths.state).ports),
+            "caBundle": str(VaultFiles(paths=paths).authority.certificate),
         }
 
-    def _require_issuer(self, namespace: beside.Namespace) -> None:
+    def _require_issuer(self, namespace: comparison.Namespace) -> None:
         signers = namespace.signers()
         right = [signer for signer in signers if signer.endswith(self._backend.issuer_end)]
         if len(right) != self._size:

@@ -17,7 +17,7 @@ from typing import Any
 from lab.api import Manifest
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.chart import Chart
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
 from lab.programs import Pki, Ports, Program
@@ -65,28 +65,28 @@ class Addon:
             organizations=("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"),
         )
 
-    def serving(self, layout: Layout) -> Pair:
+    def serving(self, paths: Paths) -> Pair:
         """The serving certificate of its webhook, in a directory of its own."""
-        return Pair.at(layout.secret(f"{self.name}-webhook") / "tls")
+        return Pair.at(paths.secret(f"{self.name}-webhook") / "tls")
 
-    def client(self, layout: Layout) -> Pair:
-        return Pair.at(layout.secret(self.name))
+    def client(self, paths: Paths) -> Pair:
+        return Pair.at(paths.secret(self.name))
 
-    def kubeconfig(self, layout: Layout) -> Path:
-        return layout.secret(f"{self.name}.kubeconfig")
+    def kubeconfig(self, paths: Paths) -> Path:
+        return paths.secret(f"{self.name}.kubeconfig")
 
-    def ensure_certificates(self, layout: Layout) -> None:
+    def ensure_certificates(self, paths: Paths) -> None:
         """Make its client and serving certificates where they are missing or near their end."""
-        pki = Pki(layout=layout)
-        ensure_leaf(self.client(layout), self.subject, authority=pki.authority)
+        pki = Pki(paths=paths)
+        ensure_leaf(self.client(paths), self.subject, authority=pki.authority)
         ensure_leaf(
-            self.serving(layout),
+            self.serving(paths),
             Subject(common_name=f"{self.name}-webhook", addresses=(LOOPBACK, "localhost")),
             authority=pki.webhook_authority,
         )
 
-    def _process(self, layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
-        serving, kubeconfig = self.serving(layout), self.kubeconfig(layout)
+    def _process(self, paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
+        serving, kubeconfig = self.serving(paths), self.kubeconfig(paths)
         return ProcessSpec(
             name=self.name,
             argv=self.argv(binary, ports, kubeconfig, serving),
@@ -94,9 +94,9 @@ class Addon:
             port=ports[self.ports[0]],
         )
 
-    def admission(self, layout: Layout, ports: Ports) -> tuple[Manifest, ...]:
+    def admission(self, paths: Paths, ports: Ports) -> tuple[Manifest, ...]:
         """Its webhook configurations, called by URL and trusted by ``caBundle``."""
-        bundle = Pki(layout=layout).webhook_authority.certificate.read_bytes()
+        bundle = Pki(paths=paths).webhook_authority.certificate.read_bytes()
         return tuple(
             {
                 **configuration,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import layout, programs, report, toolchain
+from lab import paths, programs, report, toolchain
 from lab.control_plane import ControlPlane, up_all
 from lab.errors import LabError
 from lab.selection import OPTIONAL
@@ -86,7 +86,7 @@ def _up(options: argparse.Namespace) -> int:
     if options.names and options.clusters is not None:
         raise LabError("give either the names of control planes or --clusters N, not both")
     count = 1 if options.clusters is None else options.clusters
-    names = tuple(dict.fromkeys(options.names)) or layout.default_names(count)
+    names = tuple(dict.fromkeys(options.names)) or paths.default_names(count)
     planes = [ControlPlane(options.directory, name, with_=options.addons) for name in names]
     began = time.monotonic()
 
@@ -100,7 +100,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
-    for place in layout.chosen(options.directory, options.names):
+    for place in paths.chosen(options.directory, options.names):
         stopped = ControlPlane(place.root, place.name).down(purge=options.purge)
         what = f"stopped {', '.join(stopped)}" if stopped else "nothing was running"
         print(f"{place.name}: {what}{', data removed' if options.purge else ''}")
@@ -108,7 +108,7 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    places = layout.chosen(options.directory, options.names)
+    places = paths.chosen(options.directory, options.names)
     statuses = [s for place in places for s in ControlPlane(place.root, place.name).status()]
     if options.json:
         print(report.to_json(statuses))
@@ -120,7 +120,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
-    places = layout.chosen(options.directory, options.names)
+    places = paths.chosen(options.directory, options.names)
     if not places:
         raise LabError(f"no control plane in {options.directory}; start one: python -m lab up")
     tools = toolchain.ensure(*(program.name for program in programs.PROGRAMS))

@@ -25,7 +25,7 @@ from lab import kubeconfig, ports, state
 from lab.api import Api
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.errors import LabError
-from lab.layout import DEFAULT_NAME, Layout
+from lab.paths import DEFAULT_NAME, Paths
 from lab.processes import is_alive, read_record, stop
 from lab.programs import API_SERVER, PROGRAMS, Pki
 from lab.selection import selected
@@ -85,7 +85,7 @@ class ControlPlane:
         Raises:
             LabError: a name is not valid.
         """
-        self.layout = Layout(root=root, name=name)
+        self.paths = Paths(root=root, name=name)
         self.with_ = tuple(with_)
         selected(self.with_)
 
@@ -107,12 +107,12 @@ class ControlPlane:
 
     @property
     def name(self) -> str:
-        return self.layout.name
+        return self.paths.name
 
     @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig (``system:masters``), good once ``up`` has returned."""
-        return self.layout.kubeconfig
+        return self.paths.kubeconfig
 
     @property
     def server(self) -> str:
@@ -121,14 +121,14 @@ class ControlPlane:
         Raises:
             LabError: it was never started.
         """
-        port = state.load(self.layout.state).ports.get(API_SERVER.name)
+        port = state.load(self.paths.state).ports.get(API_SERVER.name)
         if port is None:
             raise LabError(f"{self.name} was never started: run `python -m lab up {self.name}`")
         return f"https://{ports.LOOPBACK}:{port}"
 
     def api(self) -> Api:
         """A client with the administrator's rights; close it after use."""
-        pki = Pki(layout=self.layout)
+        pki = Pki(paths=self.paths)
         authority = str(pki.authority.certificate)
         return Api(server=self.server, authority=authority, client=pki.admin)
 
@@ -149,7 +149,7 @@ class ControlPlane:
         """
         event = cancelled or threading.Event()
         with self._locked(progress):
-            return Startup(self.layout, self.with_, progress=progress, cancelled=event).run()
+            return Startup(self.paths, self.with_, progress=progress, cancelled=event).run()
 
     def down(self, *, purge: bool = False) -> tuple[str, ...]:
         """Stop its processes, and no others.
@@ -160,20 +160,20 @@ class ControlPlane:
         Returns:
             names of the processes that were running.
         """
-        if not self.layout.directory.exists():
+        if not self.paths.directory.exists():
             return ()
         with self._locked():
-            pid_files = self.layout.pid_files()
+            pid_files = self.paths.pid_files()
             last = [program.name for program in reversed(PROGRAMS)]
             first = [name for name in pid_files if name not in last]
             stopped = stop(pid_files[name] for name in (*first, *last) if name in pid_files)
             if purge:
-                shutil.rmtree(self.layout.directory)
+                shutil.rmtree(self.paths.directory)
         return stopped
 
     def status(self) -> tuple[ProcessStatus, ...]:
         """The state of each process that the control plane should have, in order of starting."""
-        wanted = selected(state.load(self.layout.state).addons)
+        wanted = selected(state.load(self.paths.state).addons)
         servers = {server.program.name: server for server in wanted.servers}
         return tuple(self._process_status(p.name, servers.get(p.name)) for p in wanted.programs)
 
@@ -191,10 +191,10 @@ class ControlPlane:
         Raises:
             LabError: the control plane was never started.
         """
-        server, pki = self.server, Pki(layout=self.layout)
+        server, pki = self.server, Pki(paths=self.paths)
         subject = Subject(common_name=user, organizations=tuple(groups))
         key = hashlib.sha256(repr(subject).encode()).hexdigest()[:16]
-        client = Pair.at(self.layout.secret("users") / key)
+        client = Pair.at(self.paths.secret("users") / key)
         ensure_leaf(client, subject, authority=pki.authority)
         content = kubeconfig.render(
             cluster=self.name,
@@ -207,15 +207,15 @@ class ControlPlane:
         return path
 
     def _process_status(self, process: str, server: Server | None) -> ProcessStatus:
-        chosen = state.load(self.layout.state).ports
-        record = read_record(self.layout.pid_file(process))
+        chosen = state.load(self.paths.state).ports
+        record = read_record(self.paths.pid_file(process))
         if record is None:
             health = Health.STOPPED
         elif not is_alive(record):
             health = Health.DEAD
         elif record.port is not None and not ports.accepts(record.port):
             health = Health.UNREADY
-        elif server is not None and server.sealed(self.layout, chosen):
+        elif server is not None and server.sealed(self.paths, chosen):
             health = Health.SEALED
         else:
             health = Health.READY
@@ -226,15 +226,15 @@ class ControlPlane:
             pid=record.pid if record else None,
             port=record.port if record else None,
             since=record.since if record else None,
-            log=self.layout.log(process),
-            usage=server.usage(self.layout, chosen) if server is not None and record else (),
+            log=self.paths.log(process),
+            usage=server.usage(self.paths, chosen) if server is not None and record else (),
         )
 
     @contextlib.contextmanager
     def _locked(self, progress: Progress = _silent) -> Iterator[None]:
         """Let one program at a time change it; the kernel drops the lock of a dead one."""
-        self.layout.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        self.paths.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

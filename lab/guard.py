@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from lab.control_plane import ControlPlane
-from lab.layout import existing
+from lab.paths import existing
 
 
 class Guard:

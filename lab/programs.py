@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.certificates import Pair, Subject, ensure_authority, ensure_key_pair, ensure_leaf
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
 
@@ -48,65 +48,65 @@ class Program:
 
     name: str
     ports: tuple[str, ...]
-    spec: Callable[[Layout, Ports, Path], ProcessSpec]
+    spec: Callable[[Paths, Ports, Path], ProcessSpec]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pki:
     """The files of the control plane's own PKI."""
 
-    layout: Layout
+    paths: Paths
 
     @property
     def authority(self) -> Pair:
         """The cluster CA: server certificate, client certificates, and what the CSR API signs."""
-        return Pair.at(self.layout.secret("ca"))
+        return Pair.at(self.paths.secret("ca"))
 
     @property
     def etcd_authority(self) -> Pair:
-        return Pair.at(self.layout.secret("etcd-ca"))
+        return Pair.at(self.paths.secret("etcd-ca"))
 
     @property
     def webhook_authority(self) -> Pair:
         """Signs the serving certificates of the admission webhooks (their ``caBundle``)."""
-        return Pair.at(self.layout.secret("webhook-ca"))
+        return Pair.at(self.paths.secret("webhook-ca"))
 
     @property
     def etcd(self) -> Pair:
-        return Pair.at(self.layout.secret("etcd"))
+        return Pair.at(self.paths.secret("etcd"))
 
     @property
     def etcd_client(self) -> Pair:
-        return Pair.at(self.layout.secret("etcd-client"))
+        return Pair.at(self.paths.secret("etcd-client"))
 
     @property
     def api_server(self) -> Pair:
-        return Pair.at(self.layout.secret("kube-apiserver"))
+        return Pair.at(self.paths.secret("kube-apiserver"))
 
     @property
     def admin(self) -> Pair:
-        return Pair.at(self.layout.secret("admin"))
+        return Pair.at(self.paths.secret("admin"))
 
     @property
     def controller_manager(self) -> Pair:
-        return Pair.at(self.layout.secret("kube-controller-manager"))
+        return Pair.at(self.paths.secret("kube-controller-manager"))
 
     @property
     def controller_manager_kubeconfig(self) -> Path:
-        return self.layout.secret("kube-controller-manager.kubeconfig")
+        return self.paths.secret("kube-controller-manager.kubeconfig")
 
     @property
     def token_key(self) -> Path:
         """Signs service account tokens."""
-        return self.layout.secret("service-accounts.key")
+        return self.paths.secret("service-accounts.key")
 
     @property
     def token_public_key(self) -> Path:
-        return self.layout.secret("service-accounts.pub")
+        return self.paths.secret("service-accounts.pub")
 
     def ensure(self) -> None:
         """Make what is missing, damaged or near its end; everything else stays as it is."""
-        name = self.layout.name
+        name = self.paths.name
         ensure_authority(self.authority, f"{name} cluster CA")
         ensure_authority(self.etcd_authority, f"{name} etcd CA")
         ensure_authority(self.webhook_authority, f"{name} webhook CA")
@@ -132,9 +132,9 @@ class Pki:
         ensure_key_pair(self.token_key, self.token_public_key)
 
 
-def _etcd(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
+def _etcd(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
     """etcd with one member, reached by TLS with client certificates only: it holds every Secret."""
-    pki = Pki(layout=layout)
+    pki = Pki(paths=paths)
     client = f"https://{LOOPBACK}:{ports['etcd']}"
     peer = f"https://{LOOPBACK}:{ports['etcd-peer']}"
     return ProcessSpec(
@@ -143,13 +143,13 @@ def _etcd(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
         reads=(*_files(pki.etcd), pki.etcd_authority.certificate),
         argv=(
             str(binary),
-            f"--name={layout.name}",
-            f"--data-dir={layout.data}",
+            f"--name={paths.name}",
+            f"--data-dir={paths.data}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster={layout.name}={peer}",
+            f"--initial-cluster={paths.name}={peer}",
             f"--cert-file={pki.etcd.certificate}",
             f"--key-file={pki.etcd.key}",
             "--client-cert-auth",
@@ -166,9 +166,9 @@ def _etcd(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
     )
 
 
-def _api_server(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
+def _api_server(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
     """The API server: RBAC, client certificates, service account tokens, the CSR API."""
-    pki = Pki(layout=layout)
+    pki = Pki(paths=paths)
     return ProcessSpec(
         name=API_SERVER.name,
         port=ports["kube-apiserver"],
@@ -207,9 +207,9 @@ def _api_server(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
     )
 
 
-def _controller_manager(layout: Layout, _: Ports, binary: Path) -> ProcessSpec:
+def _controller_manager(paths: Paths, _: Ports, binary: Path) -> ProcessSpec:
     """The controllers that are needed here, each with the rights of its own service account."""
-    pki = Pki(layout=layout)
+    pki = Pki(paths=paths)
     kubeconfig = pki.controller_manager_kubeconfig
     return ProcessSpec(
         name=CONTROLLER_MANAGER.name,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.programs import Ports, Program
 
 
@@ -28,18 +28,18 @@ class Server(Protocol):
             LabError: it is not installed.
         """
 
-    def prepare(self, layout: Layout, stop: Callable[[], None]) -> None:
+    def prepare(self, paths: Paths, stop: Callable[[], None]) -> None:
         """Make what it needs before it starts; ``stop`` ends it where that must come first."""
 
-    def advance(self, layout: Layout, ports: Ports) -> str | None:
+    def advance(self, paths: Paths, ports: Ports) -> str | None:
         """Take the next step towards ready; what is missing still, or None if it is ready.
 
         Raises:
             LabError: no step leads there; the message names the way out.
         """
 
-    def sealed(self, layout: Layout, ports: Ports) -> bool:
+    def sealed(self, paths: Paths, ports: Ports) -> bool:
         """Whether it answers, but serves nobody until the next ``up``."""
 
-    def usage(self, layout: Layout, ports: Ports) -> tuple[str, ...]:
+    def usage(self, paths: Paths, ports: Ports) -> tuple[str, ...]:
         """Shell lines with which a client finds it, without a secret in them."""

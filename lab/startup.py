@@ -23,7 +23,7 @@ from lab.addons import Addon
 from lab.api import Api, ApiError, UnreachableError, crd_name, object_path
 from lab.certificates import Pair
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.processes import is_alive, read_record, start, stop
 from lab.programs import API_SERVER, CONTROLLER_MANAGER, ETCD, Pki, Program
 from lab.selection import selected
@@ -44,18 +44,18 @@ class Startup:
 
     def __init__(
         self,
-        layout: Layout,
+        paths: Paths,
         with_: Iterable[str],
         *,
         progress: Progress,
         cancelled: threading.Event,
     ) -> None:
         """Nothing is started or written yet; see ``ControlPlane.up`` for the arguments."""
-        self._layout = layout
-        self._pki = Pki(layout=layout)
+        self._paths = paths
+        self._pki = Pki(paths=paths)
         self._progress = progress
         self._cancelled = cancelled
-        remembered = state.load(layout.state)
+        remembered = state.load(paths.state)
         names = tuple(sorted({*remembered.addons, *with_}))
         self._selection = selected(names)
         self._addons, self._servers = self._selection.addons, self._selection.servers
@@ -72,11 +72,11 @@ class Startup:
         self._binaries = self._selection.binaries()
         self._pki.ensure()
         for addon in self._addons:
-            addon.ensure_certificates(self._layout)
-        state.save(self._layout.state, self._state)
+            addon.ensure_certificates(self._paths)
+        state.save(self._paths.state, self._state)
 
         for server in self._servers:
-            server.prepare(self._layout, partial(self._stop, server.program))
+            server.prepare(self._paths, partial(self._stop, server.program))
             self._ensure(server.program)
         self._ensure(ETCD)
         self._ensure(API_SERVER)
@@ -88,14 +88,14 @@ class Startup:
             self._ensure(CONTROLLER_MANAGER)
             for addon in self._addons:
                 self._ensure(addon.program)
-                for configuration in addon.admission(self._layout, self._state.ports):
+                for configuration in addon.admission(self._paths, self._state.ports):
                     api.apply(configuration)
             self._await_garbage_collector(api)
             for addon in self._addons:
                 url = addon.readiness_url(self._state.ports)
                 self._await(addon.name, partial(_fault, api, addon, url), addon.program)
         for server in self._servers:
-            step = partial(server.advance, self._layout, self._state.ports)
+            step = partial(server.advance, self._paths, self._state.ports)
             self._await(server.program.name, step, server.program)
         return tuple(self._started)
 
@@ -103,7 +103,7 @@ class Startup:
 
     def _ensure(self, program: Program) -> None:
         """Have ``program`` run with its present settings, on the ports of last time if free."""
-        pid_file = self._layout.pid_file(program.name)
+        pid_file = self._paths.pid_file(program.name)
         record = read_record(pid_file)
         if record is not None:
             if not is_alive(record):
@@ -114,8 +114,8 @@ class Startup:
                 self._progress(f"{program.name} runs with other settings: starting it again")
                 self._stop(program)
         self._choose_ports(program)
-        spec = program.spec(self._layout, self._state.ports, self._binaries[program.name])
-        log = self._layout.log(program.name)
+        spec = program.spec(self._paths, self._state.ports, self._binaries[program.name])
+        log = self._paths.log(program.name)
         start(spec, pid_file=pid_file, log=log, environment=self._environment)
         self._started.append(program.name)
 
@@ -124,7 +124,7 @@ class Startup:
         if not set(program.ports) <= set(self._state.ports):
             return None
         binary = self._binaries[program.name]
-        return program.spec(self._layout, self._state.ports, binary).fingerprint()
+        return program.spec(self._paths, self._state.ports, binary).fingerprint()
 
     def _choose_ports(self, program: Program) -> None:
         chosen = dict(self._state.ports)
@@ -132,29 +132,29 @@ class Startup:
             remembered = chosen.pop(purpose, None)
             chosen[purpose] = ports.choose(remembered, avoid=chosen.values())
         self._state = state.State(ports=chosen, addons=self._state.addons)
-        state.save(self._layout.state, self._state)
+        state.save(self._paths.state, self._state)
 
     def _stop(self, program: Program) -> None:
-        stop([self._layout.pid_file(program.name)])
+        stop([self._paths.pid_file(program.name)])
 
     @property
     def _environment(self) -> Mapping[str, str]:
         # Little is inherited: no proxy, KUBECONFIG or GODEBUG of the user's shell matters here.
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "TZ") if name in os.environ}
-        return {**kept, **_GO_RUNTIME, "HOME": str(self._layout.directory)}
+        return {**kept, **_GO_RUNTIME, "HOME": str(self._paths.directory)}
 
     # Access
 
     def _write_kubeconfigs(self) -> None:
-        layout, pki = self._layout, self._pki
+        paths, pki = self._paths, self._pki
         owners: dict[Path, tuple[str, Pair]] = {
-            layout.kubeconfig: (f"{layout.name}-admin", pki.admin),
+            paths.kubeconfig: (f"{paths.name}-admin", pki.admin),
             pki.controller_manager_kubeconfig: (CONTROLLER_MANAGER.name, pki.controller_manager),
-            **{a.kubeconfig(layout): (a.name, a.client(layout)) for a in self._addons},
+            **{a.kubeconfig(paths): (a.name, a.client(paths)) for a in self._addons},
         }
         for path, (user, client) in owners.items():
             content = kubeconfig.render(
-                cluster=layout.name,
+                cluster=paths.name,
                 user=user,
                 server=self._server,
                 authority=pki.authority.certificate,
@@ -213,10 +213,10 @@ class Startup:
         deadline = time.monotonic() + _READY_TIMEOUT
         while (found := fault()) is not None:
             for program in needed:
-                if not is_alive(read_record(self._layout.pid_file(program.name))):
+                if not is_alive(read_record(self._paths.pid_file(program.name))):
                     raise LabError(self._complaint(program, f"{program.name} has ended"))
             if self._cancelled.is_set():
-                raise LabError(f"{self._layout.name}: interrupted while waiting for {what}")
+                raise LabError(f"{self._paths.name}: interrupted while waiting for {what}")
             if time.monotonic() > deadline:
                 problem = f"{what} not ready after {_READY_TIMEOUT:.0f} s: {found}"
                 raise LabError(self._complaint(needed[-1], problem))
@@ -224,10 +224,10 @@ class Startup:
         self._progress(f"{what} ready")
 
     def _complaint(self, program: Program, problem: str) -> str:
-        log = self._layout.log(program.name)
+        log = self._paths.log(program.name)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
         shown = "\n".join(f"    {line[:300]}" for line in lines) or "    (it is empty)"
-        return f"{self._layout.name}: {problem}; the end of {log}:\n{shown}"
+        return f"{self._paths.name}: {problem}; the end of {log}:\n{shown}"
 
 
 def _unready(api: Api) -> str | None:

@@ -68,9 +68,9 @@ def install_plugins(pulumi_home: Path) -> None:
     """Make the resource plugins built here those of ``pulumi_home`` (``PULUMI_HOME``).
 
     What is missing is built: the engine asks for the plugin of every SDK that is installed. A
-    plugin on ``PATH`` would do, but the engine warns of it on every run. The layout is that of
-    ``pulumi plugin install``: ``plugins/resource-NAME-vVERSION/pulumi-resource-NAME``. The file is
-    a link into the cache, so that a rebuilt plugin takes the place of the old one.
+    plugin on ``PATH`` would do, but the engine warns of it on every run. The place is that
+    of ``pulumi plugin install``: ``plugins/resource-NAME-vVERSION/pulumi-resource-NAME``. The file
+    is a link into the cache, so that a rebuilt plugin takes the place of the old one.
 
     Raises:
         ToolchainError: as ``ensure``.

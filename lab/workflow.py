@@ -15,10 +15,10 @@ import yaml
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
 from lab.cli import main as lab_command
-from lab.engine import Engine, open_engine
 from lab.errors import LabError
 from lab.files import write_private
-from lab.layout import Layout
+from lab.paths import Paths
+from lab.pulumi_cli import Engine, open_engine
 
 STACK = "dev"
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -57,7 +57,7 @@ def _start(directory: Path) -> Engine:
     """Start the lab, or take the cluster of ``$KUBE_CONTEXT``, and select the stack."""
     context = os.environ.get("KUBE_CONTEXT")
     if context:
-        kubeconfig = Layout(root=directory, name=STACK).kubeconfig
+        kubeconfig = Paths(root=directory, name=STACK).kubeconfig
         write_private(kubeconfig, context_alone(context))
         print(f"using the cluster of context {context}")
     elif lab_command(["up", STACK, "--directory", str(directory)]) != 0:

@@ -10,7 +10,7 @@ import pytest
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from lab.engine import Engine, open_engine
+from lab.pulumi_cli import Engine, open_engine
 from tests.integration.support import cluster
 from tests.wheel import build_wheel, install_alone
 

@@ -126,7 +126,7 @@ def test_data_survive_a_stop_and_a_taken_port_is_given_up(plane: ControlPlane, a
     api.request("POST", CONFIG_MAPS, {"metadata": {"name": "kept"}, "data": {"a": "b"}})
     plane.down()
     assert {status.health for status in plane.status()} == {Health.STOPPED}
-    old = state.load(plane.layout.state).ports["kube-apiserver"]
+    old = state.load(plane.paths.state).ports["kube-apiserver"]
 
     with socket.create_server((ports.LOOPBACK, old)):
         plane.up()
@@ -141,7 +141,7 @@ def test_data_survive_a_stop_and_a_taken_port_is_given_up(plane: ControlPlane, a
 def test_a_process_with_a_reused_pid_is_left_alone(plane: ControlPlane) -> None:
     plane.up()
     with subprocess.Popen(["sleep", "60"]) as stranger:
-        pid_file = plane.layout.pid_file("cert-manager")
+        pid_file = plane.paths.pid_file("cert-manager")
         record = pid_file.read_text()
         pid = by_name(plane)["cert-manager"].pid
         pid_file.write_text(record.replace(f'"pid": {pid}', f'"pid": {stranger.pid}'))
@@ -202,7 +202,7 @@ def test_two_control_planes_are_independent(lab: Lab) -> None:
 
     first.down(purge=True)
 
-    assert not first.layout.directory.exists()
+    assert not first.paths.directory.exists()
     assert pids(second) == before
     assert {status.health for status in second.status()} == {Health.READY}
     assert second.up() == ()
@@ -210,12 +210,12 @@ def test_two_control_planes_are_independent(lab: Lab) -> None:
 
 
 def test_a_bundle_of_trust_manager_is_synced(plane: ControlPlane) -> None:
-    started = ControlPlane(plane.layout.root, plane.name, with_=["trust-manager"]).up()
+    started = ControlPlane(plane.paths.root, plane.name, with_=["trust-manager"]).up()
     # Else the garbage collector would learn of Bundles up to 30 seconds later.
     assert {"trust-manager", "kube-controller-manager"} <= set(started)
 
     with contextlib.closing(plane.api()) as api:
-        pem = plane.layout.secret("ca.crt").read_text()
+        pem = plane.paths.secret("ca.crt").read_text()
         api.request(
             "POST",
             BUNDLES,
@@ -243,7 +243,7 @@ def test_a_bundle_of_trust_manager_is_synced(plane: ControlPlane) -> None:
 
     # A later `up` without --with keeps it.
     kill(plane, "trust-manager")
-    assert ControlPlane(plane.layout.root, plane.name).up() == ("trust-manager",)
+    assert ControlPlane(plane.paths.root, plane.name).up() == ("trust-manager",)
 
 
 def test_an_up_killed_at_any_time_is_completed_by_the_next(tmp_path: Path) -> None:

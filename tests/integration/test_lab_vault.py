@@ -65,12 +65,12 @@ def test_its_data_survive_a_stop_and_a_later_up_needs_no_option(
     assert "vault" in plane.down()
     assert health(plane) is Health.STOPPED
 
-    assert "vault" in ControlPlane(plane.layout.root, plane.name).up()
+    assert "vault" in ControlPlane(plane.paths.root, plane.name).up()
 
     assert health(plane) is Health.READY
     assert vault.root_token == token
     assert vault.api("GET", MOUNT)["data"]["type"] == "pki"
-    assert ControlPlane(plane.layout.root, plane.name).up() == ()
+    assert ControlPlane(plane.paths.root, plane.name).up() == ()
 
 
 def test_a_sealed_server_is_shown_and_the_next_up_unseals_it(
@@ -111,9 +111,9 @@ def test_no_secret_is_shown_or_logged(
     plane: ControlPlane, vault: Vault, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vault.restart()
-    assert cli.main(["up", plane.name, "--directory", str(plane.layout.root)]) == 0
-    assert cli.main(["status", "--directory", str(plane.layout.root)]) == 0
-    assert cli.main(["status", "--json", "--directory", str(plane.layout.root)]) == 0
+    assert cli.main(["up", plane.name, "--directory", str(plane.paths.root)]) == 0
+    assert cli.main(["status", "--directory", str(plane.paths.root)]) == 0
+    assert cli.main(["status", "--json", "--directory", str(plane.paths.root)]) == 0
     shown = capsys.readouterr().out
     assert f"export VAULT_ADDR={vault.address} VAULT_CACERT={vault.ca_file}" in shown
     process = psutil.Process(pid(plane))
@@ -122,9 +122,9 @@ def test_no_secret_is_shown_or_logged(
         "arguments": " ".join(process.cmdline()),
         "environment": json.dumps(process.environ()),
     }
-    files = VaultFiles(layout=plane.layout)
+    files = VaultFiles(paths=plane.paths)
     holders = {files.keys, files.token}
-    for path in plane.layout.directory.rglob("*"):
+    for path in plane.paths.directory.rglob("*"):
         # The server's own database holds what it encrypts with the key.
         if path.is_file() and path not in holders and files.data not in path.parents:
             places[str(path)] = path.read_bytes().decode(errors="replace")
@@ -153,13 +153,13 @@ def test_requests_are_in_the_audit_log(plane: ControlPlane, vault: Vault, tmp_pa
         ("read", "sys/mounts", "token-reader"),
         ("read", "auth/token/lookup-self", "token-reader"),
     ]
-    assert VaultFiles(layout=plane.layout).audit_log.stat().st_mode & 0o777 == 0o600
+    assert VaultFiles(paths=plane.paths).audit_log.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_client_certificate_of_its_authority_opens_no_api_server(
     plane: ControlPlane, vault: Vault
 ) -> None:
-    pki, own = Pki(layout=plane.layout), VaultFiles(layout=plane.layout).serving
+    pki, own = Pki(paths=plane.paths), VaultFiles(paths=plane.paths).serving
     for client, status in ((pki.admin, 200), (own, 401)):
         with urllib3.PoolManager(
             ca_certs=str(pki.authority.certificate),
@@ -172,7 +172,7 @@ def test_a_client_certificate_of_its_authority_opens_no_api_server(
 def test_an_up_that_ends_before_the_keys_are_written_is_mended(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = VaultFiles(layout=plane.layout)
+    files = VaultFiles(paths=plane.paths)
     plane.down(purge=True)
 
     def interrupted(path: Path, content: str) -> None:
@@ -199,7 +199,7 @@ def test_an_up_that_ends_before_the_keys_are_written_is_mended(
 def test_lost_keys_are_named_with_the_way_out(
     plane: ControlPlane, vault: Vault, unseal_key: str | None, fault: str
 ) -> None:
-    keys = VaultFiles(layout=plane.layout).keys
+    keys = VaultFiles(paths=plane.paths).keys
     kept = keys.read_text()
     vault.stop()
     if unseal_key is None:

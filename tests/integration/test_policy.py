@@ -11,7 +11,7 @@ import pytest
 from lab import toolchain
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from lab.engine import Engine, open_engine
+from lab.pulumi_cli import Engine, open_engine
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.configuration import small_stack

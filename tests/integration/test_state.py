@@ -89,7 +89,7 @@ class Stored:
 
 @pytest.fixture(scope="module")
 def s3(vault_plane: ControlPlane) -> Iterator[S3]:
-    server = S3(vault_plane.layout, (DEPLOY, PREVIEW, NOBODY))
+    server = S3(vault_plane.paths, (DEPLOY, PREVIEW, NOBODY))
     for bucket in (BUCKET, LOST_BUCKET):
         server.make_bucket(bucket, RIGHTS)
     yield server

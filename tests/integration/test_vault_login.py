@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from lab import toolchain
 from lab.certificates import Pair, ensure_authority
 from lab.control_plane import ControlPlane
-from lab.engine import open_engine
+from lab.pulumi_cli import open_engine
 from lab.vault_client import VaultError
 from mtls_pki.backends.vault.connection import Vault as Connection
 from mtls_pki.backends.vault.names import vault_settings

@@ -20,7 +20,7 @@ import pytest
 from lab import toolchain
 from lab.certificates import Pair, ensure_authority
 from lab.control_plane import ControlPlane
-from lab.engine import open_engine
+from lab.pulumi_cli import open_engine
 from lab.vault_client import VaultError
 from tests.integration.support.project import PROJECT
 from tests.integration.support.vault import AuditEntry, Vault

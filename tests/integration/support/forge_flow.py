@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.engine import Engine
 from lab.project_copy import copy_tracked
+from lab.pulumi_cli import Engine
 from tests.integration.support.project import PROJECT
 from tests.unit.ci.forge_server import TOKEN, ForgeServer
 

@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.2
 
 def strip(plane: ControlPlane, api: Api) -> None:
     """Take out of a control plane of the lab all that the lab installed of cert-manager."""
-    stop([plane.layout.pid_file(CERT_MANAGER.name)])
+    stop([plane.paths.pid_file(CERT_MANAGER.name)])
     for collection in (
         *(f"{_ADMISSION}/{kind}" for kind in _WEBHOOKS),
         _CRDS,
@@ -59,7 +59,7 @@ def strip(plane: ControlPlane, api: Api) -> None:
 
 def webhook_host(plane: ControlPlane) -> str:
     """Where the lab's cert-manager listens for admission reviews, as HOST:PORT."""
-    return f"127.0.0.1:{state.load(plane.layout.state).ports[CERT_MANAGER.ports[0]]}"
+    return f"127.0.0.1:{state.load(plane.paths.state).ports[CERT_MANAGER.ports[0]]}"
 
 
 @contextlib.contextmanager
@@ -77,9 +77,9 @@ def kubelet(plane: ControlPlane) -> Iterator[None]:
 
 
 def _start(plane: ControlPlane, program: Program, controllers: tuple[str, ...] = ()) -> None:
-    ports = state.load(plane.layout.state).ports
+    ports = state.load(plane.paths.state).ports
     binary = toolchain.ensure(program.name)[program.name]
-    spec = program.spec(plane.layout, ports, binary)
+    spec = program.spec(plane.paths, ports, binary)
     if controllers:
         flag = f"--controllers={','.join(controllers)}"
         argv = (each if "--controllers=" not in each else flag for each in spec.argv)
@@ -87,9 +87,9 @@ def _start(plane: ControlPlane, program: Program, controllers: tuple[str, ...] =
     # With a pid file beside the lab's own, so that it ends with the control plane.
     start(
         spec,
-        pid_file=plane.layout.pid_file(spec.name),
-        log=plane.layout.log(spec.name),
-        environment={"PATH": os.environ["PATH"], "HOME": str(plane.layout.directory)},
+        pid_file=plane.paths.pid_file(spec.name),
+        log=plane.paths.log(spec.name),
+        environment={"PATH": os.environ["PATH"], "HOME": str(plane.paths.directory)},
     )
 
 
@@ -113,7 +113,7 @@ def _pods(api: Api) -> list[dict[str, Any]]:
 
 
 def _answers(plane: ControlPlane) -> bool:
-    url = CERT_MANAGER.readiness_url(state.load(plane.layout.state).ports)
+    url = CERT_MANAGER.readiness_url(state.load(plane.paths.state).ports)
     try:
         return urllib3.request("GET", url, retries=False, timeout=2).status == 200
     except urllib3.exceptions.HTTPError:
@@ -136,7 +136,7 @@ def _report(api: Api, pod: dict[str, Any], *, address: str) -> None:
 
 
 def _inject(plane: ControlPlane, api: Api) -> None:
-    authority = Pki(layout=plane.layout).webhook_authority.certificate.read_bytes()
+    authority = Pki(paths=plane.paths).webhook_authority.certificate.read_bytes()
     bundle = base64.b64encode(authority).decode()
     for kind in _WEBHOOKS:
         path = f"{_ADMISSION}/{kind}/cert-manager-webhook"

@@ -19,7 +19,7 @@ import urllib3
 
 from lab import toolchain
 from lab.certificates import Pair, Subject, ensure_authority, ensure_leaf
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.ports import LOOPBACK, choose
 from lab.processes import ProcessSpec, start, stop
 
@@ -41,20 +41,20 @@ class Identity:
 
 
 class S3:
-    """A server beside the control plane of ``layout``, which stops it if nobody else does.
+    """A server beside the control plane of ``paths``, which stops it if nobody else does.
 
     Attributes:
         ca_file: the CA of its certificate.
     """
 
-    def __init__(self, layout: Layout, users: Sequence[str]) -> None:
+    def __init__(self, paths: Paths, users: Sequence[str]) -> None:
         """Start it with these users, who may do nothing until a bucket's policy lets them."""
-        self._layout = layout
-        self._directory = layout.directory / _NAME
+        self._paths = paths
+        self._directory = paths.directory / _NAME
         self._port = choose()
         self._root = Identity(access="root")
         self._users = {name: Identity(access=name) for name in users}
-        authority, serving = (Pair.at(layout.secret(name)) for name in ("s3-ca", "s3"))
+        authority, serving = (Pair.at(paths.secret(name)) for name in ("s3-ca", "s3"))
         ensure_authority(authority, "S3 CA")
         ensure_leaf(serving, Subject(common_name=_NAME, addresses=(LOOPBACK,)), authority=authority)
         self.ca_file = authority.certificate
@@ -92,13 +92,13 @@ class S3:
         }
         start(
             spec,
-            pid_file=self._layout.pid_file(_NAME),
-            log=self._layout.log(_NAME),
+            pid_file=self._paths.pid_file(_NAME),
+            log=self._paths.log(_NAME),
             environment=environment,
         )
         end = time.monotonic() + _READY_SECONDS
         while not self._healthy():
-            assert time.monotonic() < end, self._layout.log(_NAME).read_text()
+            assert time.monotonic() < end, self._paths.log(_NAME).read_text()
             time.sleep(0.05)
 
     def _healthy(self) -> bool:
@@ -109,7 +109,7 @@ class S3:
 
     def stop(self) -> None:
         self._pool.clear()
-        stop([self._layout.pid_file(_NAME)])
+        stop([self._paths.pid_file(_NAME)])
 
     @property
     def endpoint(self) -> str:
@@ -156,7 +156,7 @@ class S3:
 
     def requests(self) -> list[tuple[str, dict[str, str]]]:
         """Path and query of all that was granted so far, of whoever asked; AWS's SDK says what."""
-        lines = self._layout.log(_NAME).read_text(encoding="utf-8").splitlines()
+        lines = self._paths.log(_NAME).read_text(encoding="utf-8").splitlines()
         found = map(_REQUEST.search, lines)
         return [(each["path"], dict(parse_qsl(each["query"]))) for each in found if each]
 

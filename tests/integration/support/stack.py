@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from lab.engine import Engine, open_engine
+from lab.pulumi_cli import Engine, open_engine
 from tests.integration.support.project import copy_project
 
 PROJECT_NAME = "mtls-pki"

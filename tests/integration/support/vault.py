@@ -39,11 +39,11 @@ class Vault:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        self._files = VaultFiles(layout=plane.layout)
+        self._files = VaultFiles(paths=plane.paths)
 
     @property
     def address(self) -> str:
-        return address(state.load(self._plane.layout.state).ports)
+        return address(state.load(self._plane.paths.state).ports)
 
     @property
     def ca_file(self) -> Path:
@@ -110,15 +110,15 @@ class Vault:
 
     def unseal(self) -> None:
         """Unseal it as ``up`` does, and wait until it serves."""
-        ports = state.load(self._plane.layout.state).ports
+        ports = state.load(self._plane.paths.state).ports
         deadline = time.monotonic() + _READY_SECONDS
-        while (missing := VAULT.advance(self._plane.layout, ports)) is not None:
+        while (missing := VAULT.advance(self._plane.paths, ports)) is not None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Vault is not ready after {_READY_SECONDS} s: {missing}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        stop([self._plane.layout.pid_file(NAME)])
+        stop([self._plane.paths.pid_file(NAME)])
 
     def start(self) -> None:
         """Start and unseal it, by an ``up`` of the whole control plane."""

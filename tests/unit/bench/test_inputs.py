@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import beside, configuration, reading, synthetic
+from bench import comparison, configuration, reading, synthetic
 from lab.project_copy import copy_program
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import extensions
@@ -87,7 +87,7 @@ def test_copies_are_the_declared_certificates_in_another_namespace() -> None:
         resource("kubernetes:cert-manager.io/v1:Certificate", "web"),
         resource("kubernetes:cert-manager.io/v1:ClusterIssuer", "issuer"),
     ]
-    (copy,) = beside.copies({"deployment": {"resources": resources}}, "two")
+    (copy,) = comparison.copies({"deployment": {"resources": resources}}, "two")
     assert copy == {
         "apiVersion": "v",
         "kind": "Certificate",
@@ -97,10 +97,10 @@ def test_copies_are_the_declared_certificates_in_another_namespace() -> None:
 
 
 def test_kubectl_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside.shutil, "which", lambda name: f"/bin/{name}")
-    assert beside.method() == "kubectl apply --server-side"
-    monkeypatch.setattr(beside.shutil, "which", lambda name: None)
-    assert "lab's client" in beside.method()
+    monkeypatch.setattr(comparison.shutil, "which", lambda name: f"/bin/{name}")
+    assert comparison.method() == "kubectl apply --server-side"
+    monkeypatch.setattr(comparison.shutil, "which", lambda name: None)
+    assert "lab's client" in comparison.method()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_kubectl_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ready_counts_only_for_the_present_spec(observed: int, status: str, ready: bool) -> None:
     condition = {"type": "Ready", "status": status, "observedGeneration": observed}
     certificate = {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}
-    assert beside.is_ready(certificate) is ready
+    assert comparison.is_ready(certificate) is ready
 
 
 def test_the_program_is_copied_whole(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from lab import cli, toolchain
 from lab.control_plane import ControlPlane, Health, ProcessStatus, up_all
 from lab.errors import LabError
 from lab.guard import Guard
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.processes import ProcessSpec, is_alive, read_record, start
 from lab.report import healthy, print_table, to_json
 from lab.startup import Startup
@@ -34,20 +34,20 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Layout]:
+def running(tmp_path: Path) -> Iterator[Paths]:
     """A control plane `dev` whose etcd is a `sleep`."""
-    layout = Layout(root=tmp_path, name="dev")
-    save(layout.state, State(ports={"kube-apiserver": 20000}))
-    sleep(layout, "etcd")
-    yield layout
+    paths = Paths(root=tmp_path, name="dev")
+    save(paths.state, State(ports={"kube-apiserver": 20000}))
+    sleep(paths, "etcd")
+    yield paths
     ControlPlane(tmp_path).down()
 
 
-def sleep(layout: Layout, name: str) -> None:
+def sleep(paths: Paths, name: str) -> None:
     start(
         ProcessSpec(name=name, argv=("sleep", "600")),
-        pid_file=layout.pid_file(name),
-        log=layout.log(name),
+        pid_file=paths.pid_file(name),
+        log=paths.log(name),
         environment=os.environ,
     )
 
@@ -93,7 +93,7 @@ def test_nothing_started_is_not_well(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_status_tells_running_from_stopped(
-    running: Layout, capsys: pytest.CaptureFixture[str]
+    running: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["status", "--json", "--directory", str(running.root)]) == 1
     rows = {row["process"]: row for row in json.loads(capsys.readouterr().out)}
@@ -104,7 +104,7 @@ def test_status_tells_running_from_stopped(
 
 
 def test_without_a_terminal_the_table_is_plain(
-    running: Layout, capsys: pytest.CaptureFixture[str]
+    running: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["status", "--directory", str(running.root)])
     lines = capsys.readouterr().out.splitlines()
@@ -129,7 +129,7 @@ def test_how_to_reach_a_server_stands_below_the_table(
     ]
 
 
-def test_a_dead_process_is_dead(running: Layout) -> None:
+def test_a_dead_process_is_dead(running: Paths) -> None:
     record = read_record(running.pid_file("etcd"))
     assert record is not None
     os.kill(record.pid, 9)
@@ -142,7 +142,7 @@ def test_a_dead_process_is_dead(running: Layout) -> None:
 
 
 def test_down_stops_what_runs_and_keeps_the_data(
-    running: Layout, capsys: pytest.CaptureFixture[str]
+    running: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["down", "--directory", str(running.root)]) == 0
     assert capsys.readouterr().out == "dev: stopped etcd\n"
@@ -153,7 +153,7 @@ def test_down_stops_what_runs_and_keeps_the_data(
     assert not running.directory.exists()
 
 
-def test_down_ends_the_clients_of_the_api_server_before_it(running: Layout) -> None:
+def test_down_ends_the_clients_of_the_api_server_before_it(running: Paths) -> None:
     for name in ("kube-apiserver", "trust-manager", "cert-manager", "kube-controller-manager"):
         sleep(running, name)
 
@@ -163,8 +163,8 @@ def test_down_ends_the_clients_of_the_api_server_before_it(running: Layout) -> N
     assert set(stopped[:2]) == {"cert-manager", "trust-manager"}
 
 
-def test_env_is_for_the_shell(running: Layout, capsys: pytest.CaptureFixture[str]) -> None:
-    other = Layout(root=running.root, name="it-s")
+def test_env_is_for_the_shell(running: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Paths(root=running.root, name="it-s")
     save(other.state, State())
     assert cli.main(["env", "--directory", str(running.root)]) == 0
     script = capsys.readouterr().out
@@ -201,7 +201,7 @@ def test_failures_of_all_control_planes_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(self: Startup) -> tuple[str, ...]:
-        raise LabError(f"{self._layout.name} is broken")
+        raise LabError(f"{self._paths.name} is broken")
 
     monkeypatch.setattr(Startup, "run", run)
     planes = [ControlPlane(tmp_path, name) for name in ("a", "b")]
@@ -250,7 +250,7 @@ def test_the_context_manager_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(self: Startup) -> tuple[str, ...]:
-        sleep(self._layout, "etcd")
+        sleep(self._paths, "etcd")
         raise LabError("broken")
 
     monkeypatch.setattr(Startup, "run", run)
@@ -259,7 +259,7 @@ def test_the_context_manager_leaves_nothing(
     assert not (tmp_path / "dev").exists()
 
 
-def test_the_guard_removes_what_a_killed_program_left(running: Layout) -> None:
+def test_the_guard_removes_what_a_killed_program_left(running: Paths) -> None:
     record = read_record(running.pid_file("etcd"))
     assert record is not None
     script = (
@@ -275,7 +275,7 @@ def test_the_guard_removes_what_a_killed_program_left(running: Layout) -> None:
     assert not is_alive(record)
 
 
-def test_a_released_guard_has_cleaned_up(running: Layout) -> None:
+def test_a_released_guard_has_cleaned_up(running: Paths) -> None:
     record = read_record(running.pid_file("etcd"))
     Guard(running.root).release()
     assert not running.root.exists()

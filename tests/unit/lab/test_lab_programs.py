@@ -13,7 +13,7 @@ from lab import kubeconfig
 from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon
 from lab.certificates import Pair
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.programs import API_SERVER, CONTROLLER_MANAGER, CONTROLLERS, ETCD, Pki, Program
 from lab.selection import OPTIONAL, Selection, selected
 from lab.vault import VAULT
@@ -26,15 +26,15 @@ PORTS = {
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    layout = Layout(root=tmp_path, name="dev")
-    Pki(layout=layout).ensure()
-    VAULT.prepare(layout, lambda: None)
-    return layout
+def paths(tmp_path: Path) -> Paths:
+    paths = Paths(root=tmp_path, name="dev")
+    Pki(paths=paths).ensure()
+    VAULT.prepare(paths, lambda: None)
+    return paths
 
 
-def argv(program: Program, layout: Layout) -> tuple[str, ...]:
-    return program.spec(layout, PORTS, Path("/tools") / program.name).argv
+def argv(program: Program, paths: Paths) -> tuple[str, ...]:
+    return program.spec(paths, PORTS, Path("/tools") / program.name).argv
 
 
 def test_every_port_belongs_to_one_program() -> None:
@@ -43,59 +43,59 @@ def test_every_port_belongs_to_one_program() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAM_LIST, ids=lambda program: program.name)
-def test_each_program_uses_each_of_its_ports(program: Program, layout: Layout) -> None:
-    spec = program.spec(layout, PORTS, Path("/tools") / program.name)
+def test_each_program_uses_each_of_its_ports(program: Program, paths: Paths) -> None:
+    spec = program.spec(paths, PORTS, Path("/tools") / program.name)
     line = " ".join((*spec.argv, *(content for _, content in spec.writes)))
     used = {int(number) for number in re.findall(r"\b2000\d|2001\d\b", line)}
     assert used >= {PORTS[purpose] for purpose in program.ports}
 
 
 @pytest.mark.parametrize("program", PROGRAM_LIST, ids=lambda program: program.name)
-def test_no_command_line_holds_a_key(program: Program, layout: Layout) -> None:
-    assert not any("PRIVATE" in argument for argument in argv(program, layout))
+def test_no_command_line_holds_a_key(program: Program, paths: Paths) -> None:
+    assert not any("PRIVATE" in argument for argument in argv(program, paths))
 
 
-def test_everything_listens_on_loopback_only(layout: Layout) -> None:
-    assert "--bind-address=127.0.0.1" in argv(API_SERVER, layout)
-    listening = [a for a in argv(ETCD, layout) if a.startswith("--listen-")]
+def test_everything_listens_on_loopback_only(paths: Paths) -> None:
+    assert "--bind-address=127.0.0.1" in argv(API_SERVER, paths)
+    listening = [a for a in argv(ETCD, paths) if a.startswith("--listen-")]
     assert len(listening) == 2
     assert all("=https://127.0.0.1:" in argument for argument in listening)
-    assert "--secure-port=0" in argv(CONTROLLER_MANAGER, layout)
-    assert "--webhook-host=127.0.0.1" in argv(TRUST_MANAGER.program, layout)
+    assert "--secure-port=0" in argv(CONTROLLER_MANAGER, paths)
+    assert "--webhook-host=127.0.0.1" in argv(TRUST_MANAGER.program, paths)
 
 
-def test_the_api_server_enforces_rbac(layout: Layout) -> None:
-    assert "--authorization-mode=RBAC" in argv(API_SERVER, layout)
+def test_the_api_server_enforces_rbac(paths: Paths) -> None:
+    assert "--authorization-mode=RBAC" in argv(API_SERVER, paths)
 
 
-def test_the_garbage_collector_runs(layout: Layout) -> None:
+def test_the_garbage_collector_runs(paths: Paths) -> None:
     assert "garbage-collector-controller" in CONTROLLERS
-    assert f"--controllers={','.join(CONTROLLERS)}" in argv(CONTROLLER_MANAGER, layout)
+    assert f"--controllers={','.join(CONTROLLERS)}" in argv(CONTROLLER_MANAGER, paths)
 
 
-def test_a_client_of_the_api_cannot_open_the_database(layout: Layout) -> None:
-    pki = Pki(layout=layout)
-    assert f"--trusted-ca-file={pki.etcd_authority.certificate}" in argv(ETCD, layout)
+def test_a_client_of_the_api_cannot_open_the_database(paths: Paths) -> None:
+    pki = Pki(paths=paths)
+    assert f"--trusted-ca-file={pki.etcd_authority.certificate}" in argv(ETCD, paths)
     assert pki.etcd_authority.certificate.read_bytes() != pki.authority.certificate.read_bytes()
 
 
-def test_the_pki_is_kept(layout: Layout) -> None:
-    before = {path: path.read_bytes() for path in layout.secret("").rglob("*") if path.is_file()}
-    Pki(layout=layout).ensure()
+def test_the_pki_is_kept(paths: Paths) -> None:
+    before = {path: path.read_bytes() for path in paths.secret("").rglob("*") if path.is_file()}
+    Pki(paths=paths).ensure()
     assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize("addon", [CERT_MANAGER, TRUST_MANAGER], ids=lambda addon: addon.name)
-def test_add_ons_run_as_their_service_accounts(addon: Addon, layout: Layout) -> None:
-    addon.ensure_certificates(layout)
+def test_add_ons_run_as_their_service_accounts(addon: Addon, paths: Paths) -> None:
+    addon.ensure_certificates(paths)
     assert addon.subject.common_name == f"system:serviceaccount:cert-manager:{addon.name}"
     assert "system:masters" not in addon.subject.organizations
 
 
 @pytest.mark.parametrize("addon", [CERT_MANAGER, TRUST_MANAGER], ids=lambda addon: addon.name)
-def test_admission_is_called_by_url_and_fails_closed(addon: Addon, layout: Layout) -> None:
-    bundle = Pki(layout=layout).webhook_authority.certificate.read_bytes()
-    for configuration in addon.admission(layout, PORTS):
+def test_admission_is_called_by_url_and_fails_closed(addon: Addon, paths: Paths) -> None:
+    bundle = Pki(paths=paths).webhook_authority.certificate.read_bytes()
+    for configuration in addon.admission(paths, PORTS):
         for webhook in configuration["webhooks"]:
             client = webhook["clientConfig"]
             assert client["url"].startswith(f"https://127.0.0.1:{PORTS[addon.name]}/")
@@ -119,9 +119,9 @@ def test_every_optional_add_on_can_be_selected() -> None:
 
 
 def test_a_kubeconfig_embeds_everything_under_the_name_of_the_cluster(
-    layout: Layout, tmp_path: Path
+    paths: Paths, tmp_path: Path
 ) -> None:
-    pki = Pki(layout=layout)
+    pki = Pki(paths=paths)
     content = kubeconfig.render(
         cluster="prod-eu",
         user="prod-eu-admin",
@@ -138,7 +138,7 @@ def test_a_kubeconfig_embeds_everything_under_the_name_of_the_cluster(
     assert [context["name"] for context in document["contexts"]] == ["prod-eu"]
     assert [cluster["name"] for cluster in document["clusters"]] == ["prod-eu"]
     key = document["users"][0]["user"]["client-key-data"]
-    assert base64.b64decode(key) == Pair.at(layout.secret("admin")).key.read_bytes()
+    assert base64.b64decode(key) == Pair.at(paths.secret("admin")).key.read_bytes()
 
 
 def test_an_unchanged_kubeconfig_is_not_written_again(tmp_path: Path) -> None:

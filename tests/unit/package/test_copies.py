@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from bench import scene
-from lab.engine import Engine
 from lab.project_copy import CHECKOUT as ROOT
 from lab.project_copy import copy_tracked
+from lab.pulumi_cli import Engine
 from mtls_pki.version import VERSION
 from tests.integration.support import project
 from tests.integration.support.forge_flow import Flow

@@ -1,4 +1,4 @@
-"""Where everything of one control plane lies: ``DIRECTORY/NAME/``."""
+"""The files of one control plane, all below ``DIRECTORY/NAME/``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Paths of the control plane ``name`` below ``root``; nothing is created by asking."""
+class Paths:
+    """Paths of the control plane ``name`` below ``root``; nothing is created here."""
 
     root: Path
     name: str
@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Beside the directory, so that removing the data leaves waiting programs the same lock."""
+        """Next to the directory, so that whoever waits still finds it once the data are removed."""
         return self.root.absolute() / f".{self.name}.lock"
 
     @property
@@ -82,8 +82,8 @@ def existing(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in root.glob("*/state")))
 
 
-def chosen(root: Path, names: Iterable[str]) -> tuple[Layout, ...]:
-    """The layouts of ``names``, or of every existing control plane when none is named.
+def chosen(root: Path, names: Iterable[str]) -> tuple[Paths, ...]:
+    """The paths of ``names``, or of every existing control plane when none is named.
 
     Raises:
         LabError: a name that does not exist, with those that do.
@@ -96,4 +96,4 @@ def chosen(root: Path, names: Iterable[str]) -> tuple[Layout, ...]:
                 f"there is no control plane {name!r} in {root}: "
                 + (f"there are {', '.join(present)}" if present else "none was started")
             )
-    return tuple(Layout(root=root, name=name) for name in wanted)
+    return tuple(Paths(root=root, name=name) for name in wanted)

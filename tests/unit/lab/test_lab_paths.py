@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.layout import Layout, chosen, default_names, existing
+from lab.paths import Paths, chosen, default_names, existing
 
 
 @pytest.mark.parametrize("name", ["dev", "a", "prod-eu", "x" * 40])
 def test_good_names(tmp_path: Path, name: str) -> None:
-    assert Layout(root=tmp_path, name=name).directory == tmp_path / name
+    assert Paths(root=tmp_path, name=name).directory == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ["", "Dev", "-a", "a-", "a/b", "..", "a_b", "x" * 41])
 def test_bad_names_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(LabError, match="cannot be the name of a control plane"):
-        Layout(root=tmp_path, name=name)
+        Paths(root=tmp_path, name=name)
 
 
 def test_default_names() -> None:
@@ -42,5 +42,5 @@ def test_only_started_control_planes_exist(tmp_path: Path) -> None:
 
 
 def test_the_lock_outlives_the_data(tmp_path: Path) -> None:
-    place = Layout(root=tmp_path, name="dev")
+    place = Paths(root=tmp_path, name="dev")
     assert place.directory not in place.lock.parents

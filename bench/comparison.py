@@ -87,7 +87,7 @@ class Namespace:
                         f"{self._certificates}/{each['metadata']['name']}", json.dumps(each)
                     )
             return
-        manifest = self._plane.layout.directory / "beside.json"
+        manifest = self._plane.paths.directory / "comparison.json"
         manifest.write_text(
             json.dumps({"apiVersion": "v1", "kind": "List", "items": list(certificates)}),
             encoding="utf-8",
