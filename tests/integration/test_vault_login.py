@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from hvac.exceptions import VaultError
 
 from lab import toolchain
 from lab.certificates import Pair, ensure_authority
 from lab.control_plane import ControlPlane
 from lab.pulumi_cli import open_engine
-from lab.vault_client import VaultError
 from mtls_pki.backends.vault.connection import Vault as Connection
 from mtls_pki.backends.vault.names import vault_settings
 from mtls_pki.backends.vault.preflight import read_vault

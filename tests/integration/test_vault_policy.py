@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hvac.exceptions import VaultError
 
 from lab import toolchain
 from lab.certificates import Pair, ensure_authority
 from lab.control_plane import ControlPlane
 from lab.pulumi_cli import open_engine
-from lab.vault_client import VaultError
 from tests.integration.support.project import PROJECT
 from tests.integration.support.vault import AuditEntry, Vault
 

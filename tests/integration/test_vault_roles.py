@@ -17,10 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hvac.exceptions import VaultError
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from lab.vault_client import VaultError
 from mtls_pki.backends.vault.diagnosis import explain
 from mtls_pki.pki.parsing import parse_certificate
 from mtls_pki.pki.profile import subject_key_id

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from hvac.exceptions import VaultError
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
-from lab.vault_client import VaultError
 from mtls_pki.backends.vault.names import issuer_name_of
 from mtls_pki.pki.parsing import parse_certificate
 from tests.integration.conftest import MakeStack

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lab.vault_client import VaultError
+from hvac.exceptions import InvalidPath
+
 from mtls_pki.backends.vault.names import issuer_name_of
 from tests.integration.support.stack import Run
 from tests.integration.support.vault import AuditEntry, Vault
@@ -17,7 +18,6 @@ from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Count
 
 _POLL_SECONDS = 0.02
-_NOT_FOUND = 404
 # With a Vault at hand a leaf takes a second.
 _AWAY_SECONDS = 20
 
@@ -98,9 +98,7 @@ def expected(domain: Domain, *generations: str, default: str, issuing: tuple[str
 def _listed(vault: Vault, path: str) -> dict[str, Any]:
     try:
         listed: dict[str, Any] = vault.api("LIST", path)["data"]
-    except VaultError as error:
-        if error.status != _NOT_FOUND:  # the answer to an empty list
-            raise
+    except InvalidPath:  # the answer to an empty list
         return {}
     return listed
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ from typing import Any
 from lab import state
 from lab.control_plane import ControlPlane
 from lab.processes import stop
-from lab.vault import NAME, VAULT, VaultFiles, address
-from lab.vault_client import VaultClient
+from lab.vault import NAME, VAULT, VaultFiles, address, connect
 
 _READY_SECONDS = 30
 
@@ -69,12 +69,11 @@ class Vault:
         """The decoded answer to one request, with the root token unless ``token`` is given.
 
         Raises:
-            VaultError: any answer but 2xx.
+            hvac.exceptions.VaultError: any answer but 2xx.
         """
-        with VaultClient(
-            address=self.address, ca_file=self.ca_file, token=token or self.root_token
-        ) as client:
-            return client.request(method, path, body)
+        ports = state.load(self._plane.paths.state).ports
+        with closing(connect(self._files, ports, token or self.root_token)) as server:
+            return server.request(method, f"/v1/{path}", json=body)
 
     def policy_token(
         self, policy_file: Path, replace: Mapping[str, str] | None = None, *, namespace: str = ""
