@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from lab.paths import Paths
 from lab.ports import choose
 from lab.processes import ProcessSpec, start, stop
 from lab.vault import VAULT, VaultFiles, address
+from tests.loopback import serving
 
 PORTS = {"vault": 20001, "vault-cluster": 20002}
 
@@ -104,6 +109,85 @@ def test_a_server_that_does_not_answer_is_waited_for_and_is_not_called_sealed(
     ports = {"vault": choose()}
     assert f"127.0.0.1:{ports['vault']} does not answer" in str(VAULT.advance(paths, ports))
     assert not VAULT.sealed(paths, ports)
+
+
+@contextmanager
+def answering(paths: Paths, answers: dict[str, tuple[int, dict[str, Any]]]) -> Iterator[int]:
+    """A server with the files of the lab's own that gives these answers, by path; gives its port.
+
+    What it has no answer for it answers with 404.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(self.path, (404, {"errors": []}))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+    files = VaultFiles(paths=paths)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.serving.certificate, files.serving.key)
+    with serving(Handler, tls=context) as url:
+        yield int(url.rpartition(":")[2])
+
+
+OPEN = (200, {"initialized": True, "sealed": False})
+SEALED = (200, {"initialized": True, "sealed": True})
+
+
+@pytest.mark.parametrize(
+    ("health", "missing"),
+    [
+        ((200, {}), None),
+        ((429, {"standby": True}), '{"standby": true}'),
+        ((503, {"errors": ["Vault is sealed"]}), "Vault is sealed"),
+    ],
+)
+def test_a_server_is_ready_once_it_is_active(
+    paths: Paths, health: tuple[int, dict[str, Any]], missing: str | None
+) -> None:
+    answers = {"/v1/sys/seal-status": OPEN, "/v1/sys/health": health}
+    with answering(paths, answers) as port:
+        found = VAULT.advance(paths, {"vault": port})
+    assert (found is None) if missing is None else (missing in str(found))
+
+
+def test_what_the_server_refuses_is_one_message_without_the_key(paths: Paths) -> None:
+    files = VaultFiles(paths=paths)
+    files.keys.write_text(json.dumps({"unseal_key": "U" * 44, "root_token": "s.ROOT"}))
+    refused = (400, {"errors": ["cipher: message authentication failed"]})
+
+    for answers, said in (
+        ({"/v1/sys/seal-status": SEALED, "/v1/sys/unseal": refused}, "does not fit"),
+        ({"/v1/sys/seal-status": (500, {"errors": ["no disk"]})}, "dev: .*no disk"),
+    ):
+        with answering(paths, answers) as port, pytest.raises(LabError, match=said) as told:
+            VAULT.advance(paths, {"vault": port})
+        assert "U" * 44 not in str(told.value)
+
+
+def test_a_sealed_server_is_recognised(paths: Paths) -> None:
+    for status, sealed in ((SEALED, True), (OPEN, False)):
+        with answering(paths, {"/v1/sys/seal-status": status}) as port:
+            assert VAULT.sealed(paths, {"vault": port}) is sealed
+
+
+def test_nothing_of_the_users_environment_changes_how_it_is_reached(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = f"http://127.0.0.1:{choose()}"
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, closed)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(paths, {"/v1/sys/seal-status": OPEN, "/v1/sys/health": (200, {})}) as port:
+        assert VAULT.advance(paths, {"vault": port}) is None
 
 
 def test_a_platform_without_the_binary_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
