@@ -26,7 +26,7 @@ from lab.api import Api
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.errors import LabError
 from lab.paths import DEFAULT_NAME, Paths
-from lab.processes import is_alive, read_record, stop
+from lab.processes import is_alive, read_record, refuse_unknown, stop
 from lab.programs import API_SERVER, PROGRAMS, Pki
 from lab.selection import selected
 from lab.servers import Server
@@ -172,7 +172,12 @@ class ControlPlane:
         return stopped
 
     def status(self) -> tuple[ProcessStatus, ...]:
-        """The state of each process that the control plane should have, in order of starting."""
+        """The state of each process that the control plane should have, in order of starting.
+
+        Raises:
+            LabError: a process of an earlier release cannot be told from others.
+        """
+        refuse_unknown(self.paths.pid_files().values())
         wanted = selected(state.load(self.paths.state).addons)
         servers = {server.program.name: server for server in wanted.servers}
         return tuple(self._process_status(p.name, servers.get(p.name)) for p in wanted.programs)

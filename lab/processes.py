@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,10 +20,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from lab.errors import LabError
 from lab.files import write_private
 
 _POLL = 0.02  # seconds
+# What `start_mark` returns on this system; a record may hold a mark of an earlier release.
+_MARK = re.compile(r"[0-9a-f-]{36}:\d+" if sys.platform == "linux" else r"\d+\.\d{6}")
 # Children of this very program, kept so that the ones that end are reaped.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -77,30 +82,63 @@ class ProcessRecord:
 def start_mark(pid: int) -> str | None:
     """What tells process ``pid`` from all others that have had its pid; None if there is none.
 
-    On Linux the boot and the clock tick of the start (proc(5), field 22). A zombie is no process.
+    On Linux the boot and the number of clock ticks from it to the start of the process, elsewhere
+    the time of its start in seconds since the epoch. A zombie is no process.
     """
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        # The second field, the name in brackets, may itself hold blanks and brackets.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else f"{_boot_id()}:{fields[19]}"
-    answer = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    state, _, started = answer.stdout.strip().partition(" ")
-    return None if not started or state.startswith("Z") else started.strip()
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                return None
+            created = process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+    if sys.platform != "linux":
+        return f"{created:.6f}"
+    # psutil adds the time of the boot to what the kernel counts from it. A correction of the clock
+    # moves that time, so it is taken off again: a process must not change its mark.
+    ticks = round((created - psutil.boot_time()) * os.sysconf("SC_CLK_TCK"))
+    return f"{_boot_id()}:{ticks}"
 
 
 def is_alive(record: ProcessRecord | None) -> bool:
-    """Whether the recorded process itself still runs."""
+    """Whether the recorded process itself still runs.
+
+    Raises:
+        LabError: as :func:`refuse_unknown`.
+    """
     if record is None:
         return False
     if record.pid in _children:
         _children[record.pid].poll()
+    _refuse_unknown([record])
     return start_mark(record.pid) == record.mark
+
+
+def refuse_unknown(pid_files: Iterable[Path]) -> None:
+    """Refuse to guess whose processes these are, where an earlier release marked them otherwise.
+
+    Raises:
+        LabError: a recorded pid is in use, and this release cannot compare the mark of the record.
+    """
+    _refuse_unknown(record for record in map(read_record, pid_files) if record is not None)
+
+
+def _refuse_unknown(records: Iterable[ProcessRecord]) -> None:
+    pids = [
+        str(record.pid)
+        for record in records
+        # A process that ended at once has the empty mark.
+        if record.mark and not _MARK.fullmatch(record.mark) and start_mark(record.pid) is not None
+    ]
+    if pids:
+        raise LabError(
+            "an earlier release recorded these processes in a form that does not tell them from "
+            f"other programs with the same number: {', '.join(pids)}. Nothing was stopped. Look at "
+            f"them (`ps -p {','.join(pids)}`), end those that are the lab's "
+            f"(`kill {' '.join(pids)}`), remove the record of each that is not (`pids/NAME.json` "
+            "of the control plane), and run this again"
+        )
 
 
 def read_record(pid_file: Path) -> ProcessRecord | None:
@@ -159,7 +197,12 @@ def stop(pid_files: Iterable[Path], *, grace: float = 5.0) -> tuple[str, ...]:
 
     Returns:
         the names of those that were running.
+
+    Raises:
+        LabError: as :func:`refuse_unknown`; then none of them was stopped.
     """
+    pid_files = tuple(pid_files)
+    refuse_unknown(pid_files)
     stopped = []
     for pid_file in pid_files:
         record = read_record(pid_file)
@@ -186,4 +229,5 @@ def _end(record: ProcessRecord, *, grace: float) -> bool:
 
 
 def _boot_id() -> str:
+    # By hand: psutil knows the time of the boot alone, which every correction of the clock moves.
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

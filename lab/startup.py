@@ -24,7 +24,7 @@ from lab.api import Api, ApiError, UnreachableError, crd_name, object_path
 from lab.certificates import Pair
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.processes import is_alive, read_record, start, stop
+from lab.processes import is_alive, read_record, refuse_unknown, start, stop
 from lab.programs import API_SERVER, CONTROLLER_MANAGER, ETCD, Pki, Program
 from lab.selection import selected
 
@@ -67,8 +67,10 @@ class Startup:
         """Bring everything up; return the names of the processes that had to be started.
 
         Raises:
-            LabError: a process ended or did not become ready, with the end of its log.
+            LabError: a process ended or did not become ready, with the end of its log; or one of an
+                earlier release cannot be told from others.
         """
+        refuse_unknown(self._paths.pid_files().values())
         self._binaries = self._selection.binaries()
         self._pki.ensure()
         for addon in self._addons:

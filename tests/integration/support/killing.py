@@ -9,6 +9,8 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.integration.support.stack import Stack
 
 _POLL_SECONDS = 0.002
@@ -74,10 +76,8 @@ def _send(pids: list[int], number: signal.Signals) -> None:
 
 def _session(leader: int) -> list[int]:
     members = []
-    for directory in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(directory.name)
-            zombie = (directory / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            if os.getsid(pid) == leader and not zombie:
-                members.append(pid)
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process.pid)
     return members

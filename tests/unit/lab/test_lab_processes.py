@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.errors import LabError
@@ -18,6 +20,7 @@ from lab.processes import (
     ProcessSpec,
     is_alive,
     read_record,
+    refuse_unknown,
     start,
     start_mark,
     stop,
@@ -27,6 +30,13 @@ STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "print('deaf', flush=True); time.sleep(60)"
 )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 class Place:
@@ -103,6 +113,59 @@ def test_a_reused_pid_is_neither_ours_nor_killed(place: Place) -> None:
 
         assert stranger.poll() is None
         stranger.kill()
+
+
+def by_hand(pid: int) -> str:
+    """The mark of the release before, of Linux: proc(5), the boot and field 22 of the process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it had another form")
+def test_processes_that_the_release_before_started_are_still_ours(place: Place) -> None:
+    record = place.start("sleep", "60")
+    place.pid_file.write_text(json.dumps({**vars(record), "mark": by_hand(record.pid)}))
+
+    assert is_alive(read_record(place.pid_file))
+    assert stop([place.pid_file]) == ("server",)
+    assert not is_alive(record)
+
+
+def test_a_mark_that_cannot_be_compared_is_one_message_and_nothing_is_ended(
+    tmp_path: Path,
+) -> None:
+    places = [Place(tmp_path / name) for name in ("a", "b", "c")]
+    records = [place.start("sleep", "60") for place in places]
+    known, *old = places
+    for place, record in zip(old, records[1:], strict=True):
+        # As `ps -o lstart=` gave it to the release before, where there is no /proc.
+        place.pid_file.write_text(json.dumps({**vars(record), "mark": "Thu Nov 26 01:12:11 2026"}))
+    pids = [record.pid for record in records[1:]]
+    files = [place.pid_file for place in places]
+
+    for act in (stop, refuse_unknown, lambda each: is_alive(read_record(each[1]))):
+        with pytest.raises(LabError, match=f"end those that are the lab's .*kill {pids[0]}"):
+            act(files)
+    with pytest.raises(LabError, match=f"ps -p {pids[0]},{pids[1]}"):
+        stop(files)
+
+    assert None not in [start_mark(record.pid) for record in records]
+    assert all(file.exists() for file in files)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [start_mark(pid) for pid in pids] == [None, None])
+    # The remedy that the message names is enough.
+    assert stop(files) == (known.pid_file.stem,)
+
+
+def test_a_correction_of_the_clock_changes_no_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        before = start_mark(child.pid)
+        booted = psutil.boot_time()
+        # psutil adds this to what the kernel counts from the boot.
+        monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted + 3600)
+        assert start_mark(child.pid) == before
+        child.kill()
 
 
 def test_marks_differ_between_processes_and_are_stable() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab import toolchain, toolchain_cache, toolchain_go
@@ -101,11 +102,10 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 5) -> None:
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # A killed process whose new parent has not yet collected it is as good as gone.
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return True
-    # A killed process whose new parent has not yet collected it is as good as gone.
-    return " Z " in Path(f"/proc/{pid}/stat").read_text()
 
 
 def command(*arguments: str) -> subprocess.Popen[str]:
