@@ -1,1 +1,1 @@
-"""Measurements on the lab: what this project costs beside the plain tools, and how it grows."""
+"""Measurements on the lab: what this project costs next to the plain tools, and how it grows."""

@@ -35,7 +35,7 @@ _INTERRUPTED = 130  # as shells report a command that SIGINT ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for; the exit status says whether it could be, never how fast."""
+    """Measure the chosen parts; the exit status says whether it could be, never how fast."""
     options = _parser().parse_args(arguments)
     record = Record()
     with _terminable():
@@ -74,18 +74,18 @@ def _terminable() -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure this program on a local control plane, beside kubectl and beside an "
-        "empty program, in one run. It says how fast, and asserts nothing about it.",
+        description="Measure this program on a local control plane, compared with kubectl and with "
+        "an empty program, in one run. It says how fast, and asserts nothing about it.",
     )
     parts = (*STACK_PARTS, READING, VAULT)
     parser.add_argument(
         "--only",
         action="append",
         choices=parts,
-        help="measure this part alone (may be repeated): up (`pulumi up` beside server-side "
+        help="measure this part alone (may be repeated): up (`pulumi up` and server-side "
         "apply, memory, state), preview (nothing changes), rotation (add, hold-down, promote), "
         "reading (`mtls-pki status` and `check` of many leaves), vault (leaves through a Vault's "
-        "issuer beside those through a CA issuer); default: all",
+        "issuer and through a CA issuer); default: all",
     )
     parser.add_argument(
         "--sizes",

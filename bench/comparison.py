@@ -170,12 +170,12 @@ class ReadyWatch:
                     self._missing.discard(event["object"]["metadata"]["name"])
                 if not self._missing:
                     return
-        except Exception as error:  # wait() tells it, in the thread that asks
+        except Exception as error:  # wait() raises it in the thread of its caller
             self._error = error
 
 
 def is_ready(certificate: Mapping[str, Any]) -> bool:
-    """Whether a Certificate is Ready, and that is said of its present spec."""
+    """Whether a Certificate is Ready with its present spec."""
     generation = certificate["metadata"]["generation"]
     return any(
         condition["type"] == "Ready"

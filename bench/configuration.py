@@ -68,7 +68,7 @@ def settings(
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What the stack of one backend is called beside that of another on the same control plane."""
+    """Names of the stack of one backend, where that of another is on the same control plane."""
 
     backend: str
 

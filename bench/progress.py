@@ -1,4 +1,4 @@
-"""How a run tells where it is."""
+"""Shows how far a run is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 
 Progress = Callable[[str], None]
-"""Is told of each step."""
+"""Called with a line on each step."""
 
 
 def on_standard_error() -> Progress:
     """Return a progress that writes lines with the time since now."""
     started = time.monotonic()
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
         print(f"[{minutes:3}:{seconds:02}] {text}", file=sys.stderr, flush=True)
 
-    return tell
+    return show

@@ -81,7 +81,7 @@ def kubeconfig(url: str) -> dict[str, object]:
 
 @contextmanager
 def _served(size: int, file: Path) -> Iterator[str]:
-    """Run the stand-in beside this process, so that it does not share its interpreter lock."""
+    """Run the stand-in as another process, so that it does not share this interpreter's lock."""
     server = subprocess.Popen(
         [sys.executable, "-m", "bench.synthetic", str(size), str(file)],
         cwd=CHECKOUT,

@@ -133,7 +133,7 @@ class _Sampler:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End an interrupted command and what it started.
 
-    On Ctrl-C the terminal has told all of them, and pulumi wants a moment to let go of its stack.
+    On Ctrl-C the terminal has signalled all of them; pulumi needs a moment to unlock its stack.
     """
     try:
         tree = psutil.Process(process.pid).children(recursive=True)

@@ -33,7 +33,7 @@ class Project:
     """A stack of one Pulumi project, with the engine that runs it.
 
     Attributes:
-        environment: of each of its commands, beside the engine's own.
+        environment: of each of its commands, in addition to the engine's own.
     """
 
     engine: Engine
@@ -61,8 +61,8 @@ class Project:
     def up(self) -> Run:
         """Apply the configuration.
 
-        Without the preview that `pulumi up --yes` puts first: its guards speak in the update too,
-        and the tools beside it have none.
+        Without the preview with which `pulumi up --yes` begins: the guards run in the update too,
+        and the tools that it is compared with have no preview.
         """
         return self.run("up", "--yes", "--skip-preview", "--suppress-outputs")
 

@@ -1,4 +1,4 @@
-"""One size on one scene: ``up`` beside apply, previews, state, and a rotation."""
+"""One size on one scene: ``up`` and apply, previews, state, and a rotation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaves through a Vault's issuer beside leaves through a CA issuer, on one control plane."""
+"""Leaves through a Vault's issuer and through a CA issuer, on one control plane."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class _Comparison:
         if len(right) != self._size:
             raise BenchError(
                 f"{len(right)} of {self._size} leaves are signed by the issuer of backend "
-                f"{self._backend.name} after all were said to be Ready"
+                f"{self._backend.name} after all were reported Ready"
             )
 
     def _say(self, text: str) -> None:

@@ -63,7 +63,7 @@ class UnreachableError(LabError):
 
 
 class Api:
-    """The API server at ``server``, spoken to as the owner of ``client``."""
+    """A connection to the API server at ``server`` with the client certificate ``client``."""
 
     def __init__(self, *, server: str, authority: str, client: Pair) -> None:
         self._server = server
@@ -120,7 +120,7 @@ class Api:
         return True
 
     def apply(self, manifest: Manifest) -> None:
-        """Create or correct ``manifest`` by server-side apply; fields of others are taken over."""
+        """Create or correct ``manifest`` by server-side apply; fields of others are overwritten."""
         metadata = manifest["metadata"]
         path = object_path(manifest["kind"], metadata["name"], metadata.get("namespace"))
         self.apply_text(path, json.dumps(manifest))

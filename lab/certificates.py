@@ -44,7 +44,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Whom a leaf certificate names; fit for a client, and for a server where it has addresses.
+    """The subject of a leaf certificate: a client, and a server too where it has addresses.
 
     Attributes:
         common_name: the user name for the API server.
@@ -160,7 +160,7 @@ def _key_usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def _usable(pair: Pair, *, issuer: x509.Certificate | None, subject: Subject | None) -> bool:
-    """Whether ``pair`` is whole, is the pair asked for, and lasts; else it is simply made anew."""
+    """Whether ``pair`` is complete, has this issuer and subject, and is good for a month."""
     try:
         certificate, key = _load_certificate(pair), _load_key(pair)
         certificate.verify_directly_issued_by(issuer or certificate)

@@ -19,7 +19,7 @@ _INTERRUPTED = 130  # as shells report a command that SIGINT ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 if it did what was asked and all is well."""
+    """Run one command; the exit status is 0 if it succeeded and all is well."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

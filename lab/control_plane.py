@@ -2,8 +2,8 @@
 
 The API of the lab. ``ControlPlane.up`` is a reconciliation: it starts what is missing or runs with
 other settings, applies what cert-manager and the add-ons need, and returns when a Certificate could
-be issued. Whatever an earlier run left behind, by Ctrl-C, a crash or a reboot, is mended by the
-next.
+be issued. Whatever an earlier run left behind, by Ctrl-C, a crash or a reboot, the next one
+repairs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ class ProcessStatus:
     Attributes:
         pid: of the running process, or of the one that died; None if it is stopped.
         since: when that process was started, in seconds since the epoch.
-        usage: shell lines for the clients of a server beside the control plane.
         usage: shell lines for the clients of a server that the control plane itself does not use.
     """
 
@@ -138,7 +137,7 @@ class ControlPlane:
         """Start what does not run, and return when all of it is ready.
 
         Args:
-            progress: told of each step.
+            progress: called with a line on each step.
             cancelled: when set, ``up`` gives up at the next chance; a later ``up`` goes on.
 
         Returns:
@@ -187,7 +186,7 @@ class ControlPlane:
 
         Args:
             user: user name for the API server.
-            groups: its groups, beside ``system:authenticated``.
+            groups: its groups, in addition to ``system:authenticated``.
             path: where to write.
 
         Returns:
@@ -259,7 +258,7 @@ def up_all(
 
     Args:
         planes: at least one.
-        progress: told of each step of each.
+        progress: called with a line on each step of each.
 
     Returns:
         what ``ControlPlane.up`` returns, in the order of ``planes``.
@@ -268,7 +267,7 @@ def up_all(
         LabError: the message of every control plane that did not come up.
         KeyboardInterrupt: after all have stopped waiting.
     """
-    # The tools first and once: building them is not something to do side by side.
+    # The tools first, so that no two threads build them.
     optional = [name for plane in planes for name in plane.with_]
     selected(optional).binaries()
     cancelled = threading.Event()

@@ -1,7 +1,6 @@
 """The command lines of etcd and of the Kubernetes control plane.
 
-Sources: shared/toolchain.md ("The control plane without nodes"), the flags of etcd v3.6 and
-    Kubernetes v1.36.
+Sources: the flags of etcd v3.6 and of Kubernetes v1.36.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def to_json(statuses: Sequence[ProcessStatus]) -> str:
 def print_table(statuses: Sequence[ProcessStatus]) -> None:
     """A table on a terminal; elsewhere one line of tab-separated cells for each process.
 
-    How a client finds a server beside the control plane stands below it, as lines for the shell.
+    Below it are shell lines with which a client finds each server next to the control plane.
     """
     _print_processes(statuses)
     for status in statuses:

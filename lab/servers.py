@@ -1,7 +1,7 @@
-"""The second kind of add-on: a server beside the control plane, with data of its own.
+"""The second kind of add-on: a server next to the control plane, with data of its own.
 
 Unlike those of ``lab.addons`` it is no client of the API server: it brings no CRDs, no RBAC and no
-webhook. What it may need instead is to be opened after its start.
+webhook. But it may have to be unsealed after its start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lab.programs import Ports, Program
 
 
 class Server(Protocol):
-    """One server that ``lab up --with`` runs beside a control plane."""
+    """One server that ``lab up --with`` runs next to a control plane."""
 
     @property
     def program(self) -> Program:
@@ -32,7 +32,7 @@ class Server(Protocol):
         """Make what it needs before it starts; ``stop`` ends it where that must come first."""
 
     def advance(self, paths: Paths, ports: Ports) -> str | None:
-        """Take the next step towards ready; what is missing still, or None if it is ready.
+        """Take the next step towards ready; what is still missing, or None if it is ready.
 
         Raises:
             LabError: no step leads there; the message names the way out.

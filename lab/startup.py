@@ -104,7 +104,7 @@ class Startup:
     # Processes
 
     def _ensure(self, program: Program) -> None:
-        """Have ``program`` run with its present settings, on the ports of last time if free."""
+        """Have ``program`` run with its present settings, on its earlier ports if they are free."""
         pid_file = self._paths.pid_file(program.name)
         record = read_record(pid_file)
         if record is not None:
@@ -250,7 +250,7 @@ def _unestablished(api: Api, crds: Iterable[str]) -> str | None:
 
 
 def _fault(api: Api, addon: Addon, readiness_url: str) -> str | None:
-    """Why the add-on is not ready, or what a dry run through its webhook came to."""
+    """Why the add-on is not ready, or the error of a dry run through its webhook."""
     try:
         answer = urllib3.request("GET", readiness_url, retries=False, timeout=2)
         if answer.status != 200:

@@ -15,7 +15,7 @@ from lab.files import write_private
 class State:
     """Attributes:
     ports: TCP port by purpose, such as ``kube-apiserver``.
-    addons: what was asked for with ``--with``; an ``up`` without it keeps them.
+    addons: the names given with ``--with``; an ``up`` without it keeps them.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)

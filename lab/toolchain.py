@@ -33,11 +33,11 @@ def ensure(*names: str, progress: Progress | None = None) -> dict[str, Path]:
 
     Args:
         names: binaries such as ``kube-apiserver``; ``FOUNDATION`` has those of the environment.
-        progress: where to tell what is being built; standard error unless given. Nothing is told
-            where nothing is missing.
+        progress: shows what is being built, on standard error by default. It shows nothing where
+            nothing is missing.
 
     Returns:
-        the absolute path of each binary, by name, in the order asked.
+        the absolute path of each binary, by name, in the order of ``names``.
 
     Raises:
         ToolchainError: a name is unknown, Go or disk space is missing, or a build failed.

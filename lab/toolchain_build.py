@@ -73,7 +73,7 @@ def build(slot: Slot, *, go: str, update: Update) -> None:
     Args:
         slot: what to build and where to.
         go: path of the ``go`` command.
-        update: told several times a second what is going on.
+        update: called several times a second with a note on what is going on.
 
     Raises:
         ToolchainError: the build failed; has the end of its log and the log's path.

@@ -25,7 +25,7 @@ _BUILDER = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """The place in the cache of one tool as its definition stands now."""
+    """The place in the cache of one tool with the present content of its definition."""
 
     tool: Tool
     definition: Path

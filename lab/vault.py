@@ -1,7 +1,7 @@
 """``--with vault``: OpenBao, initialised and unsealed, with TLS and an audit log.
 
 The real server, never in its ``-dev`` mode: it keeps its data, it is sealed after each start, and
-nothing gets past its policies. ``up`` unseals it with the one key that it keeps beside the other
+nothing gets past its policies. ``up`` unseals it with the one key that it keeps next to the other
 keys of the control plane.
 
 Sources: the documentation of OpenBao 2.7 (configuration; ``sys/init``, ``sys/unseal``,

@@ -25,7 +25,7 @@ _PROJECT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one step; the exit status is 0 if it did what was asked."""
+    """Run one step; the exit status is 0 if it succeeded."""
     parser = argparse.ArgumentParser(prog="python -m lab.workflow", description=__doc__)
     steps: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
         "up": (_up, "start the lab (or use $KUBE_CONTEXT), apply the dev stack, show it"),
@@ -61,7 +61,7 @@ def _start(directory: Path) -> Engine:
         write_private(kubeconfig, context_alone(context))
         print(f"using the cluster of context {context}")
     elif lab_command(["up", STACK, "--directory", str(directory)]) != 0:
-        raise LabError("the lab did not start; what it said stands above")
+        raise LabError("the lab did not start; see its output above")
     engine = open_engine(_PROJECT, directory)
     engine.select_stack(STACK)
     return engine
@@ -113,7 +113,7 @@ def _run_backup(engine: Engine, verb: str, file: Path) -> None:
     command = [sys.executable, "-m", "mtls_pki", verb, str(file.absolute()), "--stack", STACK]
     done = subprocess.run(command, cwd=engine.project, env=engine.environment(), check=False)
     if done.returncode != 0:
-        raise LabError(f"`mtls-pki {verb}` failed; what it said stands above")
+        raise LabError(f"`mtls-pki {verb}` failed; see its output above")
 
 
 def _clean(options: argparse.Namespace) -> None:
