@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -62,7 +62,7 @@ def choose(
             _promised.add(remembered)
             return remembered
         for _ in range(_ATTEMPTS):
-            port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret hangs on a port number
+            port = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)
             if port not in avoided and port not in _promised and free(port):
                 _promised.add(port)
                 return port
