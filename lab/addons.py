@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import helm
 from lab.api import Manifest
 from lab.certificates import Pair, Subject, ensure_leaf
-from lab.chart import Chart
 from lab.paths import Paths
 from lab.ports import LOOPBACK
 from lab.processes import ProcessSpec
@@ -34,7 +34,7 @@ class Addon:
         service_account: in ``NAMESPACE``; its identity.
         ports: purposes of its ports: of its webhook, and of ``/readyz`` in plain HTTP; then others.
         argv: the command line.
-        grants: RBAC objects, from its chart.
+        grants: RBAC objects, given the directory of its chart.
         webhooks: admission configurations without ``clientConfig``, by path of the webhook's URL.
         probe: an object whose creation, as a dry run, is answered once the webhook works.
         probe_path: where it would be created.
@@ -147,36 +147,24 @@ def _trust_manager_argv(
 def _cert_manager_grants(chart: Path) -> tuple[Manifest, ...]:
     # In the lab controllers and webhook are one process and so one identity: it gets both sets of
     # roles.
-    names = {
-        "cert-manager.fullname": "cert-manager",
-        "cert-manager.name": "cert-manager",
-        "cert-manager.namespace": NAMESPACE,
-        "cert-manager.serviceAccountName": "cert-manager",
-        "webhook.fullname": "cert-manager-webhook",
-        "webhook.name": "webhook",
-        "webhook.serviceAccountName": "cert-manager",
-        "labels": "",
-    }
-    return _grants(chart, names, ("rbac.yaml", "webhook-rbac.yaml"))
+    values = {"webhook": {"serviceAccount": {"name": "cert-manager"}}}
+    return _grants(chart, "cert-manager", ("rbac.yaml", "webhook-rbac.yaml"), values)
 
 
 def _trust_manager_grants(chart: Path) -> tuple[Manifest, ...]:
-    names = {
-        "trust-manager.name": "trust-manager",
-        "trust-manager.namespace": NAMESPACE,
-        "trust-manager.labels": "",
-    }
     templates = ("clusterrole.yaml", "clusterrolebinding.yaml", "role.yaml", "rolebinding.yaml")
-    return _grants(chart, names, templates)
+    return _grants(chart, "trust-manager", templates, {})
 
 
 def _grants(
-    chart: Path, names: Mapping[str, str], templates: Sequence[str]
+    chart: Path, release: str, templates: Sequence[str], values: Mapping[str, Any]
 ) -> tuple[Manifest, ...]:
     # The rights to elect a leader (in kube-system) are left out: the lab's processes elect none.
     return tuple(
         manifest
-        for manifest in Chart(directory=chart, names=names).render(*templates)
+        for manifest in helm.render(
+            chart, release=release, namespace=NAMESPACE, values=values, templates=templates
+        )
         if not manifest["metadata"]["name"].endswith(":leaderelection")
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import toolchain
+from lab import helm, toolchain
 from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon
 from lab.errors import LabError
 from lab.programs import PROGRAMS, Program
@@ -16,13 +16,13 @@ from lab.vault import VAULT
 _ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER,)}
 _SERVERS: Mapping[str, Server] = {server.program.name: server for server in (VAULT,)}
 
-# Choices of `--with`; cert-manager needs no asking.
+# Choices of `--with`; cert-manager always runs.
 OPTIONAL: tuple[str, ...] = (*_ADDONS, *_SERVERS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What runs on top of a control plane and beside it, each in order of starting."""
+    """What runs on top of a control plane and next to it, each in order of starting."""
 
     addons: tuple[Addon, ...]
     servers: tuple[Server, ...]
@@ -37,13 +37,14 @@ class Selection:
         )
 
     def binaries(self) -> dict[str, Path]:
-        """The binary of each of ``programs``, built first where it is missing.
+        """The binary of each of ``programs``, built first where it is missing, and Helm.
 
         Raises:
             LabError: one cannot be had.
         """
         built = (*(p.name for p in PROGRAMS), *(addon.name for addon in self.addons))
-        found = toolchain.ensure(*built)
+        # Helm too, which renders the charts of the add-ons later: all builds come first.
+        found = toolchain.ensure(*built, helm.NAME)
         return {**found, **{server.program.name: server.binary() for server in self.servers}}
 
 

@@ -1,7 +1,7 @@
 """What the toolchain can build: one row for each directory under ``lab/tools``.
 
-A row names the Go packages and what is copied out of a module; the versions themselves stand in
-``go.mod`` and nowhere else, save where a program must be told its own version.
+A row names the Go packages and what is copied out of a module; the versions themselves are in
+``go.mod`` and nowhere else, except where a program must be told its own version.
 Source: the release builds of the projects named (their ``-X`` linker flags and file layouts).
 """
 
@@ -21,8 +21,8 @@ class Part:
         binaries: Go package by name of the binary.
         stamps: value by Go variable, set by the linker (``-X``): versions that a program reports.
         module: module (a path in ``go.mod``) that ``sources``, ``scripts`` and ``share`` come from.
-        sources: files of the module to copy beside ``main.go`` before the build, for ``go:embed``.
-        scripts: files of the module to copy beside the binary, with the execute bit.
+        sources: files of the module to copy next to ``main.go`` before the build, for ``go:embed``.
+        scripts: files of the module to copy next to the binary, with the execute bit.
         share: directory of the module by name under ``share/``: manifests and charts.
         chart_version: what the module's release process writes in place of ``v0.0.0`` in
             ``share/chart/Chart.yaml``.
@@ -44,7 +44,7 @@ class Tool:
 
     Attributes:
         name: its directory under ``lab/tools``.
-        parts: more than one only where the binaries must stand in one directory but cannot share
+        parts: more than one only where the binaries must be in one directory but cannot share
             one set of dependencies.
         seconds: about how long a first build takes on two cores, to tell the user; not a limit.
     """
@@ -176,6 +176,21 @@ TOOLS: tuple[Tool, ...] = (
         seconds=420,
     ),
     Tool(
+        name="helm",
+        parts=(
+            Part(
+                binaries={"helm": "helm.sh/helm/v3/cmd/helm"},
+                stamps={
+                    "helm.sh/helm/v3/internal/version.version": "v3.22.0",
+                    # The newest Kubernetes that it knows; unset it is 1.20, too old for charts.
+                    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+                    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "37",
+                },
+            ),
+        ),
+        seconds=90,
+    ),
+    Tool(
         name="pulumi-resource-vault",
         parts=(Part(binaries={"pulumi-resource-vault": "."}),),
         seconds=120,
@@ -240,6 +255,7 @@ FOUNDATION: tuple[str, ...] = (
     "pulumi-resource-tls",
     "trust-manager",
     "pulumi-resource-kubernetes",
+    "helm",
     "pulumi-resource-vault",
 )
 
