@@ -45,7 +45,7 @@ def engine(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Eng
 
 
 def test_its_preview_runs(engine: Engine) -> None:
-    done = engine.run("preview", "--stack", STACK)
+    done = engine.run("preview", "--show-sames", "--stack", STACK)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mtls-pki:index:TrustAnchor" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
