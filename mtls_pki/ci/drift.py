@@ -16,6 +16,7 @@ from mtls_pki.engine.digest import is_change
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import warn
+from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import drift_marker
 from mtls_pki.registry import extensions, sources_of
 from mtls_pki.settings.stack_file.reading import open_stack_file
@@ -41,7 +42,7 @@ def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) ->
         *_trust(stack, environment),
     )
     differs = any(lines for _, lines in sections)
-    page = drift_page(stack, sections) if differs else f"Stack {stack}: no drift.\n"
+    page = markdown_page(drift_page(stack, sections)) if differs else f"Stack {stack}: no drift.\n"
     print(page)
     add_summary(environment, page)
     if forge is not None:

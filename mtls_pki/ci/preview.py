@@ -118,7 +118,7 @@ def _review(stack: str, change: Change, output: Path) -> tuple[ExitStatus, str]:
         found = read_preview(previewed.output)
     except DigestError as error:
         complain(f"{digest}: {error}")
-        return ExitStatus.ERROR, no_page(stack, change.commit)
+        return ExitStatus.ERROR, markdown_page(no_page(stack, change.commit))
     if previewed.status != 0:
         found = with_failure(found, findings)
     reviewed = review(found, stack=stack, commit=change.commit, findings=findings)

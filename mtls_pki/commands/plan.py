@@ -28,7 +28,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.clusters.observed_domain import observe_domain
     from mtls_pki.commands.output import console, print_json
-    from mtls_pki.pages.plan_terminal import plan_view
+    from mtls_pki.pages.plan import plan_page
+    from mtls_pki.pages.terminal import terminal_page
     from mtls_pki.registry import sources_of
     from mtls_pki.rotation.report import plan_json
 
@@ -43,17 +44,21 @@ def _run(options: argparse.Namespace) -> ExitStatus:
         except OSError as error:
             raise CommandError(f"--output {options.output}: {error.strerror}") from None
     elif options.format is None and sys.stdout.isatty():
-        console().print(plan_view(plan))
+        console().print(terminal_page(plan_page(plan)))
     else:
         sys.stdout.write(_written(plan, options.format))
     return domain.exit_code
 
 
 def _written(plan: Plan, form: str | None) -> str:
-    from mtls_pki.pages.plan_html import plan_page
-    from mtls_pki.rotation.report import plan_markdown, plan_text
+    from mtls_pki.pages.html import html_page
+    from mtls_pki.pages.markdown import markdown_page
+    from mtls_pki.pages.plan import plan_page
+    from mtls_pki.rotation.report import plan_text
 
-    return {"html": plan_page, "markdown": plan_markdown, "text": plan_text}[form or "text"](plan)
+    if form == "html":
+        return html_page(plan_page(plan))
+    return markdown_page(plan_page(plan)) if form == "markdown" else plan_text(plan)
 
 
 COMMAND = Command(

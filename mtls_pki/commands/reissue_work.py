@@ -20,7 +20,8 @@ from mtls_pki.commands.output import console, print_json
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain, say
-from mtls_pki.rotation.report import REPORT_SCHEMA, printable
+from mtls_pki.rotation.report import REPORT_SCHEMA
+from mtls_pki.rotation.text import printable
 from mtls_pki.settings.model import Settings
 
 

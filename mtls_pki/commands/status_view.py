@@ -21,8 +21,9 @@ from mtls_pki.rotation.position import (
     Phase,
     Position,
 )
-from mtls_pki.rotation.report import laggard_lines, notice_message, printable, when
+from mtls_pki.rotation.report import laggard_lines, notice_message, when
 from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.text import printable
 
 # From this width on there is room for a whole fingerprint.
 WIDE = 150

@@ -1,13 +1,24 @@
-"""What a page is made of, before it is Markdown or HTML: blocks of lines, and nothing marked up.
+"""What a page is made of, before it is Markdown, HTML or a terminal's output: blocks of lines.
 
-Only the two renderers know what their language takes for markup, so that no text of a preview can
-be one. ``room`` is how many characters of Markdown a block may take.
+Texts are made fit to be shown (``mtls_pki.rotation.text``) when a part of a page is built, so a
+document cannot hold a private key, a control character or a line break inside a line. Only the
+renderers know what their language takes for markup, so no text can be markup either. ``room`` is
+how many characters of Markdown a block may take.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from mtls_pki.rotation.text import one_line, part_of_line, row
+
+
+def _make_fit(part: object, *names: str) -> None:
+    """Make the texts of these attributes fit to be shown."""
+    for name in names:
+        object.__setattr__(part, name, one_line(getattr(part, name)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +27,9 @@ class Code:
 
     text: str
 
+    def __post_init__(self) -> None:
+        _make_fit(self, "text")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strong:
@@ -23,9 +37,53 @@ class Strong:
 
     text: str
 
+    def __post_init__(self) -> None:
+        _make_fit(self, "text")
 
-Line = tuple[str | Code | Strong, ...]
-"""Parts of a line in their order; a plain string is prose."""
+
+Part = str | Code | Strong
+"""A part of a line; a plain string is prose."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Line:
+    """Parts of a line in their order, without white space at its ends."""
+
+    parts: tuple[Part, ...]
+
+    def __init__(self, *parts: Part) -> None:
+        """Take the parts; prose is made fit here, ``Code`` and ``Strong`` are so already."""
+        fit = [part_of_line(part) if isinstance(part, str) else part for part in parts]
+        shown = [part for part in fit if _text(part)]
+        for end, stripped in ((0, str.lstrip), (-1, str.rstrip)):
+            _trim(shown, end, stripped)
+        object.__setattr__(self, "parts", tuple(shown))
+
+    @property
+    def text(self) -> str:
+        """What a reader reads."""
+        return "".join(map(_text, self.parts))
+
+
+def with_code(text: str) -> tuple[Part, ...]:
+    """Return a message as parts: what stands in backticks is a command or a key of a file."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return (text,)
+    return tuple(Code(text=part) if n % 2 else part for n, part in enumerate(parts) if part)
+
+
+def _trim(parts: list[Part], end: int, stripped: Callable[[str], str]) -> None:
+    """Take white space away at one end, and prose that is nothing else."""
+    while parts and isinstance(part := parts[end], str):
+        parts[end] = stripped(part)
+        if parts[end]:
+            return
+        parts.pop(end)
+
+
+def _text(part: Part) -> str:
+    return part if isinstance(part, str) else part.text
 
 
 class Tone(enum.StrEnum):
@@ -39,7 +97,7 @@ class Tone(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """A heading, ``level`` 2 to 4."""
+    """A heading, ``level`` 1 to 4."""
 
     level: int
     line: Line
@@ -70,10 +128,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Bullets:
-    """A list; entries that do not fit are counted."""
+    """A list, ``numbered`` or not; entries that do not fit are counted."""
 
     items: tuple[Item, ...]
     room: int = 2_000
+    numbered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +143,9 @@ class Table:
     rows: tuple[tuple[Line, ...], ...]
     room: int = 5_000
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "head", tuple(map(one_line, self.head)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
@@ -92,6 +154,34 @@ class Folded:
     summary: str
     lines: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        _make_fit(self, "summary")
+        object.__setattr__(self, "lines", tuple(map(row, self.lines)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quoted:
+    """Lines that others wrote, as they are; those that do not fit are counted."""
+
+    lines: tuple[str, ...]
+    room: int = 20_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", tuple(map(row, self.lines)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Events in their order: when, and what."""
+
+    title: str
+    events: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        _make_fit(self, "title")
+        fit = tuple((one_line(when), one_line(what)) for when, what in self.events)
+        object.__setattr__(self, "events", fit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
@@ -99,6 +189,9 @@ class Signer:
 
     name: str
     certificates: int
+
+    def __post_init__(self) -> None:
+        _make_fit(self, "name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +210,9 @@ class AnchorBox:
     bundled: bool
     signers: tuple[Signer, ...]
 
+    def __post_init__(self) -> None:
+        _make_fit(self, "generation", "role")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
@@ -134,13 +230,73 @@ class Picture:
     after: Scene
 
 
-Block = Heading | Callout | Paragraph | Bullets | Table | Folded | Picture
+class Column(enum.StrEnum):
+    """The columns of a cluster's drawing, from left to right."""
+
+    BUNDLES = "bundles"
+    ANCHORS = "anchors"
+    ISSUERS = "issuers"
+    LEAVES = "leaves"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A box of a drawing: where it stands, and its two lines.
+
+    ``style`` is a role's word, ``problem``, or empty; colours follow it.
+    """
+
+    column: Column
+    row: int
+    first: str
+    second: str
+    style: str = ""
+
+    def __post_init__(self) -> None:
+        _make_fit(self, "first", "second", "style")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What one cluster holds: boxes in columns, and the pairs of boxes that belong together."""
+
+    title: str
+    boxes: tuple[Box, ...]
+    edges: tuple[tuple[Box, Box], ...]
+
+    def __post_init__(self) -> None:
+        _make_fit(self, "title")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawings:
+    """A drawing for each cluster; those that do not fit are counted."""
+
+    drawings: tuple[Drawing, ...]
+    room: int = 20_000
+
+
+Block = (
+    Heading
+    | Callout
+    | Paragraph
+    | Bullets
+    | Table
+    | Folded
+    | Quoted
+    | Timeline
+    | Picture
+    | Drawings
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A page: ``marker`` is how a program finds the page again among others."""
+    """A page: ``marker`` is how a program finds the page again among others; empty for none."""
 
     marker: str
     title: str
     blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        _make_fit(self, "marker", "title")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from html import escape
 from itertools import chain
 
 from mtls_pki.pages.document import (
@@ -11,15 +12,21 @@ from mtls_pki.pages.document import (
     Bullets,
     Callout,
     Code,
+    Column,
     Document,
+    Drawing,
+    Drawings,
     Folded,
     Heading,
     Line,
     Paragraph,
+    Part,
     Picture,
+    Quoted,
     Scene,
     Strong,
     Table,
+    Timeline,
 )
 from mtls_pki.rotation.text import fitted
 
@@ -41,17 +48,15 @@ _NOT_IN_MERMAID = re.compile(r"[^A-Za-z0-9 .,:/()+-]")
 
 
 def markdown_page(document: Document) -> str:
-    """Return the page as Markdown of at most ``LONGEST_PAGE`` characters; its first line marks it.
+    """Return the page as Markdown of at most ``LONGEST_PAGE`` characters; a marker comes first.
 
-    Blocks keep to their room, which ``review_page`` gives them; a folded diff takes what is left.
-    The same document gives the same text.
+    Blocks keep to their room, which whoever writes the page gives them; a folded diff takes what is
+    left. The same document gives the same text.
     """
-    parts: list[str | Folded] = [document.marker]
+    parts: list[str | Folded] = [document.marker] if document.marker else []
     for block in document.blocks:
-        parts += [
-            "",
-            block if isinstance(block, Folded) else "\n".join(_RENDER[type(block)](block)),
-        ]
+        parts += [""] if parts else []
+        parts.append(block if isinstance(block, Folded) else "\n".join(_RENDER[type(block)](block)))
     fixed = sum(len(part) + 1 for part in parts if isinstance(part, str))
     folded = [part for part in parts if isinstance(part, Folded)]
     room = (LONGEST_PAGE - fixed) // max(1, len(folded))
@@ -75,14 +80,16 @@ def _paragraph(block: Paragraph) -> list[str]:
 
 def _bullets(block: Bullets) -> list[str]:
     lines: list[str] = []
-    for item in block.items:
-        lines += [f"- {inline(item.line)}", *(f"  - {inline(line)}" for line in item.below)]
+    for number, item in enumerate(block.items, start=1):
+        mark = f"{number}. " if block.numbered else "- "
+        lines.append(f"{mark}{inline(item.line)}")
+        lines += [f"{' ' * len(mark)}- {inline(line)}" for line in item.below]
     nested = len(lines) > len(block.items)
     return fitted(lines, block.room, _more("- ", " lines" if nested else ""))
 
 
 def _table(block: Table) -> list[str]:
-    head = [f"| {' | '.join(block.head)} |", f"|{'---|' * len(block.head)}"]
+    head = [f"| {' | '.join(map(_escaped, block.head))} |", f"|{'---|' * len(block.head)}"]
     rows = [f"| {' | '.join(inline(cell) for cell in row)} |" for row in block.rows]
     return [*head, *fitted(rows, block.room, _more("| ", " |" * len(block.head)))]
 
@@ -102,17 +109,60 @@ def _folded(block: Folded, room: int) -> str:
     return "\n".join([*head, *fitted(block.lines, room - frame, _more("  ")), *tail])
 
 
+def _quoted(block: Quoted) -> list[str]:
+    lines = fitted([escape(line) for line in block.lines], block.room, _more(""))
+    return ["<pre>", *lines, "</pre>"]
+
+
+def _timeline(block: Timeline) -> list[str]:
+    events = (f"    {_event(when)} : {_event(what)}" for when, what in block.events)
+    return ["```mermaid", "timeline", f"    title {_event(block.title)}", *events, "```"]
+
+
+def _event(text: str) -> str:
+    """A text of a timeline, where a colon parts events."""
+    return _mermaid(text).replace(":", ".")
+
+
+def _drawings(block: Drawings) -> list[str]:
+    drawn = [_drawing(drawing) for drawing in block.drawings]
+    return fitted(drawn, block.room, _more(""))
+
+
+def _drawing(drawing: Drawing) -> str:
+    names = {box: f"n{number}" for number, box in enumerate(drawing.boxes)}
+    lines = [inline(Line(Strong(text=drawing.title))), "", "```mermaid", "flowchart LR"]
+    for column in Column:
+        within = [box for box in drawing.boxes if box.column is column]
+        if within:
+            lines.append(f'  subgraph {column}["{column}"]')
+            lines += [
+                f'    {names[box]}["{_mermaid(f"{box.first}: {box.second}")}"]{_class(box.style)}'
+                for box in within
+            ]
+            lines.append("  end")
+    lines += [f"  {names[start]} --- {names[end]}" for start, end in drawing.edges]
+    return "\n".join([*lines, *_classes(_COLOURS | _PROBLEM), "```", ""])
+
+
+def _class(style: str) -> str:
+    return f":::{style}" if style in _COLOURS or style in _PROBLEM else ""
+
+
+def _classes(colours: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [
+        f"  classDef {style} fill:{fill},stroke:{stroke},color:#1b1f24"
+        for style, (fill, stroke) in colours.items()
+    ]
+
+
 def _picture(block: Picture) -> list[str]:
     lines = ["```mermaid", "flowchart TB"]
     for name, scene in (("before", block.before), ("after", block.after)):
         lines += [f'  subgraph {name}["{name}"]', "    direction LR", *_scene(name, scene), "  end"]
     # Without an arrow between them Mermaid puts what comes last first.
     lines.append("  before ==> after")
-    lines += [
-        f"  classDef {role} fill:{fill},stroke:{stroke},color:#1b1f24"
-        for role, (fill, stroke) in _COLOURS.items()
-    ]
-    return [*lines, "```"]
+    return [*lines, *_classes(_COLOURS), "```"]
 
 
 _COLOURS = {
@@ -121,6 +171,7 @@ _COLOURS = {
     "outgoing": ("#fff8c5", "#9a6700"),
     "compromised": ("#ffebe9", "#cf222e"),
 }
+_PROBLEM = {"problem": ("#ffebe9", "#cf222e")}
 
 
 def _scene(name: str, scene: Scene) -> list[str]:
@@ -128,9 +179,8 @@ def _scene(name: str, scene: Scene) -> list[str]:
     lines = [f'    {name}B(["{bundles}"])']
     for number, anchor in enumerate(scene.anchors):
         node = f"{name}A{number}"
-        role = f":::{anchor.role}" if anchor.role in _COLOURS else ""
         label = _mermaid(f"{anchor.generation}: {anchor.role}")
-        lines.append(f'    {node}["{label}"]{role}')
+        lines.append(f'    {node}["{label}"]{_class(anchor.role)}')
         if anchor.bundled:
             lines.append(f"    {name}B -->|trust| {node}")
         for place, signer in enumerate(anchor.signers):
@@ -147,18 +197,21 @@ _RENDER: dict[type[Block], Callable[..., list[str]]] = {
     Paragraph: _paragraph,
     Bullets: _bullets,
     Table: _table,
+    Quoted: _quoted,
+    Timeline: _timeline,
     Picture: _picture,
+    Drawings: _drawings,
 }
 
 
 def inline(line: Line) -> str:
     """Return a line as Markdown in which only its own parts are markup."""
     # Two code spans that touch would be neither.
-    text = "".join(_part(part) for part in line).replace("``", "`\u200b`")
+    text = "".join(_part(part) for part in line.parts).replace("``", "`\u200b`")
     return _AT_BEGIN.sub(r"\1\\\2", text, count=1) if _AT_BEGIN.match(text) else text
 
 
-def _part(part: str | Code | Strong) -> str:
+def _part(part: Part) -> str:
     if isinstance(part, Code):
         return _code(part.text)
     if isinstance(part, Strong):

@@ -17,4 +17,4 @@ def drift_marker(stack: str) -> str:
 
 def _marker(kind: str, stack: str) -> str:
     # Shown as nothing in Markdown; a name must not end it.
-    return f"<!-- mtls-pki {kind}: {one_line(stack).replace('-->', '')} -->"
+    return f"<!-- mtls-pki {kind}: {one_line(stack).replace('>', '')} -->"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -43,11 +44,16 @@ def _needs(settings: Settings) -> Needs:
     )
 
 
-def require_clusters(settings: Settings) -> frozenset[str]:
-    """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """Which clusters are usable, and whether `pulumi up` will refuse because of the others."""
 
-    Returns:
-        the clusters that are usable.
+    usable: frozenset[str]
+    up_refuses: bool = False
+
+
+def require_clusters(settings: Settings) -> Readiness:
+    """Stop ``up`` before the first change, and warn at preview, where a cluster is not usable.
 
     Raises:
         pulumi.RunError: at ``up``, with everything that is missing in any cluster; not where the
@@ -64,7 +70,10 @@ def require_clusters(settings: Settings) -> frozenset[str]:
     outlook = "what it needs there will fail" if emergency else "`pulumi up` will refuse"
     for problem in problems:
         pulumi.log.warn(f"{problem} ({outlook})")
-    return frozenset(settings.clusters) - missing.keys()
+    return Readiness(
+        usable=frozenset(settings.clusters) - missing.keys(),
+        up_refuses=bool(problems) and not emergency,
+    )
 
 
 def require_no_loss(settings: Settings) -> None:

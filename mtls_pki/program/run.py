@@ -23,19 +23,24 @@ def run() -> None:
     gc.set_threshold(100_000)
     directory = Path.cwd()
     settings = read_settings(directory)
-    usable = clusters.require_clusters(settings)
+    readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)
     backends = {each.settings.name: each for each in backends_of(settings)}
     issuing = authorities.prepare(settings, directory, backends)
 
     roots = anchors.declare_anchors(settings)
-    judge = guard.TrustGuard(settings, {name: root.fingerprint for name, root in roots.items()})
+    judge = guard.TrustGuard(
+        settings,
+        {name: root.fingerprint for name, root in roots.items()},
+        up_refuses=readiness.up_refuses,
+    )
     hooks = {cluster: judge.hook(cluster) for cluster in settings.clusters}
     gates = {
         cluster: per_cluster.declare_gate(settings, cluster, roots, hook)
         for cluster, hook in hooks.items()
     }
-    authorities.declare(issuing, roots, {name: gates[name] for name in gates if name in usable})
+    reached = {name: gate for name, gate in gates.items() if name in readiness.usable}
+    authorities.declare(issuing, roots, reached)
     for cluster, gate in gates.items():
         on_failure = clusters.FailureHooks(gate.address, backends)
         per_cluster.declare_bundle(settings, gate, roots, hooks[cluster], on_failure)

@@ -7,7 +7,6 @@ from mtls_pki.review.kinds import Fate
 from mtls_pki.review.trust import Resigned, TrustChange
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import TrustStage
-from mtls_pki.rotation.text import one_line
 from mtls_pki.rotation.transitions import Step, next_stages
 
 MEANING = {
@@ -55,7 +54,7 @@ def next_steps(trust: TrustChange) -> tuple[Line, ...]:
     lines: list[Line] = []
     if any(issuer.stable and issuer.resigned is Resigned.OTHER_KEY for issuer in trust.issuers):
         lines.append(
-            (
+            Line(
                 "Have what other teams declared on the stable issuer issued again: ",
                 Code(text="mtls-pki reissue"),
                 ".",
@@ -70,7 +69,7 @@ def _after(stage: TrustStage) -> list[Line]:
     lines: list[Line] = []
     if stage.canaries:
         named = ", ".join(f"{service} on {anchor}" for service, anchor in stage.canaries.items())
-        lines.append((one_line(f"Watch the canaries: {named}"),))
+        lines.append(Line("Watch the canaries: ", named))
     for verb, after in next_stages(stage):
         subject = ", ".join(
             generation
@@ -85,7 +84,7 @@ def _after(stage: TrustStage) -> list[Line]:
             "forget": f"Drop the entry of {subject}, once no live leaf of it is left: ",
         }[verb]
         text = f"mtls-pki {command}" + (f" {subject}" if verb == "forget" else "")
-        lines.append((when, Code(text=text), "."))
+        lines.append(Line(when, Code(text=text), "."))
     return lines
 
 
@@ -99,23 +98,25 @@ def undo(trust: TrustChange) -> tuple[Line, ...]:
             continue
         name = change.generation
         if change.step in (Step.RETIRE, Step.ABANDON):
-            lines.append((f"{name}: {(_KEY_GOES if name in gone else _KEY_STAYS).format(name)}",))
+            lines.append(
+                Line(f"{name}: {(_KEY_GOES if name in gone else _KEY_STAYS).format(name)}")
+            )
         elif change.step in _UNDO:
-            lines.append((f"{name}: {_UNDO[change.step].format(name)}",))
+            lines.append(Line(f"{name}: {_UNDO[change.step].format(name)}"))
     if lines:
         return tuple(lines)
     if any(stage.canaries for stage in trust.stages):
-        lines.append((f"{_REVERT}the canaries are issued again from the issuing anchor.",))
+        lines.append(Line(f"{_REVERT}the canaries are issued again from the issuing anchor."))
     elif gone:
         lines.append(
-            (
+            Line(
                 f"{_REVERT}a new issuing CA is made, for the key of ",
-                one_line(", ".join(sorted(gone))),
+                ", ".join(sorted(gone)),
                 " leaves the state. Nothing breaks, as bundles hold roots only.",
             )
         )
     elif any(leaf.fate is not Fate.SAME for leaf in trust.leaves) or any(
         issuer.resigned is not Resigned.NO for issuer in trust.issuers
     ):
-        lines.append((f"{_REVERT}everything is as before.",))
+        lines.append(Line(f"{_REVERT}everything is as before."))
     return tuple(lines)

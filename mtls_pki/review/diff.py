@@ -12,7 +12,6 @@ from mtls_pki.pki.parsing import describe, parse_certificates
 from mtls_pki.review.kinds import Fate, fate, once
 from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.stage import RECORD_SCHEMA, StageError, TrustStage
-from mtls_pki.rotation.text import one_line
 
 _ORDER = (Fate.REPLACED, Fate.DELETED, Fate.UPDATED, Fate.CREATED)
 _MARKS = {Fate.REPLACED: "!", Fate.DELETED: "-", Fate.UPDATED: "!", Fate.CREATED: "+"}
@@ -36,11 +35,11 @@ def diff_lines(preview: Preview) -> tuple[str, ...]:
 
 def _resource(became: Fate, step: Step) -> Iterator[str]:
     guarded = " (protected)" if step.protected else ""
-    yield one_line(f"{_MARKS[became]} {_VERBS[became]} {step.kind} {step.name}{guarded}")
+    yield f"{_MARKS[became]} {_VERBS[became]} {step.kind} {step.name}{guarded}"
     if step.secret:
         names = ", ".join(step.fields or sorted(_top(step)))
         if names:
-            yield f"      not shown, as it may hold secrets: {one_line(names)}"
+            yield f"      not shown, as it may hold secrets: {names}"
         return
     if became is Fate.DELETED:
         return
@@ -49,9 +48,9 @@ def _resource(became: Fate, step: Step) -> Iterator[str]:
         if before.get(path) == after.get(path):
             continue
         if path in before:
-            yield f"-     {one_line(path)}: {_shown(before[path])}"
+            yield f"-     {path}: {_shown(before[path])}"
         if path in after:
-            yield f"+     {one_line(path)}: {_shown(after[path])}"
+            yield f"+     {path}: {_shown(after[path])}"
 
 
 def _top(step: Step) -> set[str]:
@@ -81,10 +80,10 @@ def _shown(value: Any) -> str:
     if value == UNKNOWN:
         return "(known after the update)"
     if isinstance(value, str) and "-----BEGIN CERTIFICATE-----" in value:
-        return one_line(_certificates(value))
+        return _certificates(value)
     if isinstance(value, str) and RECORD_SCHEMA in value:
-        return one_line(_stage(value))
-    return one_line(json.dumps(value, ensure_ascii=False, sort_keys=True))
+        return _stage(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _stage(text: str) -> str:

@@ -16,8 +16,10 @@ from mtls_pki.pages.document import (
     Item,
     Line,
     Paragraph,
+    Part,
     Strong,
     Table,
+    with_code,
 )
 from mtls_pki.pages.markers import review_marker
 from mtls_pki.review.advice import MEANING, NOT_ALLOWED, OTHER_KEY, next_steps, undo
@@ -30,8 +32,10 @@ from mtls_pki.review.review import Review
 from mtls_pki.review.scene import picture
 from mtls_pki.review.stages import StageChange
 from mtls_pki.review.trust import TrustChange
-from mtls_pki.review.verdict import Outcome, Reason, Said
-from mtls_pki.rotation.text import NAMED, named, one_line
+from mtls_pki.review.verdict import Outcome, Said
+from mtls_pki.rotation.guard_report import Reason
+from mtls_pki.rotation.report import earliest_words
+from mtls_pki.rotation.text import NAMED, named
 from mtls_pki.rotation.transitions import Change
 from mtls_pki.rotation.transitions import Step as TrustStep
 
@@ -42,9 +46,8 @@ _STAGES = 3
 
 def review_page(review: Review) -> Document:
     """Return the page of a review; the same review gives the same page."""
-    stack = one_line(review.stack)
     blocks: list[Block] = [
-        Heading(level=2, line=("Trust review of ", Code(text=stack))),
+        Heading(level=2, line=Line("Trust review of ", Code(text=review.stack))),
         Paragraph(line=_origin(review)),
         answer(review),
         *_listed("Why it is refused", map(_reason, review.said.reasons), room=14_000),
@@ -61,41 +64,35 @@ def review_page(review: Review) -> Document:
     if lines:
         blocks.append(Folded(summary="The diff of resources", lines=lines))
     return Document(
-        marker=review_marker(review.stack), title=f"Trust review of {stack}", blocks=tuple(blocks)
+        marker=review_marker(review.stack),
+        title=f"Trust review of {review.stack}",
+        blocks=tuple(blocks),
     )
 
 
 def _origin(review: Review) -> Line:
-    line: list[str | Code | Strong] = []
+    line: list[Part] = []
     if review.commit is not None:
-        line += ["Commit ", Code(text=one_line(review.commit)), ". "]
+        line += ["Commit ", Code(text=review.commit), ". "]
     domain = review.preview.config.get("trustDomain")
     if isinstance(domain, str):
-        line += ["Trust domain ", Code(text=one_line(domain)), ". "]
+        line += ["Trust domain ", Code(text=domain), ". "]
     counts = Counter(map(fate, once(review.preview.steps)))
     changed = [f"{counts[each]} {each}" for each in Fate if each is not Fate.SAME and counts[each]]
     line.append(f"Resources: {', '.join(changed) or 'none changes'}.")
-    return tuple(line)
+    return Line(*line)
 
 
 def _reason(reason: Reason) -> Item:
-    below: list[Line] = [(one_line(fact),) for fact in reason.seen[:NAMED]]
-    below += [("waits for ", one_line(laggard)) for laggard in reason.laggards]
-    below += [(Strong(text="Do:"), " ", *_with_commands(remedy)) for remedy in reason.remedy]
-    if reason.earliest:
-        below.append((Strong(text="Earliest:"), f" {one_line(reason.earliest)}"))
+    below = [Line(fact) for fact in reason.seen[:NAMED]]
+    below += [Line("waits for ", laggard) for laggard in reason.laggards]
+    below.append(Line(Strong(text="Do:"), " ", *with_code(reason.remedy)))
+    earliest = earliest_words(reason.earliest, by_evidence=reason.by_evidence)
+    below.append(Line(Strong(text="Earliest:"), f" {earliest}"))
     return Item(
-        line=(Strong(text=one_line(reason.sentence)), " ", Code(text=reason.rule)),
+        line=Line(Strong(text=reason.sentence), " ", Code(text=reason.rule)),
         below=tuple(below),
     )
-
-
-def _with_commands(remedy: str) -> Line:
-    """What the guard puts in backticks is a command or a key of the stack file."""
-    parts = one_line(remedy).split("`")
-    if len(parts) % 2 == 0:
-        return (one_line(remedy),)
-    return tuple(Code(text=part) if n % 2 else part for n, part in enumerate(parts) if part)
 
 
 def _finding(finding: PolicyFinding) -> Item:
@@ -103,18 +100,18 @@ def _finding(finding: PolicyFinding) -> Item:
     below: list[Line] = []
     for problem in filter(None, map(str.strip, problems[:NAMED])):
         said, _, remedy = problem.partition(REMEDY)
-        below.append((one_line(said),))
+        below.append(Line(said))
         if remedy:
-            below.append((Strong(text="Do:"), f" {one_line(remedy)}"))
-    level, rule = Strong(text=one_line(finding.level)), Code(text=one_line(finding.rule))
-    return Item(line=(level, " ", rule, f" {one_line(holds)}"), below=tuple(below))
+            below.append(Line(Strong(text="Do:"), " ", remedy))
+    level, rule = Strong(text=finding.level), Code(text=finding.rule)
+    return Item(line=Line(level, " ", rule, " ", holds), below=tuple(below))
 
 
 def _said(said: Said) -> Item:
-    below = [(one_line(line),) for line in said.below[:NAMED]]
+    below = [Line(line) for line in said.below[:NAMED]]
     if len(said.below) > NAMED:
-        below.append((f"and {len(said.below) - NAMED} more lines",))
-    return Item(line=(one_line(said.head),), below=tuple(below))
+        below.append(Line(f"and {len(said.below) - NAMED} more lines"))
+    return Item(line=Line(said.head), below=tuple(below))
 
 
 def _trust(review: Review) -> Iterator[Block]:
@@ -125,14 +122,14 @@ def _trust(review: Review) -> Iterator[Block]:
         return
     title = "What would change in trust" if review.stopped else "What changes in trust"
     unchanged = not (trust.moves or items or rows)
-    yield Heading(level=3, line=("Trust, unchanged" if unchanged else title,))
+    yield Heading(level=3, line=Line("Trust, unchanged" if unchanged else title))
     for stage in trust.stages[:_STAGES]:
         if len(trust.stages) > 1:
-            yield Paragraph(line=(Strong(text=one_line(f"In {named(stage.clusters)}:")),))
+            yield Paragraph(line=Line(Strong(text=f"In {''.join(named(stage.clusters))}:")))
         yield Table(head=_ANCHOR_HEAD, rows=tuple(_anchor_rows(stage)), room=4_000)
     left = [cluster for stage in trust.stages[_STAGES:] for cluster in stage.clusters]
     if left:
-        yield Paragraph(line=(one_line(f"Other stages again are in {named(left)}."),))
+        yield Paragraph(line=Line("Other stages again are in ", "".join(named(left)), "."))
     # The engine stopped at the guard, so the rest of what would change is not in the preview.
     if review.cut_short:
         return
@@ -154,11 +151,11 @@ def _anchor_rows(stage: StageChange) -> Iterator[tuple[Line, ...]]:
     for change in sorted(stage.changes, key=lambda each: each.step is TrustStep.KEEP):
         fingerprint = change.fingerprint
         yield (
-            (Code(text=change.generation),),
-            (change.old or "absent",),
-            (change.new or "absent",),
-            (Code(text=f"{fingerprint[:_DIGITS]}…"),) if fingerprint else ("made by the update",),
-            (_meaning(stage, change),),
+            Line(Code(text=change.generation)),
+            Line(change.old or "absent"),
+            Line(change.new or "absent"),
+            Line(Code(text=f"{fingerprint[:_DIGITS]}…") if fingerprint else "made by the update"),
+            Line(_meaning(stage, change)),
         )
 
 
@@ -179,21 +176,21 @@ def _keys(trust: TrustChange) -> Iterator[Line]:
     for became, word in words.items():
         names = [key.name for key in trust.keys if key.fate is became]
         if names:
-            yield (word, named(names))
+            yield Line(word, *named(names))
 
 
 def _next(review: Review) -> tuple[Line, ...]:
     if review.outcome is Outcome.REFUSED:
-        return (("Do what the refusal says, then preview again.",),)
+        return (Line("Do what the refusal says, then preview again."),)
     if review.said.outcome is Outcome.FAILED:
-        return (("Mend what the errors say, then preview again.",),)
+        return (Line("Mend what the errors say, then preview again."),)
     if review.stopped:
-        return (("Mend what the policy pack finds, then preview again.",),)
+        return (Line("Mend what the policy pack finds, then preview again."),)
     found = next_steps(review.trust)
     return (
         found
         if found or not review.trust.moves
-        else (("Nothing more: no rotation is under way.",),)
+        else (Line("Nothing more: no rotation is under way."),)
     )
 
 
@@ -206,7 +203,7 @@ def _listed(title: str, items: Iterable[Item], *, room: int) -> tuple[Block, ...
     listed = tuple(items)
     if not listed:
         return ()
-    return Heading(level=3, line=(title,)), Bullets(items=listed, room=room)
+    return Heading(level=3, line=Line(title)), Bullets(items=listed, room=room)
 
 
 def _item(line: Line) -> Item:

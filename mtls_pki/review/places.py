@@ -14,7 +14,6 @@ from mtls_pki.review.trust import (
     Resigned,
     TrustChange,
 )
-from mtls_pki.rotation.text import one_line
 
 _NAMED = 4
 
@@ -23,53 +22,53 @@ def leaf_lines(trust: TrustChange) -> Iterator[Line]:
     """Yield who issues from what: canaries, how many Certificates are reissued, and why."""
     for service, before, after in dict.fromkeys(c for s in trust.stages for c in s.canaries):
         issuing = "the issuing anchor"
-        yield (
+        yield Line(
             "Canary ",
-            Code(text=one_line(service)),
-            one_line(f": issued from {after or issuing} instead of {before or issuing}"),
+            Code(text=service),
+            f": issued from {after or issuing} instead of {before or issuing}",
         )
     if any(bundle.renewed for bundle in trust.bundles):
-        yield ("Roots are renewed: same keys, new dates; verifiers get them with the bundles",)
+        yield Line("Roots are renewed: same keys, new dates; verifiers get them with the bundles")
     for old, new in trust.domains:
-        yield (
+        yield Line(
             "Identities move to trust domain ",
-            Code(text=one_line(new)),
+            Code(text=new),
             " from ",
-            Code(text=one_line(old)),
+            Code(text=old),
             "; whoever authorises by SPIFFE ID refuses the new ones until told of them",
         )
     reissued = [leaf for leaf in trust.leaves if leaf.reissued]
     moved = Counter((leaf.former, leaf.issuer) for leaf in reissued if leaf.former != leaf.issuer)
     for (former, signer), count in sorted(moved.items()):
-        yield (
+        yield Line(
             f"{_certificates(count)} reissued, by ",
-            Code(text=one_line(signer)),
+            Code(text=signer),
             " instead of ",
-            Code(text=one_line(former)),
+            Code(text=former),
         )
     stay = [leaf for leaf in reissued if leaf.former == leaf.issuer]
     if stay:
         fields = sorted({field for leaf in stay for field in leaf.fields})
-        why = one_line(", ".join(fields) or "they are replaced")
-        yield (f"{_certificates(len(stay))} reissued, because of {why}",)
+        why = ", ".join(fields) or "they are replaced"
+        yield Line(f"{_certificates(len(stay))} reissued, because of ", why)
     for issuer in _resigned(trust.issuers):
         if issuer.stable and issuer.resigned is Resigned.OTHER_KEY:
-            yield (
+            yield Line(
                 "The stable issuer ",
-                Code(text=one_line(issuer.name)),
+                Code(text=issuer.name),
                 " signs with another CA; Certificates that other teams hang on it do not move by "
                 "themselves",
             )
         elif issuer.resigned is Resigned.RENEWED:
-            yield (
+            yield Line(
                 "The CA of ",
-                Code(text=one_line(issuer.name)),
+                Code(text=issuer.name),
                 " is renewed: same key, new dates; leaves stay as they are",
             )
         else:
-            yield (
+            yield Line(
                 "The CA of ",
-                Code(text=one_line(issuer.name)),
+                Code(text=issuer.name),
                 " gets another key under the same name; leaves do not move by themselves",
             )
 
@@ -90,10 +89,10 @@ def place_rows(trust: TrustChange) -> tuple[tuple[Line, ...], ...]:
             leaves.setdefault((leaf.cluster, leaf.namespace), []).append(leaf)
     return tuple(
         (
-            (Code(text=one_line("/".join(filter(None, place)))),),
-            (_joined(map(_bundle, bundles.get(place, ()))),),
-            (_joined(map(_issuer, issuers.get(place, ()))),),
-            (_leaves(leaves.get(place, ())),),
+            Line(Code(text="/".join(filter(None, place)))),
+            _joined(map(_bundle, bundles.get(place, ()))),
+            _joined(map(_issuer, issuers.get(place, ()))),
+            Line(_leaves(leaves.get(place, ()))),
         )
         for place in sorted({*bundles, *issuers, *leaves})
     )
@@ -123,12 +122,12 @@ def _leaves(leaves: Iterable[LeafChange]) -> str:
     return ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "-"
 
 
-def _joined(texts: Iterable[str]) -> str:
+def _joined(texts: Iterable[str]) -> Line:
     listed = list(texts)
-    shown = "; ".join(one_line(text) for text in listed[:_NAMED])
+    shown = [f"; {text}" if place else text for place, text in enumerate(listed[:_NAMED])]
     if len(listed) > _NAMED:
-        shown += f" and {len(listed) - _NAMED} more"
-    return shown or "-"
+        shown.append(f" and {len(listed) - _NAMED} more")
+    return Line(*(shown or ("-",)))
 
 
 def _certificates(count: int) -> str:

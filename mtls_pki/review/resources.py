@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mtls_pki.engine.digest import PROVIDER, UNKNOWN, Step, mapping
-from mtls_pki.pages.document import Code, Item
+from mtls_pki.pages.document import Code, Item, Line
 from mtls_pki.review.kinds import BUNDLE, GATE, Fate, fate, is_trust, once
-from mtls_pki.rotation.text import NAMED, named, one_line
+from mtls_pki.rotation.text import NAMED, named
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _PACKAGES = {"kubernetes": "Kubernetes", "tls": "TLS", "vault": "Vault"}
@@ -26,12 +26,12 @@ def dangers(steps: Iterable[Step]) -> Iterator[Item]:
         elif became is Fate.DELETED and lost:
             text = f"{guarded}would be deleted"
         elif became is Fate.UPDATED and BUNDLE in step.parents and (taken := _taken(step)):
-            text = f"no longer has {named(taken)}, which workloads may rely on"
+            text = f"no longer has {''.join(named(taken))}, which workloads may rely on"
         elif became is Fate.UPDATED and step.kind.startswith(PROVIDER):
             text = f"reaches its cluster or service in another way{because}"
         else:
             continue
-        yield Item(line=(Code(text=one_line(step.name)), f" ({_kind(step)}) {one_line(text)}"))
+        yield Item(line=Line(Code(text=step.name), f" ({_kind(step)}) ", text))
 
 
 def others(steps: Iterable[Step]) -> Iterator[Item]:
@@ -42,10 +42,9 @@ def others(steps: Iterable[Step]) -> Iterator[Item]:
             groups.setdefault((_kind(step), fate(step)), []).append(step)
     for (kind, became), found in sorted(groups.items()):
         fields = sorted({name for step in found for name in step.fields})
-        changed = f", in {named(fields)}" if became is Fate.UPDATED and fields else ""
-        yield Item(
-            line=(f"{kind}: {len(found)} {became} ({named(step.name for step in found)}){changed}",)
-        )
+        changed = (", in ", *named(fields)) if became is Fate.UPDATED and fields else ()
+        names = named(step.name for step in found)
+        yield Item(line=Line(kind, f": {len(found)} {became} (", *names, ")", *changed))
 
 
 def _taken(step: Step) -> list[str]:
@@ -69,6 +68,6 @@ def _offered(inputs: Mapping[str, Any]) -> set[str]:
 def _kind(step: Step) -> str:
     """``Vault SecretBackendRole``, ``Kubernetes Namespace``."""
     if step.kind.startswith(PROVIDER):
-        return one_line(f"provider {step.kind.removeprefix(PROVIDER)}")
+        return f"provider {step.kind.removeprefix(PROVIDER)}"
     package, _, rest = step.kind.partition(":")
-    return one_line(f"{_PACKAGES.get(package, package)} {rest.rpartition(':')[2]}")
+    return f"{_PACKAGES.get(package, package)} {rest.rpartition(':')[2]}"

@@ -57,11 +57,12 @@ def review(
     findings: tuple[PolicyFinding, ...] = (),
 ) -> Review:
     """Return what ``preview`` of ``stack`` means, with what a policy pack found in it."""
+    said = spoken(preview, explained=any(finding.mandatory for finding in findings))
     return Review(
         stack=stack,
         commit=commit,
         preview=preview,
-        trust=trust_change(preview),
-        said=spoken(preview, explained=any(finding.mandatory for finding in findings)),
+        trust=trust_change(preview, said),
+        said=said,
         findings=findings,
     )

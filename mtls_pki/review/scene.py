@@ -8,7 +8,6 @@ from mtls_pki.pages.document import AnchorBox, Picture, Scene, Signer
 from mtls_pki.review.kinds import Fate
 from mtls_pki.review.trust import TrustChange
 from mtls_pki.rotation.stage import TrustStage
-from mtls_pki.rotation.text import one_line
 
 _ANCHORS, _SIGNERS = 6, 3
 _LETTERS = 60
@@ -40,10 +39,10 @@ def _scene(trust: TrustChange, stage: TrustStage | None, *, after: bool) -> Scen
     }
     signers: dict[str, list[Signer]] = {}
     for name in sorted(names | set(leaves)):
-        owner = _generation(name, stage)
-        if owner is not None:
-            shown = one_line(name)[:_LETTERS]
-            signers.setdefault(owner, []).append(Signer(name=shown, certificates=leaves[name]))
+        owner = trust.generations.get(name, "")
+        if owner in stage.anchors:
+            signer = Signer(name=name[:_LETTERS], certificates=leaves[name])
+            signers.setdefault(owner, []).append(signer)
     return Scene(
         bundles=sum(bundle.fate is not absent for bundle in trust.bundles),
         anchors=tuple(
@@ -56,10 +55,3 @@ def _scene(trust: TrustChange, stage: TrustStage | None, *, after: bool) -> Scen
             for generation, anchor in list(stage.anchors.items())[:_ANCHORS]
         ),
     )
-
-
-def _generation(issuer: str, stage: TrustStage) -> str | None:
-    """Return the generation in an issuer's name, ``<name>-g2-i1``; the last one that is there."""
-    found = [(f"{issuer}-".rfind(f"-{each}-"), each) for each in stage.anchors]
-    place, generation = max(found, default=(-1, ""))
-    return generation if place >= 0 else None

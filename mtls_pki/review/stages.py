@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtls_pki.engine.digest import UNKNOWN, Step, mapping
+from mtls_pki.engine.digest import Step
 from mtls_pki.review.kinds import GATE, Fate, fate
-from mtls_pki.rotation.roles import Role
-from mtls_pki.rotation.stage import Anchor, StageError, TrustStage
+from mtls_pki.rotation.stage import StageError, TrustStage
 from mtls_pki.rotation.transitions import Change, classify
 
 
@@ -43,14 +42,14 @@ class StageChange:
         )
 
 
-def stage_changes(steps: Iterable[Step], config: Mapping[str, Any]) -> dict[str, StageChange]:
+def stage_changes(steps: Iterable[Step], configured: TrustStage | None) -> dict[str, StageChange]:
     """Return the change of stage by cluster, as the steps of its gate tell it.
 
     Args:
         steps: one a resource.
-        config: of the preview; tells the roles where the record is not known before the update.
+        configured: what the guard judged, for a record that is not known before the update; None
+            where the guard has not spoken.
     """
-    configured = _configured(config)
     gates = (step for step in steps if GATE in step.parents)
     found = {gate.provider: _stage_change(gate, configured) for gate in gates}
     return {cluster: stage for cluster, stage in found.items() if stage is not None}
@@ -68,22 +67,13 @@ def grouped(stages: Iterable[StageChange]) -> tuple[StageChange, ...]:
     return tuple(sorted(found, key=lambda each: (-len(each.clusters), each.clusters)))
 
 
-def _stage_change(step: Step, configured: Mapping[str, Any]) -> StageChange | None:
+def _stage_change(step: Step, configured: TrustStage | None) -> StageChange | None:
     if fate(step) is Fate.DELETED:
         return None
-    old, new = _recorded(step.old), _recorded(step.new)
-    if new is None:
-        # A root that is not known yet is one of a key that is made, or made anew, by the update.
-        roots = mapping(step.new.get("data"))
-        known = {
-            generation: anchor.fingerprint
-            for generation, anchor in (old.anchors if old else {}).items()
-            if roots.get(f"{generation}.pem") != UNKNOWN
-        }
-        new = _with_identities(configured, known)
+    new = _recorded(step.new) or configured
     if new is None or not new.anchors:
         return None
-    return StageChange(clusters=(step.provider,), old=old, new=new)
+    return StageChange(clusters=(step.provider,), old=_recorded(step.old), new=new)
 
 
 def _recorded(inputs: Mapping[str, Any]) -> TrustStage | None:
@@ -96,35 +86,3 @@ def _recorded(inputs: Mapping[str, Any]) -> TrustStage | None:
             except StageError:
                 continue
     return None
-
-
-def _configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return roles and canaries as the configuration has them, unchecked."""
-    anchors, services = (mapping(config.get(key)) for key in ("anchors", "services"))
-    roles = {name: mapping(anchor).get("role") for name, anchor in anchors.items()}
-    issuing = next((name for name, role in roles.items() if role == Role.ISSUING), None)
-    named = {name: mapping(service) for name, service in services.items()}
-    return {
-        "roles": roles,
-        "canaries": {
-            f"{service.get('namespace')}/{service.get('name') or name}": service["anchor"]
-            for name, service in named.items()
-            if service.get("anchor") not in (None, issuing)
-        },
-    }
-
-
-def _with_identities(
-    configured: Mapping[str, Any], known: Mapping[str, str | None]
-) -> TrustStage | None:
-    try:
-        return TrustStage(
-            anchors={
-                str(g): Anchor(role=Role(role), fingerprint=known.get(g))
-                for g, role in configured["roles"].items()
-            },
-            canaries={str(s): str(g) for s, g in configured["canaries"].items()},
-        )
-    except ValueError:
-        # The program says what is wrong with the configuration, and its message is shown.
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.review.kinds import BUNDLE, CERTIFICATE, ISSUERS, KEY, Fate, fate, is_ca_secret, once
 from mtls_pki.review.stages import StageChange, grouped, stage_changes
+from mtls_pki.review.verdict import Spoken
 from mtls_pki.rotation.transitions import Change
 from mtls_pki.rotation.transitions import Step as TrustStep
 
-DEFAULT_ISSUER = "mtls-ca"
 _SPIFFE = "spiffe://"
 
 
@@ -107,13 +107,17 @@ class KeyChange:
 
 @dataclass(frozen=True, kw_only=True)
 class TrustChange:
-    """Everything of trust that a preview shows, changed or not."""
+    """Everything of trust that a preview shows, changed or not.
+
+    ``generations`` maps the name of an issuer to the generation that it issues from.
+    """
 
     stages: tuple[StageChange, ...]
     bundles: tuple[BundleChange, ...]
     issuers: tuple[IssuerChange, ...]
     leaves: tuple[LeafChange, ...]
     keys: tuple[KeyChange, ...]
+    generations: Mapping[str, str]
 
     @property
     def moves(self) -> bool:
@@ -136,18 +140,19 @@ class TrustChange:
         return any(change.step is TrustStep.DISTRUST for change in self.changes)
 
 
-def trust_change(preview: Preview) -> TrustChange:
-    """Return what ``preview`` changes in terms of trust."""
+def trust_change(preview: Preview, said: Spoken) -> TrustChange:
+    """Return what ``preview`` changes in terms of trust, with what the guard knows of it."""
     steps = once(preview.steps)
-    stages = stage_changes(steps, preview.config)
+    stages = stage_changes(steps, said.stage)
     return TrustChange(
         stages=grouped(stages.values()),
         bundles=tuple(_bundle(step, stages) for step in steps if BUNDLE in step.parents),
-        issuers=_issuers(steps, preview.config),
+        issuers=_issuers(steps, said.stable_issuer),
         leaves=tuple(_leaf(step) for step in steps if step.kind == CERTIFICATE),
         keys=tuple(
             KeyChange(name=step.name, fate=fate(step)) for step in steps if step.kind == KEY
         ),
+        generations=said.issuers,
     )
 
 
@@ -205,20 +210,16 @@ def _generation(stage: StageChange | None, fingerprint: str) -> str:
     return f"sha256:{fingerprint[:16]}"
 
 
-def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerChange, ...]:
+def _issuers(steps: Iterable[Step], stable_issuer: str) -> tuple[IssuerChange, ...]:
     resigned = {
-        (step.provider, step.name.removesuffix("-ca")): _resigned(step)
-        for step in steps
-        if is_ca_secret(step)
+        place: _resigned(step) for step in steps if is_ca_secret(step) for place in _places_of(step)
     }
-    issuing = config.get("issuing")
-    stable_name = issuing.get("name", DEFAULT_ISSUER) if isinstance(issuing, dict) else None
-    stable = isinstance(issuing, dict) and issuing.get("stable") is True
     found = []
     for step in steps:
         if step.kind not in ISSUERS:
             continue
         namespace, name = _place(step)
+        moved = fate(step) is Fate.UPDATED and _signer(step.old) != _signer(step.new)
         found.append(
             IssuerChange(
                 cluster=step.provider,
@@ -226,12 +227,25 @@ def _issuers(steps: Iterable[Step], config: Mapping[str, Any]) -> tuple[IssuerCh
                 name=name,
                 fate=fate(step),
                 resigned=Resigned.OTHER_KEY
-                if fate(step) is Fate.UPDATED and _signer(step.old) != _signer(step.new)
-                else resigned.get((step.provider, step.name), Resigned.NO),
-                stable=stable and name == stable_name,
+                if moved
+                else resigned.get(_named_secret(step), Resigned.NO),
+                stable=bool(stable_issuer) and name == stable_issuer,
             )
         )
     return tuple(found)
+
+
+def _places_of(secret: Step) -> Iterator[tuple[str, str, str]]:
+    """Yield where issuers look for a CA Secret: in their namespace, or a ClusterIssuer anywhere."""
+    namespace, name = _place(secret)
+    yield secret.provider, namespace, name
+    yield secret.provider, "", name
+
+
+def _named_secret(issuer: Step) -> tuple[str, str, str]:
+    """Return cluster, namespace and name of the CA Secret that an issuer names."""
+    authority = mapping(mapping(issuer.inputs.get("spec")).get("ca"))
+    return issuer.provider, _place(issuer)[0], str(authority.get("secretName", ""))
 
 
 def _signer(issuer: Mapping[str, Any]) -> Any:

@@ -1,31 +1,30 @@
 """What a preview says about itself: the guard's verdict, warnings, and why it failed otherwise.
 
-The guard speaks through the engine, so its verdict arrives as the text of ``rotation.report``;
-this reads it back, and a test holds the two together.
+The guard hands its verdict on as data (``mtls_pki.rotation.guard_report``). All other messages are
+shown as the text that they are, and those of the guard are told from them by being equal to what
+its report says.
 """
 
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from mtls_pki.engine.digest import Diagnostic, Preview
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.rotation.text import without_colour
-
-_HEAD = re.compile(r"refused: .* cannot make this change of trust \(\d+ reasons?\)")
-_ECHO = "refused, for the reasons given for "
-_REASON = re.compile(r"(?P<number>\d+)\. (?P<sentence>.*) \[(?P<rule>[a-z-]+); (?P<source>.*)\]")
-_FACT = re.compile(r"(?P<label>seen|laggards|do|earliest): +(?P<value>.*)")
-_UNREAD = re.compile(
-    r"cluster (?P<cluster>[^ :]+)(?: could not be read|: .*(?:cannot be reached|cannot be read))"
+from mtls_pki.rotation.guard_report import (
+    MARK,
+    GuardReport,
+    GuardReportError,
+    Judgement,
+    Reason,
+    read_report,
 )
-# Prefixes the engine adds, and its own line for an aborted run.
-_PREFIX = re.compile(r"^(error|warning): (Preview failed: before hook \"[^\"]*\" failed: )?")
-_CLOSING = re.compile(r"preview failed|an unhandled error occurred: program exited with .*")
-_WILL_REFUSE = "`pulumi up` will refuse"
+from mtls_pki.rotation.stage import TrustStage
+
+# What the engine says itself of a run that others ended.
+_CLOSING, _PROGRAM_ENDED = "preview failed", "an unhandled error occurred: program exited with "
 
 
 class Outcome(enum.IntEnum):
@@ -35,18 +34,6 @@ class Outcome(enum.IntEnum):
     REFUSED = ExitStatus.BLOCKED
     UNSEEN = ExitStatus.EVIDENCE_MISSING
     FAILED = ExitStatus.PREVIEW_FAILED
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reason:
-    """Why the guard refuses: one refusal as ``report.refusal_message`` wrote it."""
-
-    rule: str
-    sentence: str
-    seen: tuple[str, ...]
-    laggards: tuple[str, ...]
-    remedy: tuple[str, ...]
-    earliest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +49,41 @@ class Spoken:
     """Everything that a preview said.
 
     Attributes:
+        reports: of the guard; more than one where a cluster's stage was known to the state alone.
         reasons: of the guard's refusal.
         errors: other reasons for which the preview failed.
         warnings: what a person must hear although nothing failed.
         unread: clusters of which nothing is known.
-        will_refuse: what is missing in a cluster makes `pulumi up` refuse, though not the preview.
+        unheard: why nothing is known of the guard's verdict; empty where it is known.
     """
 
     outcome: Outcome
+    reports: tuple[GuardReport, ...] = ()
     reasons: tuple[Reason, ...] = ()
     errors: tuple[Said, ...] = ()
     warnings: tuple[Said, ...] = ()
     unread: tuple[str, ...] = ()
-    will_refuse: bool = False
+    unheard: str = ""
+
+    @property
+    def up_refuses(self) -> bool:
+        """What is missing in a cluster makes `pulumi up` refuse, though not the preview."""
+        return any(report.up_refuses for report in self.reports)
+
+    @property
+    def stage(self) -> TrustStage | None:
+        """What the configuration asks for, as far as it is known before the update."""
+        return self.reports[0].stage if self.reports else None
+
+    @property
+    def issuers(self) -> dict[str, str]:
+        """Name of an issuer -> the generation that it issues from."""
+        return {name: each for report in self.reports for name, each in report.issuers.items()}
+
+    @property
+    def stable_issuer(self) -> str:
+        """Name of the issuer that follows the issuing generation; empty for none."""
+        return self.reports[0].stable_issuer if self.reports else ""
 
 
 def spoken(preview: Preview, *, explained: bool = False) -> Spoken:
@@ -84,82 +93,67 @@ def spoken(preview: Preview, *, explained: bool = False) -> Spoken:
         preview: as it was read.
         explained: it is known why the run ended, so the engine's word that it did tells nothing.
     """
-    reasons: list[Reason] = []
-    errors: list[Said] = []
-    warnings: list[Said] = []
-    unread: list[str] = []
-    refused = False
-    for diagnostic in preview.diagnostics:
-        text = _PREFIX.sub("", without_colour(diagnostic.message).strip())
-        head = _HEAD.search(text)
-        if head is not None:
-            refused = True
-            reasons += _reasons(text[head.start() :])
-        elif _ECHO in text:
-            refused = True
-        elif diagnostic.severity == "error":
-            errors.append(_said(text, diagnostic))
-        elif diagnostic.severity == "warning":
-            warnings.append(_said(text, diagnostic))
-            unread += [found["cluster"] for found in _UNREAD.finditer(text)]
+    reports, unheard = _reports(preview.diagnostics)
+    judgements = [judgement for report in reports for judgement in report.judgements]
+    failures = [each for each in preview.diagnostics if each.severity == "error"]
+    refused = [
+        judgement
+        for judgement in judgements
+        if judgement.message and any(_ends_with(each, judgement.message) for each in failures)
+    ]
+    ours = [judgement.message for judgement in refused]
+    ours += [echo for report in reports for echo in report.echoes]
+    errors = [each for each in failures if not any(_ends_with(each, text) for text in ours)]
     if refused or explained or len(errors) > 1:
-        errors = [error for error in errors if not _CLOSING.fullmatch(error.head)]
-    outcome = Outcome.SAFE
-    if refused:
-        outcome = Outcome.REFUSED
-    elif errors:
-        outcome = Outcome.FAILED
-    elif unread:
-        outcome = Outcome.UNSEEN
+        errors = [each for each in errors if not _is_closing(_text(each))]
+    unread = dict.fromkeys(cluster for each in judgements for cluster in each.unread)
     return Spoken(
-        outcome=outcome,
-        reasons=tuple(dict.fromkeys(reasons)),
-        errors=tuple(dict.fromkeys(errors)),
-        warnings=tuple(dict.fromkeys(warnings)),
-        unread=tuple(dict.fromkeys(unread)),
-        will_refuse=any(_WILL_REFUSE in warning.head for warning in warnings),
+        outcome=_outcome(refused, errors, unseen=bool(unread or unheard)),
+        reports=reports,
+        reasons=tuple(dict.fromkeys(reason for each in refused for reason in each.reasons)),
+        errors=tuple(dict.fromkeys(map(_said, errors))),
+        warnings=tuple(
+            dict.fromkeys(_said(each) for each in preview.diagnostics if each.severity == "warning")
+        ),
+        unread=tuple(unread),
+        unheard=unheard,
     )
 
 
-@dataclass(kw_only=True)
-class _Facts:
-    values: dict[str, list[str]] = field(default_factory=dict)
-    label: str = ""
-
-    def take(self, line: str) -> None:
-        if fact := _FACT.fullmatch(line):
-            self.label, line = fact["label"], fact["value"]
-        self.values.setdefault(self.label, []).append(line)
-
-
-def _reasons(text: str) -> Iterator[Reason]:
-    """Yield the numbered reasons of a refusal, whatever the engine indented them by."""
-    head: re.Match[str] | None = None
-    facts = _Facts()
-    for line in (*map(str.strip, text.splitlines()), ""):
-        begin = _REASON.fullmatch(line)
-        if head is not None and (begin or not line) and facts.values:
-            yield _reason(head, facts)
-            head = None
-        if begin:
-            head, facts = begin, _Facts()
-        elif line and head is not None:
-            facts.take(line)
+def _reports(diagnostics: Iterable[Diagnostic]) -> tuple[tuple[GuardReport, ...], str]:
+    """Return the guard's reports, or else why there is none."""
+    said = (each.message for each in diagnostics if each.severity == "info")
+    lines = [message for message in said if message.startswith(MARK)]
+    if not lines:
+        return (), "the guard's report is not in the preview"
+    try:
+        return tuple(map(read_report, lines)), ""
+    except GuardReportError as error:
+        return (), str(error)
 
 
-def _reason(head: re.Match[str], facts: _Facts) -> Reason:
-    values = {label: tuple(lines) for label, lines in facts.values.items()}
-    return Reason(
-        rule=head["rule"],
-        sentence=head["sentence"],
-        seen=values.get("seen", ()),
-        laggards=values.get("laggards", ()),
-        remedy=values.get("do", ()),
-        earliest=" ".join(values.get("earliest", ())),
-    )
+def _outcome(refused: list[Judgement], errors: list[Diagnostic], *, unseen: bool) -> Outcome:
+    if refused:
+        return Outcome.REFUSED
+    if errors:
+        return Outcome.FAILED
+    return Outcome.UNSEEN if unseen else Outcome.SAFE
 
 
-def _said(text: str, diagnostic: Diagnostic) -> Said:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+def _ends_with(diagnostic: Diagnostic, text: str) -> bool:
+    """Whether a message is ``text``; the engine says before it who failed, and may indent it."""
+    return " ".join(diagnostic.message.split()).endswith(" ".join(text.split()))
+
+
+def _is_closing(text: str) -> bool:
+    return text == _CLOSING or text.startswith(_PROGRAM_ENDED)
+
+
+def _text(diagnostic: Diagnostic) -> str:
+    return diagnostic.message.strip().removeprefix(f"{diagnostic.severity}: ")
+
+
+def _said(diagnostic: Diagnostic) -> Said:
+    lines = [line.strip() for line in _text(diagnostic).splitlines() if line.strip()]
     head = lines[0] if lines else f"{diagnostic.resource}: no reason is given"
     return Said(head=head, below=tuple(lines[1:]))

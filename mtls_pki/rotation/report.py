@@ -16,6 +16,7 @@ from mtls_pki.rotation.plan import Plan, PlanStep
 from mtls_pki.rotation.position import PHASE_MEANING, AnchorPosition, NextStep, Position
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
+from mtls_pki.rotation.text import printable
 from mtls_pki.rotation.transitions import Change, Step
 from mtls_pki.rotation.verdict import Verdict
 
@@ -42,12 +43,15 @@ def refusal_message(verdict: Verdict) -> str:
 
 def notice_message(notice: Notice) -> str:
     """Return one notice as text, its first laggards indented below."""
+    lines = (f"  {line}" for line in laggard_lines(unsaid_laggards(notice)))
+    return "\n".join([printable(notice.message), *lines])
+
+
+def unsaid_laggards(notice: Notice) -> tuple[Laggard, ...]:
+    """Return the laggards that the notice's message does not name itself."""
     # A notice about one object already names it.
     listed = notice.laggards
-    if len(listed) == 1 and listed[0].detail in notice.message:
-        listed = ()
-    lines = (f"  {line}" for line in laggard_lines(listed))
-    return "\n".join([printable(notice.message), *lines])
+    return () if len(listed) == 1 and listed[0].detail in notice.message else listed
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -68,29 +72,37 @@ def changes_line(changes: Sequence[Change]) -> str:
     )
 
 
-def laggard_lines(laggards: Sequence[Laggard]) -> list[str]:
-    """Return a line for each of the first laggards, and one that counts the rest."""
+def laggard_lines(laggards: Sequence[Laggard], *, of: int | None = None) -> list[str]:
+    """Return a line for each of the first laggards, and one that counts the rest.
+
+    Args:
+        laggards: whom to name.
+        of: how many there are, where ``laggards`` are not all of them.
+    """
+    count = len(laggards) if of is None else of
     lines = []
     for laggard in laggards[:NAMED_LAGGARDS]:
         since = f" (since {instant(laggard.since)})" if laggard.since else ""
         lines.append(printable(f"{laggard.place}: {laggard.detail}{since}"))
-    if len(laggards) > NAMED_LAGGARDS:
-        lines.append(f"{len(laggards) - NAMED_LAGGARDS} more")
+    if count > len(lines):
+        lines.append(f"{count - len(lines)} more")
     return lines
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line without control characters.
-
-    Messages of issuers and errors of clusters are other people's text, and a terminal obeys it.
-    """
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """Return the verdict as JSON-able data of kind ``verdict``."""
+    return {**report_head("verdict", verdict.judged_at), **verdict_body(verdict)}
+
+
+def verdict_body(verdict: Verdict, *, named: int | None = None) -> dict[str, Any]:
+    """Return what ``verdict_json`` holds besides its head.
+
+    Args:
+        verdict: what to tell.
+        named: how many laggards of a refusal or a notice are listed, and then ``laggardCount`` says
+            how many there are; None for all of them.
+    """
     return {
-        **_head("verdict", verdict.judged_at),
         "trustDomain": verdict.request.trust_domain,
         "mode": verdict.mode.value,
         "allowed": verdict.allowed,
@@ -107,8 +119,8 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             }
             for change in verdict.changes
         ],
-        "refusals": [_refusal_json(refusal) for refusal in verdict.refusals],
-        "notices": [_notice_json(notice) for notice in verdict.notices],
+        "refusals": [_refusal_json(refusal, named) for refusal in verdict.refusals],
+        "notices": [_notice_json(notice, named) for notice in verdict.notices],
         "unreadClusters": [
             {"cluster": cluster, "error": error} for cluster, error in verdict.unread
         ],
@@ -117,13 +129,13 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 def position_json(position: Position) -> dict[str, Any]:
     """Return the position as JSON-able data of kind ``position``."""
-    return {**_head("position", position.at), **_position_body(position)}
+    return {**report_head("position", position.at), **_position_body(position)}
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON-able data of kind ``plan``; ``position`` is where it starts."""
     return {
-        **_head("plan", plan.position.at),
+        **report_head("plan", plan.position.at),
         "position": _position_body(plan.position),
         "steps": [
             {
@@ -142,43 +154,12 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def plan_text(plan: Plan) -> str:
     """Return the plan as plain text."""
-    lines = [_position_line(plan.position), ""]
+    lines = [position_line(plan.position), ""]
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"{number}. {step.title}: {when(step)}")
         lines += [f"   edit: {edit}" for edit in step.edit]
         lines.append(f"   why:  {step.basis}")
         lines += [f"   waits for {line}" for line in laggard_lines(step.laggards)]
-    return "\n".join(lines) + "\n"
-
-
-def plan_markdown(plan: Plan) -> str:
-    """Return the plan as GitHub Markdown with a Mermaid timeline."""
-    position = plan.position
-    lines = [
-        f"# Rotation of {_markdown(position.request.trust_domain)}",
-        "",
-        _markdown(_position_line(position)),
-        "",
-        "```mermaid",
-        "timeline",
-        f"    title Earliest dates, seen at {_mermaid(instant(position.at))}",
-    ]
-    for step in plan.steps:
-        time = _mermaid(instant(step.earliest)) if step.earliest else "not computable"
-        lines.append(f"    {time} : {_mermaid(step.title)}")
-    lines += ["```", "", "| anchor | role | fingerprint | ends | bundles | since | leaves |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for anchor in position.anchors:
-        cells = [_markdown(cell) for cell in anchor_cells(anchor)]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    for number, step in enumerate(plan.steps, start=1):
-        lines.append(f"{number}. **{_markdown(step.title)}**, {when(step)}: {step.basis}")
-        lines += [f"   - `{edit}`" for edit in step.edit]
-        lines += [f"   - waits for {_markdown(line)}" for line in laggard_lines(step.laggards)]
-    if position.notices:
-        lines += ["", "## Warnings", ""]
-        lines += [f"- {_markdown(printable(notice.message))}" for notice in position.notices]
     return "\n".join(lines) + "\n"
 
 
@@ -205,16 +186,18 @@ def when(step: PlanStep | NextStep) -> str:
     return f"not before {instant(step.earliest)}"
 
 
+def earliest_words(earliest: datetime | None, *, by_evidence: bool) -> str:
+    """Return from when on a refused change can succeed, in words."""
+    if earliest is not None:
+        return instant(earliest)
+    return "cannot be computed" if by_evidence else "waiting does not help"
+
+
 def _refusal_lines(number: int, refusal: Refusal) -> list[str]:
     rule = refusal.rule
     lines = [f"{number}. {rule.sentence} [{rule.identifier}; {rule.source}]"]
     named = laggard_lines(refusal.laggards)
-    if refusal.earliest is not None:
-        earliest = instant(refusal.earliest)
-    elif rule.by_evidence:
-        earliest = "cannot be computed"
-    else:
-        earliest = "waiting does not help"
+    earliest = earliest_words(refusal.earliest, by_evidence=rule.by_evidence)
     for label, values in (
         ("seen", [printable(fact) for fact in refusal.seen]),
         ("laggards", named),
@@ -226,14 +209,16 @@ def _refusal_lines(number: int, refusal: Refusal) -> list[str]:
     return lines
 
 
-def _position_line(position: Position) -> str:
+def position_line(position: Position) -> str:
+    """Return the phase of a rotation, and what it means, in one sentence."""
     return (
         f"{position.request.trust_domain} is {position.phase} at {instant(position.at)}: "
         f"{PHASE_MEANING[position.phase]}"
     )
 
 
-def _head(kind: str, at: datetime) -> dict[str, Any]:
+def report_head(kind: str, at: datetime) -> dict[str, Any]:
+    """Return what every JSON report begins with."""
     return {"schema": REPORT_SCHEMA, "kind": kind, "at": instant(at)}
 
 
@@ -287,7 +272,7 @@ def _position_body(position: Position) -> dict[str, Any]:
     }
 
 
-def _refusal_json(refusal: Refusal) -> dict[str, Any]:
+def _refusal_json(refusal: Refusal, named: int | None) -> dict[str, Any]:
     return {
         "rule": refusal.rule.identifier,
         "sentence": refusal.rule.sentence,
@@ -298,16 +283,21 @@ def _refusal_json(refusal: Refusal) -> dict[str, Any]:
         "seen": list(refusal.seen),
         "remedy": refusal.remedy,
         "earliest": _time(refusal.earliest),
-        "laggards": [_laggard_json(laggard) for laggard in refusal.laggards],
+        **_laggards_json(refusal.laggards, named),
     }
 
 
-def _notice_json(notice: Notice) -> dict[str, Any]:
+def _notice_json(notice: Notice, named: int | None = None) -> dict[str, Any]:
     return {
         "notice": notice.identifier,
         "message": notice.message,
-        "laggards": [_laggard_json(laggard) for laggard in notice.laggards],
+        **_laggards_json(notice.laggards, named),
     }
+
+
+def _laggards_json(laggards: Sequence[Laggard], named: int | None) -> dict[str, Any]:
+    listed = [_laggard_json(laggard) for laggard in laggards[:named]]
+    return {"laggards": listed} | ({} if named is None else {"laggardCount": len(laggards)})
 
 
 def _laggard_json(laggard: Laggard) -> dict[str, Any]:
@@ -328,16 +318,3 @@ def _time(moment: datetime | None) -> str | None:
 
 def _role(role: Role | None) -> str | None:
     return role.value if role else None
-
-
-def _markdown(text: str) -> str:
-    """Escape what Markdown or a table cell would take for markup."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\`*_[]|":
-        escaped = escaped.replace(mark, f"\\{mark}")
-    return escaped.replace("\n", " ")
-
-
-def _mermaid(text: str) -> str:
-    """Replace what Mermaid's timeline takes for syntax: colons part events, # and ; end lines."""
-    return text.translate(str.maketrans(":;#\n", ".,  "))

@@ -25,7 +25,7 @@ import yaml
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.pulumi_cli import open_engine
-from mtls_pki.ci.page import review_marker
+from mtls_pki.pages.markers import review_marker
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated

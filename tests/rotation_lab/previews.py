@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import ports
+from mtls_pki.rotation.guard_report import MARK, read_report
 from tests.rotation_lab.domain import Domain
 
 NAME = "review"
@@ -20,7 +21,7 @@ SERVICES: dict[str, dict[str, Any]] = {
 _SHOW = ("preview", "--json", "--show-sames", "--stack", NAME)
 
 
-DIGESTS = Path(__file__).parents[1] / "unit" / "rotation" / "digests"
+DIGESTS = Path(__file__).parents[1] / "unit" / "review" / "digests"
 """Where the unit tests of the review have them."""
 
 _USED = ("type", "inputs", "protect", "additionalSecretOutputs", "provider")
@@ -111,6 +112,7 @@ def outline(printed: str) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]
     """What two recordings of one change have in common: each step, and who said what of whom.
 
     The engine stops at the gate that refuses first, so which gates it came to is left to chance.
+    Of the guard's report what it comes to is compared, and not the times that it read.
     """
     digest = json.loads(printed)
     steps = [
@@ -119,11 +121,20 @@ def outline(printed: str) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]
         if "TrustGate" not in step["urn"]
     ]
     said = [
-        (found["severity"], re.sub(r"[0-9a-f]{64}|\d+", "N", found["message"].splitlines()[0]))
+        (found["severity"], _compared(found["message"].splitlines()[0]))
         for found in digest.get("diagnostics", ())
         if "guard-" not in found["message"]
     ]
     return sorted(steps), sorted(said)
+
+
+def _compared(line: str) -> str:
+    if not line.startswith(MARK):
+        return re.sub(r"[0-9a-f]{64}|\d+", "N", line)
+    report = read_report(line)
+    roles = {name: anchor.role.value for name, anchor in report.stage.anchors.items()}
+    judged = [([reason.rule for reason in each.reasons], each.unread) for each in report.judgements]
+    return str((judged, roles, report.issuers, report.stable_issuer, report.up_refuses))
 
 
 def _mistake(domain: Domain) -> None:

@@ -20,7 +20,7 @@ from mtls_pki.backends.vault.health import (
 from mtls_pki.backends.vault.section import KEY
 from mtls_pki.clusters.deviations import leaves_unlike_asked
 from mtls_pki.rotation.evidence import Evidence
-from mtls_pki.rotation.report import printable
+from mtls_pki.rotation.text import printable
 from mtls_pki.settings.model import Settings
 
 _NOT_WELL = "red"

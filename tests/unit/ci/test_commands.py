@@ -18,7 +18,6 @@ from mtls_pki.ci import drift as drifting
 from mtls_pki.ci import preview as previewing
 from mtls_pki.ci import repository
 from mtls_pki.ci.forge import Forge
-from mtls_pki.ci.page import review_marker
 from mtls_pki.ci.preview import Change, context, describe
 from mtls_pki.ci.runner import open_forge
 from mtls_pki.clusters.observed_domain import observe_domain
@@ -29,12 +28,13 @@ from mtls_pki.engine.findings import read_findings as read_given
 from mtls_pki.engine.policy_output import read_findings
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.pages.markers import review_marker
 from mtls_pki.rotation.rules import Notice
 from tests.unit.ci.forge_server import ForgeServer, serve
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import CONFIG_MAPS, STAGE, bundle
 from tests.unit.pki import material
-from tests.unit.rotation.previews import DIGESTS
+from tests.unit.review.previews import DIGESTS
 from tests.unit.stack_project import HELD, Project, steady
 
 HEAD = "a" * 40

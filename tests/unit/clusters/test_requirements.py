@@ -11,7 +11,7 @@ import pytest
 
 from mtls_pki.backends.backend import Backend
 from mtls_pki.clusters.connection import ClusterAddress
-from mtls_pki.program.clusters import FailureHooks, require_clusters
+from mtls_pki.program.clusters import FailureHooks, Readiness, require_clusters
 from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
@@ -98,7 +98,10 @@ def test_up_goes_on_where_a_stolen_key_is_distrusted(
     set_dry_run(monkeypatch, False)
     stolen = {"role": "compromised", "fingerprint": "ab" * 32, "acceptOutage": True}
     changes = {f"anchors.g1.{key}": value for key, value in stolen.items()}
-    require_clusters(reaching(api, tmp_path, {**changes, "anchors.g2": G2 | {"role": "issuing"}}))
+    readiness = require_clusters(
+        reaching(api, tmp_path, {**changes, "anchors.g2": G2 | {"role": "issuing"}})
+    )
+    assert readiness == Readiness(usable=frozenset(), up_refuses=False)
     assert warnings
     assert all(warning.endswith("(what it needs there will fail)") for warning in warnings)
 
@@ -108,7 +111,8 @@ def test_a_preview_only_warns(
 ) -> None:
     set_dry_run(monkeypatch, True)
     api.answers[NAMESPACE] = (200, {})
-    require_clusters(reaching(api, tmp_path))
+    readiness = require_clusters(reaching(api, tmp_path))
+    assert readiness == Readiness(usable=frozenset(), up_refuses=True)
     assert warnings[0] == (
         "cluster dev: cert-manager.io/v1 is not installed; install cert-manager, or set "
         "certManager.install: true (`pulumi up` will refuse)"

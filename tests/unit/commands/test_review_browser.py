@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from mtls_pki.pages.html import html_page
 from mtls_pki.review.page import review_page
-from tests.unit.rotation.previews import reviewed
+from tests.unit.review.previews import reviewed
 
 PICTURE = Path(__file__).parents[3] / "docs" / "review.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -17,7 +17,7 @@ import pytest
 from mtls_pki.pages.markdown import LONGEST_PAGE
 from mtls_pki.review.verdict import Outcome
 from tests.unit.pki import material
-from tests.unit.rotation.previews import DIGESTS
+from tests.unit.review.previews import DIGESTS
 from tests.unit.stack_project import Project, Say
 
 PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtls_pki.ci.page import drift_page, no_page
+from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import drift_marker, review_marker
 
 
@@ -19,5 +20,5 @@ def test_a_marker_is_one_comment_and_every_page_begins_with_it(stack: str) -> No
     assert marker.isprintable()
     assert marker.count("-->") == 1
     assert marker.endswith("-->")
-    assert no_page(stack, "c0ffee").startswith(f"{marker}\n")
-    assert drift_page(stack, ()).startswith(f"{drift_marker(stack)}\n")
+    assert markdown_page(no_page(stack, "c0ffee")).startswith(f"{marker}\n")
+    assert markdown_page(drift_page(stack, ())).startswith(f"{drift_marker(stack)}\n")

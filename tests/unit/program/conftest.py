@@ -13,9 +13,9 @@ from mtls_pki.settings.model import Settings
 from tests.unit.pki.material import NOW
 
 
-def _nothing_missing(settings: Settings) -> frozenset[str]:
+def _nothing_missing(settings: Settings) -> clusters.Readiness:
     """Stands for `require_clusters`, where every cluster is as it should be."""
-    return frozenset(settings.clusters)
+    return clusters.Readiness(usable=frozenset(settings.clusters))
 
 
 def _nothing_there(settings: Settings, **_: object) -> Evidence:

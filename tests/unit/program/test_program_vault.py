@@ -227,7 +227,9 @@ def test_a_cluster_that_is_away_holds_nothing_in_the_vault_back(
 ) -> None:
     address(tmp_path, "https://127.0.0.1:6443", name="away")
     reach = {"kubeconfig": "away.kubeconfig", "apiServerCa": "api-ca.pem"}
-    monkeypatch.setattr(clusters, "require_clusters", lambda _: frozenset({"dev"}))
+    monkeypatch.setattr(
+        clusters, "require_clusters", lambda _: clusters.Readiness(usable=frozenset({"dev"}))
+    )
     program = declared({"clusters.away": reach})
     gates = {gate.name: gate.urn for gate in program.of("ConfigMap") if "gate" in gate.name}
     for kind in ("VaultPki", "VaultAuth"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -22,6 +23,7 @@ from mtls_pki.pages.document import (
     Folded,
     Heading,
     Item,
+    Line,
     Paragraph,
     Picture,
     Scene,
@@ -33,9 +35,14 @@ from mtls_pki.pages.document import (
 from mtls_pki.pages.html import html_page
 from mtls_pki.pages.markdown import LONGEST_PAGE, inline, markdown_page
 from mtls_pki.pages.markers import review_marker
+from mtls_pki.rotation.report import refusal_message
+from mtls_pki.rotation.request import Mode
+from mtls_pki.rotation.rules import Laggard, Refusal, Rule
 from mtls_pki.rotation.stage import RECORD_SCHEMA
 from mtls_pki.rotation.text import LONGEST, fitted, one_line, redacted
-from tests.unit.rotation.previews import digest, html, markdown, step
+from mtls_pki.rotation.verdict import Verdict, judge
+from tests.unit.review.previews import digest, html, markdown, step
+from tests.unit.rotation.cases import NOW, cluster, evidence, request, stage
 
 HOSTILE = (
     "`",
@@ -71,10 +78,8 @@ texts = st.one_of(
     st.lists(st.sampled_from(HOSTILE), max_size=4).map("".join),
 )
 lines = st.lists(
-    st.one_of(texts.map(one_line), texts.map(lambda text: Code(text=one_line(text)))),
-    min_size=1,
-    max_size=3,
-).map(tuple)
+    st.one_of(texts, texts.map(lambda text: Code(text=text))), min_size=1, max_size=3
+).map(lambda parts: Line(*parts))
 rows = st.tuples(lines, lines)
 
 
@@ -99,7 +104,7 @@ def test_a_line_shows_what_it_says_and_is_nothing_but_text(line: Any) -> None:
     kinds = {child.type for token in tokens for child in token.children or ()}
     assert kinds <= {"text", "code_inline", "text_special"}
     assert {token.type for token in tokens} <= {"paragraph_open", "inline", "paragraph_close"}
-    wanted = "".join(part.text if isinstance(part, Code) else part for part in line)
+    wanted = line.text
     # A page begins no line with white space and needs none at its end.
     assert inline_text(tokens).replace("\u200b", "").strip() == wanted.replace("\u200b", "").strip()
 
@@ -114,7 +119,7 @@ def test_a_table_keeps_its_cells(cells: Any) -> None:
     assert not {"html_block", "fence", "heading_open", "bullet_list_open"} & set(counted)
 
 
-@given(st.lists(lines, min_size=1, max_size=4), st.lists(texts.map(one_line), max_size=6))
+@given(st.lists(lines, min_size=1, max_size=4), st.lists(texts, max_size=6))
 def test_a_page_has_the_blocks_that_were_given_and_no_others(found: Any, diff: Any) -> None:
     blocks: tuple[Block, ...] = (
         Heading(level=2, line=found[0]),
@@ -137,12 +142,12 @@ def test_a_page_has_the_blocks_that_were_given_and_no_others(found: Any, diff: A
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 300), st.sampled_from(HOSTILE), st.sampled_from(("|" * 300, "x" * 300, "<")))
 def test_no_page_is_longer_than_a_comment_may_be(count: int, hostile: str, long: str) -> None:
-    line = (one_line(hostile), Code(text=one_line(long)), Strong(text=one_line(long)), long)
+    line = Line(hostile, Code(text=long), Strong(text=long), long)
     items = tuple(Item(line=line, below=(line,) * 10) for _ in range(min(count, 40)))
     boxes = tuple(
         AnchorBox(
-            generation=one_line(hostile)[:30],
-            role=one_line(hostile)[:30],
+            generation=hostile[:30],
+            role=hostile[:30],
             bundled=True,
             signers=(Signer(name=long[:60], certificates=count),) * 3,
         )
@@ -194,6 +199,7 @@ def test_a_hostile_preview_is_a_harmless_page(hostile: str) -> None:
 
 @pytest.mark.parametrize("long", ["|" * 300, "`" * 300, "x" * 300, "@a" * 150])
 def test_a_preview_with_too_much_of_everything_still_fits(long: str) -> None:
+    verdict = refused(long)
     many = digest(
         *(
             step(
@@ -212,15 +218,12 @@ def test_a_preview_with_too_much_of_everything_still_fits(long: str) -> None:
             )
         ),
         *(gate(f"c{number}", long, count=number + 1) for number in range(12)),
-        said=tuple(
-            (severity, text)
-            for number in range(60)
-            for severity, text in (
-                ("warning", f"cluster c{number}{long} could not be read\n" + f"{long}\n" * 20),
-                ("error", f"{number}{long}\n" + f"{long}\n" * 20),
-                ("error", refusal(number, long)),
-            )
+        said=(
+            *(("warning", f"{number}{long}\n" + f"{long}\n" * 20) for number in range(60)),
+            *(("error", f"{number}{long}\n" + f"{long}\n" * 20) for number in range(60)),
+            ("error", f"error: {refusal_message(verdict)}"),
         ),
+        verdicts=(verdict,),
     )
     page = markdown(many)
     assert len(page) <= LONGEST_PAGE
@@ -243,22 +246,30 @@ def gate(cluster: str, long: str, *, count: int) -> dict[str, Any]:
     return {**made, "provider": f"urn:pulumi:review::p::pulumi:providers:kubernetes::{cluster}::i"}
 
 
-def refusal(number: int, long: str) -> str:
-    facts = [("seen", long), ("laggards", long), ("do", long), ("earliest", long)] * 15
-    lines = "\n".join(f"   {label}: {value}" for label, value in facts)
-    return (
-        "refused: x cannot make this change of trust (1 reason)\n\n"
-        f"1. {number}{long} [rule; source]\n{lines}\n"
+def refused(long: str) -> Verdict:
+    """A verdict with many reasons, each of many long facts."""
+    steady = stage(g1="issuing")
+    verdict = judge(request(steady, steady), evidence(cluster()), now=NOW, mode=Mode.PREVIEW)
+    who = Laggard(cluster=long, namespace=long, kind=long, name=long, detail=long)
+    reasons = (
+        Refusal(
+            rule=Rule(identifier="rule", sentence=f"{number}{long}"),
+            seen=(long,) * 15,
+            remedy=long,
+            laggards=(who,) * 15,
+        )
+        for number in range(60)
     )
+    return replace(verdict, refusals=tuple(reasons))
 
 
 def test_nobody_is_notified_and_nothing_is_linked() -> None:
     said = "ask @org/team or a@b.example, see #12, GH-12, !12 ~bug %12 &12 $12 https://x.example"
-    text = inline((f"{said}, www.x.example",))
+    text = inline(Line(f"{said}, www.x.example"))
     (shown,) = parsed(text)[1].children or ()
     assert not re.search(r"[@#!~%&$]\w|GH-", shown.content)
     assert not re.search(r"://|www\.", text)
-    assert inline(("ghost: 100% of 5!",)) == "ghost: 100% of 5!"
+    assert inline(Line("ghost: 100% of 5!")) == "ghost: 100% of 5!"
 
 
 @pytest.mark.parametrize("stack", HOSTILE)
@@ -312,7 +323,7 @@ def test_a_picture_takes_no_syntax_from_names() -> None:
     )
     block = Picture(before=scene, after=Scene(bundles=0, anchors=()))
     page = markdown_page(Document(marker="", title="", blocks=(block,)))
-    assert '["g1___click x: issuing"]:::issuing' in page
+    assert '["g1__ click x: issuing"]:::issuing' in page
     assert '["________"]' in page
     assert '(["1 trust bundle"])' in page
     assert page.count("```") == 2

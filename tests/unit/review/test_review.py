@@ -9,27 +9,15 @@ from typing import Any
 
 import pytest
 
-from mtls_pki.engine.digest import (
-    KUBERNETES_SECRET,
-    SECRET,
-    Diagnostic,
-    DigestError,
-    Preview,
-    read_preview,
-)
+from mtls_pki.engine.digest import KUBERNETES_SECRET, SECRET, DigestError, read_preview
 from mtls_pki.pages.markdown import LONGEST_PAGE
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificate
-from mtls_pki.review.review import review
-from mtls_pki.review.verdict import Outcome, spoken
-from mtls_pki.rotation.report import notice_message, refusal_message
-from mtls_pki.rotation.request import Mode
+from mtls_pki.review.verdict import Outcome
 from mtls_pki.rotation.text import REMOVED
-from mtls_pki.rotation.verdict import judge
 from tests.unit.pki import material
-from tests.unit.rotation.cases import NOW, bundle, cluster, evidence, leaf, place, request, stage
-from tests.unit.rotation.previews import (
+from tests.unit.review.previews import (
     NAMES,
     digest,
     html,
@@ -318,8 +306,7 @@ def test_a_stable_issuer_that_asks_a_vault_follows_by_its_spec() -> None:
         for path in ("pki/sign/g1", "pki/sign/g2")
     )
     kind = "mtls-pki:index:VaultIssuer$kubernetes:cert-manager.io/v1:Issuer"
-    whole = digest(step("update", kind, "east-mesh-shop", old=old, new=new))
-    whole["config"] = {"mtls-pki:issuing": '{"name": "mesh", "stable": true}'}
+    whole = digest(step("update", kind, "east-mesh-shop", old=old, new=new), stable_issuer="mesh")
     page = markdown(whole)
     assert "The stable issuer `mesh` signs with another CA" in page
     assert "| `east/shop` | \\- | mesh: signs with another CA | \\- |" in page
@@ -504,81 +491,3 @@ def test_a_provider_shows_no_value() -> None:
     )
     assert "t0k3n" not in page
     assert "not shown, as it may hold secrets: kubeconfig" in page
-
-
-# The guard's words
-
-
-def test_the_review_reads_what_the_guard_writes() -> None:
-    promoted = stage(g1="outgoing", g2="issuing")
-    there = evidence(
-        cluster(
-            bundles=[bundle("g1", at=place(namespace=f"n{number}")) for number in range(12)],
-            leaves=[leaf("web", "g1")],
-            gate=stage(g1="issuing", g2="incoming"),
-        )
-    )
-    asked = request(stage(g1="issuing", g2="incoming"), promoted)
-    verdict = judge(asked, there, now=NOW, mode=Mode.PREVIEW)
-    assert verdict.refusals
-    message = f'error: Preview failed: before hook "guard-dev" failed: {refusal_message(verdict)}\n'
-    indented = message.replace("\n", "\n    ")
-    for text in (message, indented):
-        said = spoken(_saying("error", text))
-        assert said.outcome is Outcome.REFUSED
-        for reason, refusal in zip(said.reasons, verdict.refusals, strict=True):
-            assert reason.rule == refusal.rule.identifier
-            assert reason.sentence == refusal.rule.sentence
-            assert reason.seen == refusal.seen
-            assert reason.remedy == (refusal.remedy,)
-            assert len(reason.laggards) == 11
-            assert reason.laggards[-1] == "3 more"
-            assert reason.earliest
-
-
-def test_several_reasons_are_kept_apart_and_one_echoed_by_clusters_is_told_once() -> None:
-    wrong = stage(g1="outgoing", g2="outgoing")
-    asked = request(stage(g1="issuing", g2="incoming"), wrong)
-    verdict = judge(asked, evidence(cluster()), now=NOW, mode=Mode.PREVIEW)
-    message = refusal_message(verdict)
-    preview = Preview(
-        stack="review",
-        project="mtls-pki",
-        steps=(),
-        diagnostics=(
-            Diagnostic(severity="error", message=message),
-            Diagnostic(severity="error", message=message),
-            Diagnostic(severity="error", message="refused, for the reasons given for east"),
-            Diagnostic(severity="error", message="error: preview failed\n"),
-        ),
-    )
-    said = spoken(preview)
-    assert [reason.rule for reason in said.reasons] == [
-        refusal.rule.identifier for refusal in verdict.refusals
-    ]
-    assert len(said.reasons) > 1
-    assert said.errors == ()
-
-
-def test_a_cluster_that_the_guard_could_not_read_is_unseen() -> None:
-    steady = stage(g1="issuing")
-    asked = replace(request(steady, steady), places=(place(cluster="west"),))
-    verdict = judge(asked, evidence(cluster(gate=steady)), now=NOW, mode=Mode.PREVIEW)
-    notices = [notice_message(notice) for notice in verdict.notices]
-    (about,) = (text for text in notices if "could not be read" in text)
-    said = spoken(_saying("warning", f"warning: {about}\n"))
-    assert (said.outcome, said.unread) == (Outcome.UNSEEN, ("west",))
-
-
-def test_what_is_missing_in_a_cluster_is_no_verdict_but_said_on_top() -> None:
-    text = "cluster dev: namespace shop does not exist; create it (`pulumi up` will refuse)"
-    found = review(_saying("warning", text), stack="review")
-    assert found.outcome is Outcome.SAFE
-    assert found.said.will_refuse
-    page = markdown(digest(said=(("warning", text),)))
-    assert "> [!WARNING]\n> **The update will refuse** as long as the warnings hold." in page
-
-
-def _saying(severity: str, message: str) -> Preview:
-    said = Diagnostic(severity=severity, message=message)
-    return Preview(stack="review", project="mtls-pki", steps=(), diagnostics=(said,))

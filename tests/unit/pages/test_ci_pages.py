@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from mtls_pki.ci.page import drift_page, no_page, quoted, review_marker
-from mtls_pki.pages.markdown import LONGEST_PAGE
+from mtls_pki.ci.page import drift_page, no_page
+from mtls_pki.pages.document import Document, Quoted
+from mtls_pki.pages.markdown import LONGEST_PAGE, markdown_page
+from mtls_pki.pages.markers import review_marker
+
+
+def quoted(lines: list[str]) -> str:
+    """Lines that others wrote, as Markdown."""
+    block = Quoted(lines=tuple(lines))
+    return markdown_page(Document(marker="", title="", blocks=(block,)))
+
 
 HOSTILE = "</pre>\n@team <script> \x1b[31m `x`"
 
@@ -31,11 +40,11 @@ def test_long_lists_end_with_a_count() -> None:
 
 def test_the_worst_pages_fit_into_a_comment() -> None:
     lines = ["<&>" * 1000] * 1000
-    assert len(drift_page("dev", [("one", lines)] * 3)) < LONGEST_PAGE
-    assert no_page("dev", "a" * 40).startswith(review_marker("dev"))
+    assert len(markdown_page(drift_page("dev", [("one", lines)] * 3))) < LONGEST_PAGE
+    assert markdown_page(no_page("dev", "a" * 40)).startswith(review_marker("dev"))
 
 
 def test_sections_without_lines_are_left_out() -> None:
-    page = drift_page("dev", [("one", ["a"]), ("two", [])])
+    page = markdown_page(drift_page("dev", [("one", ["a"]), ("two", [])]))
     assert "### one" in page
     assert "### two" not in page

@@ -16,6 +16,10 @@ from mtls_pki.pages.html import html_page
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.review.page import review_page
 from mtls_pki.review.review import Review, review
+from mtls_pki.rotation.guard_report import Subject, report_line
+from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.rotation.verdict import Verdict
+from tests.unit.rotation.cases import NOW
 
 DIGESTS = Path(__file__).parent / "digests"
 NAMES = sorted(path.stem for path in DIGESTS.glob("*.json"))
@@ -64,10 +68,24 @@ def step(
     return {"op": op, "urn": urn, "provider": provider, **states, **more}
 
 
-def digest(*steps: dict[str, Any], said: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
-    """A digest of these steps and of these diagnostics (severity, message)."""
+def digest(
+    *steps: dict[str, Any],
+    said: tuple[tuple[str, str], ...] = (),
+    verdicts: tuple[Verdict, ...] = (),
+    **subject: Any,
+) -> dict[str, Any]:
+    """A digest of these steps, of what the guard says, and of further diagnostics.
+
+    Args:
+        steps: as ``step`` makes them.
+        said: severity and message of each further diagnostic.
+        verdicts: of the guard.
+        subject: what else the guard's report says.
+    """
+    spoken = Subject(**{"stage": TrustStage(anchors={}), **subject})
+    lines = (("info", report_line(verdicts, spoken, at=NOW)), *said)
     return {
         "config": {},
         "steps": list(steps),
-        "diagnostics": [{"severity": severity, "message": text} for severity, text in said],
+        "diagnostics": [{"severity": severity, "message": text} for severity, text in lines],
     }

@@ -8,7 +8,7 @@ import pytest
 
 from mtls_pki.engine.digest import UNKNOWN
 from tests.unit.pki import material
-from tests.unit.rotation.previews import digest, markdown, recorded, step
+from tests.unit.review.previews import digest, markdown, recorded, step
 
 BUNDLE = "mtls-pki:index:TrustBundle$kubernetes:"
 ROOT = material.root("g1")
@@ -37,9 +37,10 @@ def test_a_vault_that_is_reached_in_another_way_signs_as_before() -> None:
 def test_a_ca_secret_changes_its_key_only_where_its_values_change(field: str, words: str) -> None:
     inner = "mtls-pki:index:CaIssuer$kubernetes:"
     metadata = {"metadata": {"name": "mesh", "namespace": "shop"}}
+    issuer = {**metadata, "spec": {"ca": {"secretName": "mesh"}}}
     page = markdown(
         digest(
-            step("same", f"{inner}cert-manager.io/v1:Issuer", "i", old=metadata, new=metadata),
+            step("same", f"{inner}cert-manager.io/v1:Issuer", "i", old=issuer, new=issuer),
             step("update", f"{inner}core/v1:Secret", "i-ca", old=metadata, new=metadata,
                  detailedDiff={field: {"kind": "update"}}),
         )
