@@ -15,7 +15,9 @@ GATE, BUNDLE = (f"{_COMPONENTS}{name}" for name in ("TrustGate", "TrustBundle"))
 _ISSUERS = frozenset(f"{_COMPONENTS}{name}" for name in ("Issuer", "CaIssuer", "VaultIssuer"))
 
 CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
-ISSUERS = frozenset(f"kubernetes:cert-manager.io/v1:{kind}" for kind in ("Issuer", "ClusterIssuer"))
+_CERT_MANAGERS = frozenset(
+    f"kubernetes:cert-manager.io/v1:{kind}" for kind in ("Issuer", "ClusterIssuer")
+)
 KEY = "tls:index/privateKey:PrivateKey"
 
 
@@ -40,6 +42,15 @@ def fate(step: Step) -> Fate:
     return Fate.UPDATED if step.changes else Fate.SAME
 
 
+def is_issuer(step: Step) -> bool:
+    """Return whether it is an issuer: one of cert-manager's own, or an external one of the stack.
+
+    External kinds end in ``Issuer`` too (``StepClusterIssuer``, ``AWSPCAIssuer``).
+    """
+    external = step.kind.endswith("Issuer") and not _ISSUERS.isdisjoint(step.parents)
+    return step.kind in _CERT_MANAGERS or external
+
+
 def is_ca_secret(step: Step) -> bool:
     """Return whether it is the Secret that an issuer of the stack signs with."""
     return step.kind == KUBERNETES_SECRET and not _ISSUERS.isdisjoint(step.parents)
@@ -48,7 +59,8 @@ def is_ca_secret(step: Step) -> bool:
 def is_trust(step: Step) -> bool:
     """Whether ``trust_change`` tells of the resource of ``step``."""
     return (
-        step.kind in {CERTIFICATE, KEY, *ISSUERS}
+        step.kind in {CERTIFICATE, KEY}
+        or is_issuer(step)
         or step.kind.startswith(_COMPONENTS)
         or bool({GATE, BUNDLE} & {*step.parents})
         or is_ca_secret(step)

@@ -11,7 +11,16 @@ from mtls_pki.engine.digest import SECRET, UNKNOWN, Preview, Step, mapping
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.review.kinds import BUNDLE, CERTIFICATE, ISSUERS, KEY, Fate, fate, is_ca_secret, once
+from mtls_pki.review.kinds import (
+    BUNDLE,
+    CERTIFICATE,
+    KEY,
+    Fate,
+    fate,
+    is_ca_secret,
+    is_issuer,
+    once,
+)
 from mtls_pki.review.stages import StageChange, grouped, stage_changes
 from mtls_pki.review.verdict import Spoken
 from mtls_pki.rotation.transitions import Change
@@ -29,6 +38,19 @@ _QUIET = frozenset(
 
 
 # Where a Secret has its values; labels and annotations stand elsewhere.
+# How an issuer reaches its authority, verifies it and logs in (cert-manager's VaultIssuer,
+# step-issuer's and aws-privateca-issuer's specs).
+_ACCESS = frozenset(
+    {
+        "auth",
+        "caBundle",
+        "caBundleSecretRef",
+        "clientCertSecretRef",
+        "clientKeySecretRef",
+        "secretRef",
+        "serverName",
+    }
+)
 _SECRET_VALUES = ("data", "stringData")
 
 
@@ -216,7 +238,7 @@ def _issuers(steps: Iterable[Step], stable_issuer: str) -> tuple[IssuerChange, .
     }
     found = []
     for step in steps:
-        if step.kind not in ISSUERS:
+        if not is_issuer(step):
             continue
         namespace, name = _place(step)
         moved = fate(step) is Fate.UPDATED and _signer(step.old) != _signer(step.new)
@@ -248,11 +270,19 @@ def _named_secret(issuer: Step) -> tuple[str, str, str]:
     return issuer.provider, _place(issuer)[0], str(authority.get("secretName", ""))
 
 
-def _signer(issuer: Mapping[str, Any]) -> Any:
-    """Return what in an issuer decides who signs: not how a Vault is logged in to or verified."""
-    spec = mapping(issuer.get("spec"))
-    vault = mapping(spec.get("vault"))
-    return [vault.get(key) for key in ("server", "namespace", "path")] if vault else spec
+def _signer(issuer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what in an issuer decides who signs: not how an authority is reached or logged in to.
+
+    An issuer of cert-manager has one section for its authority; an external one has none.
+    """
+    return {
+        key: _without_access(value) if isinstance(value, dict) else value
+        for key, value in _without_access(mapping(issuer.get("spec"))).items()
+    }
+
+
+def _without_access(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in _ACCESS}
 
 
 def _resigned(secret: Step) -> Resigned:

@@ -25,6 +25,19 @@ def test_a_vault_that_is_reached_in_another_way_signs_as_before() -> None:
         assert ("mesh: updated" in page) is not moved
 
 
+def test_an_external_issuer_of_the_stack_is_an_issuer() -> None:
+    kind = "mtls-pki:index:Issuer$kubernetes:safe.example.org/v1beta1:SafeIssuer"
+    old = {"metadata": {"name": "mesh", "namespace": "shop"}, "spec": {"drawer": "1"}}
+    for changed, moved in (({"caBundle": "new"}, False), ({"drawer": "2"}, True)):
+        new = {**old, "spec": {**old["spec"], **changed}}
+        page = markdown(digest(step("update", kind, "east-mesh-shop", old=old, new=new)))
+        assert ("another key under the same name" in page) is moved
+        assert ("mesh: updated" in page) is not moved
+    # Somebody else's object of such a kind is a resource like any other.
+    other = digest(step("update", kind.partition("$")[2], "mesh", old=old, new=new))
+    assert "another key under the same name" not in markdown(other)
+
+
 @pytest.mark.parametrize(
     ("field", "words"),
     [
