@@ -7,6 +7,7 @@ files. Nothing outside of its folder knows it by name.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -47,7 +48,7 @@ class JobIdentity(Protocol):
         ...
 
 
-class Backend:
+class Backend(ABC):
     """One row of the table. A backend overrides what it has; the defaults have nothing.
 
     Attributes:
@@ -62,9 +63,9 @@ class Backend:
     takes_login: str = ""
     issuer_spec: str
 
+    @abstractmethod
     def declare(self) -> type[Declare]:
         """Return what declares its resources; imports pulumi, so only the program calls it."""
-        raise NotImplementedError
 
     def explain(self, message: str) -> str | None:
         """Return what a message means in which the authority speaks; None for other messages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class IssuerPlace:
     options: pulumi.ResourceOptions
 
 
-class Declare:
+class Declare(ABC):
     """One run's declarations of one backend; a backend overrides what it has."""
 
     def __init__(self, settings: Settings, directory: Path, in_use: frozenset[str]) -> None:
@@ -73,9 +74,9 @@ class Declare:
         del generation
         return anchor.request_pem
 
+    @abstractmethod
     def issuer(self, place: IssuerPlace, anchor: TrustAnchor) -> Issuer:
         """Declare one issuer of one cluster."""
-        raise NotImplementedError
 
 
 def request_profile(settings: Settings, generation: str) -> RequestProfile:

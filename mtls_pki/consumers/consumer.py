@@ -7,6 +7,7 @@ is one folder beside this file, its ComponentResources in ``components/``, and o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from mtls_pki.clusters.sources.source import Source
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mtls_pki.consumers.declare import Declare
 
 
-class Consumer:
+class Consumer(ABC):
     """One row of the table. A consumer overrides what it has.
 
     Attributes:
@@ -25,9 +26,9 @@ class Consumer:
 
     settings: ConsumerSettings
 
+    @abstractmethod
     def declare(self) -> type[Declare]:
         """Return what declares its resources; imports pulumi, so only the program calls it."""
-        raise NotImplementedError
 
     def sources(self) -> tuple[Source, ...]:
         """Return where evidence of it comes from: its bundles, and leaves signed for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,13 @@ class Stack:
     clusters: Mapping[str, pulumi.ResourceOptions]
 
 
-class Declare:
+class Declare(ABC):
     """One run's declarations of one consumer."""
 
     def __init__(self, stack: Stack) -> None:
         """Take what the stack has; nothing is declared yet."""
         self.stack = stack
 
+    @abstractmethod
     def declare(self) -> None:
         """Declare all of its resources."""
-        raise NotImplementedError

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from mtls_pki.backends.backend import Backend
+from mtls_pki.backends.vault.backend import VaultBackend
 from mtls_pki.clusters.connection import ClusterAddress
 from mtls_pki.program.clusters import FailureHooks, Readiness, require_clusters
 from mtls_pki.settings.model import Settings
@@ -119,9 +119,7 @@ def test_a_preview_only_warns(
     )
 
 
-class Sealed(Backend):
-    signer = "vault"
-
+class Sealed(VaultBackend):
     def explain(self, message: str) -> str | None:
         return "unseal it" if "sealed" in message else None
 

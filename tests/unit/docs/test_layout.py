@@ -143,3 +143,8 @@ def test_a_copy_of_the_program_has_all_that_the_engine_imports() -> None:
     assert {"__main__.py", "components", PACKAGE} <= set(program_entries())
     entries = {name.split(".")[0] for name in _imported(CHECKOUT / "__main__.py")}
     assert entries <= set(program_entries())
+
+
+@pytest.mark.parametrize("file", ["__main__.py", "mtls_pki/program/run.py"])
+def test_the_picture_of_a_stack_fits_on_a_screen(file: str) -> None:
+    assert len((CHECKOUT / file).read_text(encoding="utf-8").splitlines()) < 80
