@@ -90,6 +90,7 @@ class Backend(ABC):
 
     def login(
         self,
+        stack: str,
         settings: Settings,
         directory: Path,
         environment: MutableMapping[str, str],
@@ -100,12 +101,13 @@ class Backend(ABC):
         Only asked of a backend with :attr:`takes_login`, for a stack whose issuing CAs it holds.
 
         Args:
+            stack: its name, for messages.
             settings: of the stack.
             directory: of the stack file.
             environment: of this process and of what it starts; it gets the credential.
             identity: of the job.
         """
-        del settings, directory, environment, identity
+        del stack, settings, directory, environment, identity
         return nullcontext()
 
     def sources(self) -> tuple[Source, ...]:

@@ -49,7 +49,9 @@ def logged_in(stack: str, environment: MutableMapping[str, str]) -> Iterator[Non
                 if not backend.takes_login:
                     continue
                 if generations_held_by(settings, backend.settings.name):
-                    logins.enter_context(backend.login(settings, directory, environment, identity))
+                    logins.enter_context(
+                        backend.login(stack, settings, directory, environment, identity)
+                    )
                 else:
                     print(f"stack {stack} has no {backend.takes_login}: no login", flush=True)
         yield

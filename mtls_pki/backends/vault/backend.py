@@ -57,6 +57,7 @@ class VaultBackend(Backend):
 
     def login(
         self,
+        stack: str,
         settings: Settings,
         directory: Path,
         environment: MutableMapping[str, str],
@@ -64,4 +65,4 @@ class VaultBackend(Backend):
     ) -> AbstractContextManager[None]:
         from mtls_pki.backends.vault.job_login import logged_in
 
-        return logged_in(settings, directory, environment, identity)
+        return logged_in(stack, settings, directory, environment, identity)

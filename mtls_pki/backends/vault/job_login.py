@@ -26,6 +26,7 @@ _TOKEN = "VAULT_TOKEN"  # noqa: S105 the variable's name
 
 @contextmanager
 def logged_in(
+    stack: str,
     settings: Settings,
     directory: Path,
     environment: MutableMapping[str, str],
@@ -45,7 +46,7 @@ def logged_in(
     if not role and connect(address).token:
         yield
         return
-    token = _log_in(address, role, environment, identity)
+    token = _log_in(stack, address, role, environment, identity)
     before = environment.get(_TOKEN)
     environment[_TOKEN] = token.text
     try:
@@ -58,6 +59,7 @@ def logged_in(
 
 
 def _log_in(
+    stack: str,
     address: VaultAddress,
     role: str | None,
     environment: MutableMapping[str, str],
@@ -65,7 +67,7 @@ def _log_in(
 ) -> ClientToken:
     if not role:
         raise CommandError(
-            f"the stack has a Vault ({address.url}), and ${ROLE} names no role to log in as; "
+            f"stack {stack} has a Vault ({address.url}), and ${ROLE} names no role to log in as; "
             "set it as a variable of the job's environment (docs/vault.md)"
         )
     path = environment.get(AUTH_PATH) or "jwt"
