@@ -155,7 +155,7 @@ def require_all_met(count: Count, old: str, new: str) -> None:
 @contextlib.contextmanager
 def unguarded(domain: Domain) -> Iterator[None]:
     """Let the domain's copy of the program run without its guard."""
-    guard = domain.stack.project / "clusters" / "guard.py"
+    guard = domain.stack.project / "mtls_pki" / "program" / "guard.py"
     text = guard.read_text()
     refusing = "if not verdict.allowed:"
     assert refusing in text
