@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtls_pki.errors import CommandError
@@ -60,6 +60,7 @@ def test_a_generation_that_plan_proposes_is_new_and_right_in_the_stack_file(
     assert told({"anchors": {issuing: first, proposed: G2}}) == []
 
 
+@settings(max_examples=40)
 @given(taken=GENERATIONS, common_name=COMMON_NAMES)
 def test_a_common_name_that_add_makes_is_right_in_the_stack_file_and_in_a_certificate(
     taken: str, common_name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,27 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from lab.project_copy import CHECKOUT, copy_tracked
 from mtls_pki.version import VERSION
 
-_ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.xdist_group("wheel")
+
 _STEM = f"mtls_pki-{VERSION}"
 
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As release.yml builds them, from the files that git knows and nothing else."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=_ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (_ROOT / name).exists():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(_ROOT / name, checkout / name, follow_symlinks=False)
+    checkout = copy_tracked(tmp_path_factory.mktemp("checkout"))
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", "dist"],
         cwd=checkout,
@@ -45,9 +35,9 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _modules() -> set[str]:
     """The package's modules, the components behind their link included."""
-    own = (_ROOT / "mtls_pki").rglob("*.py")
-    components = (_ROOT / "components").glob("*.py")
-    names = {str(path.relative_to(_ROOT)) for path in own}
+    own = (CHECKOUT / "mtls_pki").rglob("*.py")
+    components = (CHECKOUT / "components").glob("*.py")
+    names = {str(path.relative_to(CHECKOUT)) for path in own}
     return names | {f"mtls_pki/components/{path.name}" for path in components}
 
 

@@ -15,6 +15,8 @@ from mtls_pki.commands.table import COMMANDS
 from mtls_pki.version import VERSION
 from tests.wheel import build_wheel, install_alone
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
 DECLARE = """\
 from datetime import UTC, datetime
 
