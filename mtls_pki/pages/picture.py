@@ -26,7 +26,7 @@ class _Drawing:
         x, y = x + self.left, _TOP + row * _ROW
         letters = int((width - 20) / _LETTER)
         self.parts.append(
-            f'<rect class="box {style}" x="{x}" y="{y:g}" rx="6" width="{width}" '
+            f'<rect class="box {escape(style)}" x="{x}" y="{y:g}" rx="6" width="{width}" '
             f'height="{_HEIGHT}"/><text x="{x + 10}" y="{y + 18:g}">'
             f'{escape(_short(first, letters))}</text><text class="small" x="{x + 10}" '
             f'y="{y + 35:g}">{escape(_short(second, letters))}</text>'
