@@ -45,7 +45,7 @@ lint: $(STAMP) ## ruff and mypy --strict
 
 unit: $(STAMP) ## Tests that need no control plane
 	@$(BIN)/python -m lab.toolchain actionlint
-	@$(BIN)/python -m pytest tests/unit tests/chains -n 3 -q
+	@$(BIN)/python -m pytest tests/unit tests/chains -n 2 -q
 
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def _files() -> Iterator[tuple[str, Path]]:
     yield "__main__.py", CHECKOUT / "__main__.py"
 
 
+@cache
 def _imported(path: Path) -> set[str]:
     """The full names that a module imports, wherever in it."""
     names: set[str] = set()
