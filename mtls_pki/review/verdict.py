@@ -8,11 +8,11 @@ its report says.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mtls_pki.engine.digest import Diagnostic, Preview
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.review.kinds import GATE
 from mtls_pki.rotation.guard_report import (
     MARK,
     GuardReport,
@@ -93,7 +93,7 @@ def spoken(preview: Preview, *, explained: bool = False) -> Spoken:
         preview: as it was read.
         explained: it is known why the run ended, so the engine's word that it did tells nothing.
     """
-    reports, unheard = _reports(preview.diagnostics)
+    reports, unheard = _reports(preview)
     judgements = [judgement for report in reports for judgement in report.judgements]
     failures = [each for each in preview.diagnostics if each.severity == "error"]
     refused = [
@@ -120,12 +120,16 @@ def spoken(preview: Preview, *, explained: bool = False) -> Spoken:
     )
 
 
-def _reports(diagnostics: Iterable[Diagnostic]) -> tuple[tuple[GuardReport, ...], str]:
-    """Return the guard's reports, or else why there is none."""
-    said = (each.message for each in diagnostics if each.severity == "info")
+def _reports(preview: Preview) -> tuple[tuple[GuardReport, ...], str]:
+    """Return the guard's reports, or else why there is none.
+
+    A program of its own that uses the components without a gate has no guard that could report.
+    """
+    said = (each.message for each in preview.diagnostics if each.severity == "info")
     lines = [message for message in said if message.startswith(MARK)]
     if not lines:
-        return (), "the guard's report is not in the preview"
+        guarded = any(step.kind == GATE for step in preview.steps)
+        return (), "the guard's report is not in the preview" if guarded else ""
     try:
         return tuple(map(read_report, lines)), ""
     except GuardReportError as error:

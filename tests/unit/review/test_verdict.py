@@ -14,7 +14,7 @@ from mtls_pki.rotation.guard_report import Subject, report_line
 from mtls_pki.rotation.report import REPORT_SCHEMA, refusal_message
 from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.verdict import Verdict, judge
-from tests.unit.review.previews import digest, html, markdown, recorded, reviewed
+from tests.unit.review.previews import digest, html, markdown, recorded, reviewed, step
 from tests.unit.rotation.cases import NOW, cluster, evidence, place, request, stage
 
 STEADY = stage(g1="issuing")
@@ -111,6 +111,16 @@ def test_without_a_report_nothing_is_called_safe() -> None:
     page = markdown(silent)
     assert "**Not known to be safe:** the guard's report is not in the preview." in page
     assert "The guard agrees" not in page
+
+
+def test_a_program_without_a_gate_has_no_guard_that_could_report() -> None:
+    silent = digest(step("create", "kubernetes:core/v1:ConfigMap", "other", new={}))
+    silent["diagnostics"] = []
+    assert reviewed(silent).outcome is Outcome.SAFE
+    # Whoever takes the gate out of a program has not taken it out of the preview.
+    gate = step("delete", "mtls-pki:index:TrustGate", "east-gate", old={})
+    silent["steps"].append(gate)
+    assert reviewed(silent).outcome is Outcome.UNSEEN
 
 
 def test_a_report_of_a_newer_version_is_said_on_top() -> None:
