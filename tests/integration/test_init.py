@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.pulumi_cli import Engine, open_engine
+from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.wheel import build_wheel, install_alone
 
@@ -21,13 +24,26 @@ NAMESPACE = "own-project"
 
 
 @pytest.fixture(scope="module")
-def engine(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def own_plane(lab: Lab) -> ControlPlane:
+    """One of its own, since a new project has the names that every stack begins with."""
+    (plane,) = lab.up("own")
+    return plane
+
+
+@pytest.fixture(scope="module")
+def own_api(own_plane: ControlPlane) -> Iterator[Api]:
+    with contextlib.closing(own_plane.api()) as administrator:
+        yield administrator
+
+
+@pytest.fixture(scope="module")
+def engine(own_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """The engine of a new project, in whose environment the program comes from the wheel."""
     root = tmp_path_factory.mktemp("own")
     environment = install_alone(build_wheel(root / "wheel"), root / "environment")
     options = ("--stack", STACK, "--trust-domain", "own.example.org", "--kubeconfig")
     made = subprocess.run(
-        [environment / "bin/mtls-pki", "init", "trust", *options, plane.kubeconfig],
+        [environment / "bin/mtls-pki", "init", "trust", *options, own_plane.kubeconfig],
         cwd=root,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
@@ -51,9 +67,7 @@ def test_its_preview_runs(engine: Engine) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_service_that_is_added_gets_its_certificate(
-    engine: Engine, plane: ControlPlane, api: Api
-) -> None:
+def test_a_service_that_is_added_gets_its_certificate(engine: Engine, own_api: Api) -> None:
     stack_file: Path = engine.project / f"Pulumi.{STACK}.yaml"
     text = stack_file.read_text(encoding="utf-8")
     text = text.replace("namespaces: [default]", f"namespaces: [{NAMESPACE}]\n    name: own-trust")
@@ -63,7 +77,7 @@ def test_a_service_that_is_added_gets_its_certificate(
     stack_file.write_text(text, encoding="utf-8")
     done = engine.run("up", "--yes", "--stack", STACK)
     assert done.returncode == 0, done.stdout + done.stderr
-    (certificate,) = cluster.certificates(api, NAMESPACE).values()
+    (certificate,) = cluster.certificates(own_api, NAMESPACE).values()
     assert cluster.is_ready(certificate)
     status = subprocess.run(
         [engine.project / ".venv/bin/mtls-pki", "status", "--stack", STACK],
