@@ -28,7 +28,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
-    from mtls_pki.rotation.guards import instant
+    from mtls_pki.rotation.text import instant
     from mtls_pki.settings.stack_file import edits
 
     stack = open_stack(options)

@@ -45,7 +45,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.commands.project_template import NewProject, project_files
-    from mtls_pki.rotation.guards import instant
+    from mtls_pki.rotation.text import instant
 
     # A kubeconfig that is named may have one context only, which is its current one.
     context = options.context or (None if options.kubeconfig else options.stack)

@@ -23,7 +23,6 @@ from mtls_pki.pages.document import (
     Timeline,
     with_code,
 )
-from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.plan import Plan, PlanStep
 from mtls_pki.rotation.position import AnchorPosition, ClusterPosition, Position
 from mtls_pki.rotation.report import (
@@ -34,6 +33,7 @@ from mtls_pki.rotation.report import (
     when,
 )
 from mtls_pki.rotation.rules import Notice
+from mtls_pki.rotation.text import instant
 
 _HEAD = ("anchor", "role", "fingerprint", "ends", "bundles", "since", "leaves")
 _FINGERPRINT = _HEAD.index("fingerprint")

@@ -11,9 +11,8 @@ from mtls_pki.review.review import Review
 from mtls_pki.review.trust import TrustChange
 from mtls_pki.review.verdict import Outcome
 from mtls_pki.rotation.guard_report import Reason
-from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.report import changes_line
-from mtls_pki.rotation.text import named
+from mtls_pki.rotation.text import instant, named
 
 
 def answer(review: Review) -> Callout:

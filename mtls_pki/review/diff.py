@@ -10,8 +10,8 @@ from mtls_pki.engine.digest import UNKNOWN, Preview, Step
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import describe, parse_certificates
 from mtls_pki.review.kinds import Fate, fate, once
-from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.stage import RECORD_SCHEMA, StageError, TrustStage
+from mtls_pki.rotation.text import instant
 
 _ORDER = (Fate.REPLACED, Fate.DELETED, Fate.UPDATED, Fate.CREATED)
 _MARKS = {Fate.REPLACED: "!", Fate.DELETED: "-", Fate.UPDATED: "!", Fate.CREATED: "+"}

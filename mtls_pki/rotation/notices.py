@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mtls_pki.rotation.evidence import BundleObservation, Evidence, LeafObservation
-from mtls_pki.rotation.guards import (
+from mtls_pki.rotation.guards.leaving import ended, leaving
+from mtls_pki.rotation.guards.observed import (
     bundle_name,
-    ended,
-    instant,
     is_fresh_domain,
     known_bundles,
-    leaving,
     unread_clusters,
 )
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice
+from mtls_pki.rotation.text import instant
 
 ANCHOR_WARNING = timedelta(days=182)
 """An anchor whose end is nearer is announced (`vault pki health-check`: critical for a root)."""

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.generations import next_generation
-from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.position import NextStep, Position, locate
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard
+from mtls_pki.rotation.text import instant
 
 
 @dataclass(frozen=True, kw_only=True)

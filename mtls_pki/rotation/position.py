@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mtls_pki.rotation.evidence import BundleObservation, Evidence, IssuerObservation
-from mtls_pki.rotation.guards import known_bundles, leaving, unread_clusters
+from mtls_pki.rotation.guards.leaving import leaving
+from mtls_pki.rotation.guards.observed import known_bundles, unread_clusters
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice

@@ -11,12 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from mtls_pki.rotation.durations import format_duration
-from mtls_pki.rotation.guards import instant
 from mtls_pki.rotation.plan import Plan, PlanStep
 from mtls_pki.rotation.position import PHASE_MEANING, AnchorPosition, NextStep, Position
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
-from mtls_pki.rotation.text import printable
+from mtls_pki.rotation.text import instant, printable
 from mtls_pki.rotation.transitions import Change, Step
 from mtls_pki.rotation.verdict import Verdict
 

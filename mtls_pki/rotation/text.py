@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from mtls_pki.pki.key_text import without_private_keys
 
@@ -27,6 +28,11 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
+
+
+def instant(moment: datetime) -> str:
+    """Return ``moment`` (aware UTC) as the configuration writes it: ``2026-11-01T00:00:00Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def redacted(text: str) -> str:

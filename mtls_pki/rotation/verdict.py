@@ -8,7 +8,9 @@ from datetime import datetime
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import Evidence
-from mtls_pki.rotation.guards import held_everywhere, no_live_leaf, unread_clusters, valid_issuers
+from mtls_pki.rotation.guards.issuing import held_everywhere, valid_issuers
+from mtls_pki.rotation.guards.leaving import no_live_leaf
+from mtls_pki.rotation.guards.observed import unread_clusters
 from mtls_pki.rotation.notices import notices, who_breaks
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal

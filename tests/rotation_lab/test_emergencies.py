@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mtls_pki.pki.parsing import CertificateFacts, describe, parse_certificates
-from mtls_pki.rotation.guards import instant
+from mtls_pki.rotation.text import instant
 from tests.integration.support import cluster
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain

@@ -23,8 +23,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mtls_pki.rotation import guards, verdict
+from mtls_pki.rotation import verdict
 from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.guards import leaving
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
@@ -212,7 +213,7 @@ def test_haste_after_a_reissue_is_refused_and_would_break_handshakes(
 ) -> None:
     for number in range(10):
         assert not hasty(path, last, random.Random(number))  # noqa: S311
-    monkeypatch.setattr(guards, guard, never)
+    monkeypatch.setattr(leaving, guard, never)
     with pytest.raises(OutageError):
         any(hasty(path, last, random.Random(number)) is None for number in range(10))  # noqa: S311
 
