@@ -37,6 +37,7 @@ def read_settings(directory: Path) -> Settings:
             {key.removeprefix(prefix): _decoded(CONFIG.get()[key]) for key in keys},
             source=f"Pulumi.{pulumi.get_stack()}.yaml",
             directory=directory,
+            owner=f"{pulumi.get_project()}/{pulumi.get_stack()}",
             secret_keys={key.removeprefix(prefix) for key in keys if is_config_secret(key)},
             extensions=extensions(),
         )

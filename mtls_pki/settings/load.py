@@ -148,7 +148,10 @@ def _without(values: Mapping[str, Any], location: tuple[int | str, ...]) -> dict
 
 
 def _mistakes_of_the_rest(
-    model: type[Settings], values: Mapping[str, Any], error: ValidationError, directory: Path
+    model: type[Settings],
+    values: Mapping[str, Any],
+    error: ValidationError,
+    context: Mapping[str, Any],
 ) -> Iterator[Mistake]:
     """The breaches of rules that can be found although another part breaks the schema.
 
@@ -163,7 +166,7 @@ def _mistakes_of_the_rest(
             values = _without(values, location[:2])
         else:
             return
-    yield from mistakes_of(model.model_validate(values, context={"directory": directory}))
+    yield from mistakes_of(model.model_validate(values, context=context))
 
 
 def load_settings(
@@ -171,6 +174,7 @@ def load_settings(
     *,
     source: str,
     directory: Path,
+    owner: str,
     secret_keys: Collection[str],
     extensions: Extensions,
 ) -> Settings:
@@ -181,6 +185,7 @@ def load_settings(
             (where nothing needs them) an ``UnreadSecret`` in their place.
         source: what to call the configuration in messages, such as ``Pulumi.dev.yaml``.
         directory: what relative file names in the configuration are relative to.
+        owner: the stack's own name, ``<project>/<stack>``.
         secret_keys: the top-level keys that hold at least one encrypted value.
         extensions: the backends and consumers that the configuration may name.
 
@@ -189,11 +194,12 @@ def load_settings(
     """
     mistakes = list(_clear_text_secrets(values, secret_keys))
     model = settings_model(extensions)
+    context = {"directory": directory, "owner": owner}
     try:
-        settings = model.model_validate(dict(values), context={"directory": directory})
+        settings = model.model_validate(dict(values), context=context)
     except ValidationError as error:
         mistakes += _schema_mistakes(model, error, secret_keys)
-        mistakes += _mistakes_of_the_rest(model, values, error, directory)
+        mistakes += _mistakes_of_the_rest(model, values, error, context)
         raise SettingsError(source, mistakes) from None
     mistakes += mistakes_of(settings)
     if mistakes:

@@ -12,7 +12,7 @@ from functools import cache
 from types import GenericAlias
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, StrictBool, StrictInt, create_model
+from pydantic import Field, PrivateAttr, StrictBool, StrictInt, create_model
 
 from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
 from mtls_pki.rotation.roles import Role
@@ -238,6 +238,17 @@ class Settings(Section):
     services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
     consumers: ConsumersSettings = ConsumersSettings()
     cert_manager: CertManagerSettings = CertManagerSettings()
+    # No key of the configuration: the stack's own name, by which its objects are told from others.
+    _owner: str = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Take what the reader knows besides the configuration."""
+        self._owner = context["owner"]
+
+    @property
+    def owner(self) -> str:
+        """Who owns what the stack declares: ``<project>/<stack>``."""
+        return self._owner
 
     @property
     def issuing_generation(self) -> str:

@@ -198,6 +198,7 @@ class Domain:
             self.values,
             source="test",
             directory=self.stack.project,
+            owner=f"mtls-pki/{self.stack.name}",
             secret_keys=(),
             extensions=extensions(),
         )

@@ -88,6 +88,7 @@ class StackFile:
             values,
             source=self.path.name,
             directory=self.path.parent,
+            owner=f"{self.project}/{self.stack}",
             secret_keys={key for key, value in values.items() if _holds_secret(value)},
             extensions=self.extensions,
         )

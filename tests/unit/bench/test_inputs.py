@@ -21,7 +21,12 @@ from tests.unit.evidence.objects import fingerprint
 
 def loaded_values(values: dict[str, Any]) -> Settings:
     return load_settings(
-        values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+        values,
+        source="bench",
+        directory=Path(),
+        owner="x/y",
+        secret_keys=(),
+        extensions=extensions(),
     )
 
 
@@ -34,7 +39,12 @@ def loaded(anchors: dict[str, str], count: int, kubeconfig: str = "k") -> Settin
         hold_down=timedelta(seconds=30),
     )
     return load_settings(
-        values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+        values,
+        source="bench",
+        directory=Path(),
+        owner="x/y",
+        secret_keys=(),
+        extensions=extensions(),
     )
 
 
@@ -59,7 +69,12 @@ def test_the_stacks_of_two_backends_share_no_name() -> None:
             vault=vault,
         )
         return load_settings(
-            values, source="bench", directory=Path(), secret_keys=(), extensions=extensions()
+            values,
+            source="bench",
+            directory=Path(),
+            owner="x/y",
+            secret_keys=(),
+            extensions=extensions(),
         )
 
     held = made("vault", {"server": "https://127.0.0.1:8200"})

@@ -62,6 +62,7 @@ def load(
         changed(changes or {}),
         source="Pulumi.test.yaml",
         directory=directory,
+        owner="mtls-pki/test",
         secret_keys=frozenset(secret),
         extensions=extensions(),
     )

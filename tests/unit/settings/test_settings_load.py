@@ -416,5 +416,17 @@ def test_values_are_not_changed_by_loading() -> None:
     values = changed({"services.web.dnsNames": "x", "zzz": 1})
     before = changed({"services.web.dnsNames": "x", "zzz": 1})
     with pytest.raises(SettingsError):
-        load_settings(values, source="x", directory=Path(), secret_keys=(), extensions=extensions())
+        load_settings(
+            values,
+            source="x",
+            directory=Path(),
+            owner="x/y",
+            secret_keys=(),
+            extensions=extensions(),
+        )
     assert values == before
+
+
+def test_the_owner_is_the_stacks_own_name_and_no_key_of_the_file() -> None:
+    assert load({}).owner == "mtls-pki/test"
+    assert [mistake.path for mistake in mistakes({"owner": "other/stack"})] == ["owner"]

@@ -123,3 +123,8 @@ def test_another_encrypted_value_is_told(project: Project) -> None:
     project.write(STACK.replace("Domain: example.org", "Domain: {secure: v1:abc}"))
     with pytest.raises(SettingsError, match="trustDomain: encrypted, and not decrypted here"):
         project.stack().settings()
+
+
+def test_the_owner_is_the_project_and_the_stack(project: Project) -> None:
+    stack = project.stack()
+    assert stack.settings().owner == f"{stack.project}/{stack.stack}" != "/"
