@@ -12,7 +12,7 @@ from bench.measurement import Record
 from bench.progress import Progress
 from bench.scene import Scene
 from mtls_pki.clusters.connection import Cluster, ClusterAddress
-from mtls_pki.clusters.sources.bundles import read_bundles
+from mtls_pki.clusters.sources.bundles import BundleSource
 from mtls_pki.registry import extensions
 from mtls_pki.settings.model import settings_model
 
@@ -143,9 +143,10 @@ class StackBench:
         values = self._scene.settings(_ADDED, self._size, self._hold_down)
         plane = self._scene.plane
         address = ClusterAddress(name=plane.name, kubeconfig=str(plane.kubeconfig))
-        bundles = read_bundles(
-            Cluster(address), settings_model(extensions()).model_validate(values)
-        ).observations
+        settings = settings_model(extensions()).model_validate(
+            values, context={"owner": "mtls-pki/bench"}
+        )
+        bundles = BundleSource().trusted(Cluster(address), settings, None).bundles
         changes = [bundle.changed_at for bundle in bundles]
         latest = max(change for change in changes if change is not None)
         # The record has whole seconds.

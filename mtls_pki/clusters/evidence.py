@@ -17,10 +17,12 @@ from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
 from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
+from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.evidence import ClusterEvidence, ClusterUnreachable, Evidence
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.trust_domain import partner_roots
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class _Trust:
     """What the first round reads of a cluster, by source."""
 
     cluster: Cluster
+    record: StageRecord
     found: tuple[Trusted, ...]
 
 
@@ -100,8 +103,11 @@ def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
 
 def _trust(settings: Settings, name: str, sources: Sequence[Source]) -> _Trust:
     cluster = Cluster(cluster_address(settings, name))
+    record = read_stage_record(cluster, settings)
     return _Trust(
-        cluster=cluster, found=tuple(source.trusted(cluster, settings) for source in sources)
+        cluster=cluster,
+        record=record,
+        found=tuple(source.trusted(cluster, settings, record.gate) for source in sources),
     )
 
 
@@ -109,13 +115,12 @@ def _issued(
     settings: Settings, trust: _Trust, known: KnownTrust, sources: Sequence[Source]
 ) -> ClusterEvidence:
     issued = [source.issued(trust.cluster, settings, known) for source in sources]
-    gates = [found.gate for found in trust.found if found.gate is not None]
     return ClusterEvidence(
         cluster=trust.cluster.name,
         bundles=tuple(bundle for found in trust.found for bundle in found.bundles),
         leaves=tuple(leaf for found in issued for leaf in found.leaves),
         issuers=tuple(issuer for found in issued for issuer in found.issuers),
-        gate=gates[0] if gates else None,
+        gate=trust.record.gate,
     )
 
 
@@ -132,10 +137,13 @@ def _anchors(
     found: dict[x509.Certificate, None] = {}
     for one in trust:
         if isinstance(one, _Trust):
+            found |= dict.fromkeys(one.record.anchors)
             for source in one.found:
                 found |= dict.fromkeys(source.anchors)
     for generation, anchor in settings.anchors.items():
         if anchor.certificate is not None:
             origin = f"anchors.{generation}.certificate"
             found |= dict.fromkeys(parse_certificates(anchor.certificate.pem, origin=origin))
+    for name, pem in partner_roots(settings).items():
+        found |= dict.fromkeys(parse_certificates(pem, origin=f"trust.partners.{name}"))
     return tuple(found)

@@ -87,6 +87,11 @@ names, leaf lifetimes."
     type: object
     description: "{install: true} to install cert-manager (and trust-manager) from their charts."
     default: {}
+  abandon:
+    type: array
+    items: {type: string}
+    description: "What leaves although it is used, as a refusal names it: [namespace/shop]."
+    default: []
   pulumi:disable-default-providers:
     value: ["*"]
 """)

@@ -18,6 +18,7 @@ from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed, is_signed_by
+from mtls_pki.rotation.domain import Domain, RecordedDomain, merged
 from mtls_pki.rotation.stage import TrustStage
 
 
@@ -151,16 +152,24 @@ class IssuerObservation:
 
 @dataclass(frozen=True, kw_only=True)
 class GateObservation:
-    """The stage that a cluster's gate object records.
+    """What a cluster's gate object records.
 
-    ``changed_at`` is when the API server recorded its last change, which is when the stage was
-    last applied there. ``stage`` is None with a ``problem`` when the record cannot be read.
+    Attributes:
+        cluster: where it is.
+        stage: None with a ``problem`` when the record cannot be read.
+        changed_at: when the API server recorded its last change, which is when the stage was last
+            applied there, or what the domain depends on changed.
+        problem: what is wrong with it.
+        domain: what the trust domain consisted of; None where an earlier release wrote the record.
+        object_name: of the ConfigMap.
     """
 
     cluster: str
     stage: TrustStage | None
     changed_at: datetime | None
     problem: str | None = None
+    domain: Domain | None = None
+    object_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +227,15 @@ class Evidence:
     def gates(self) -> tuple[GateObservation, ...]:
         """The gates of all clusters that have one."""
         return tuple(cluster.gate for cluster in self.reachable if cluster.gate)
+
+    @property
+    def recorded_domain(self) -> RecordedDomain | None:
+        """What the records of all clusters together say that the domain depends on."""
+        return merged(
+            RecordedDomain(domain=gate.domain, since=gate.changed_at)
+            for gate in self.gates
+            if gate.domain is not None
+        )
 
 
 def observe_bundle(

@@ -19,6 +19,7 @@ from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.extensions import BackendSettings, Extensions, IssuerScope
 from mtls_pki.settings.section import Section
 from mtls_pki.settings.types import (
+    Abandoned,
     CertificateFile,
     CommonName,
     ConfigMapKey,
@@ -157,6 +158,20 @@ class IssuingSettings(Section):
         return self.secret_name or self.name
 
 
+class PartnerSettings(Section):
+    """A root of somebody else that the domain trusts; nothing is ever issued from it here."""
+
+    certificate: CertificateFile
+
+
+class FormerBundleSettings(Section):
+    """Where the bundle was before; it is still written there, until all verifiers have moved."""
+
+    name: DnsLabel
+    key: ConfigMapKey = "ca.crt"
+    via: Literal["configmap", "trust-manager"] = "configmap"
+
+
 class TrustSettings(Section):
     """Where the trust bundle goes, and how long it must have been there before anything issues."""
 
@@ -169,6 +184,9 @@ class TrustSettings(Section):
     hold_down: Duration = timedelta(minutes=2)
     # HOST:PORT of servers whose served chain counts as evidence too.
     endpoints: tuple[Endpoint, ...] = ()
+    # Side by side with `name`, `key` and `via` while verifiers move from the one to the other.
+    formerly: tuple[FormerBundleSettings, ...] = ()
+    partners: dict[DnsLabel, PartnerSettings] = Field(default_factory=dict)
 
 
 class ServiceSettings(Section):
@@ -238,6 +256,8 @@ class Settings(Section):
     services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
     consumers: ConsumersSettings = ConsumersSettings()
     cert_manager: CertManagerSettings = CertManagerSettings()
+    # What leaves although somebody uses it, as the refusal names it; each entry waives only itself.
+    abandon: tuple[Abandoned, ...] = ()
     # No key of the configuration: the stack's own name, by which its objects are told from others.
     _owner: str = PrivateAttr()
 

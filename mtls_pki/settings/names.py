@@ -12,6 +12,8 @@ from mtls_pki.settings.model import (
     Settings,
 )
 
+_STAGE_SUFFIX = "-stage"
+
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
     """Return the generations that have issuers: those that issue, did, or serve a canary."""
@@ -53,6 +55,18 @@ def issuer_name(settings: Settings, generation: str) -> str:
     return _with_generations(settings.issuing.name, settings, generation)
 
 
+def declared_issuers(settings: Settings) -> dict[str, str]:
+    """Return the issuers that the stack declares, as ``Kind/name``, with their generations."""
+    issuing = settings.issuing
+    found = {}
+    for generation in issuing_generations(settings):
+        kind = settings.backend_of(generation).issuer_api.kind(issuing.kind)
+        found[f"{kind}/{issuer_name(settings, generation)}"] = generation
+        if issuing.stable and generation == settings.issuing_generation:
+            found[f"{kind}/{issuing.name}"] = generation
+    return found
+
+
 def secret_name(settings: Settings, generation: str) -> str:
     """Return the CA Secret of one generation."""
     return _with_generations(settings.issuing.secret_base_name, settings, generation)
@@ -69,8 +83,17 @@ def generations_held_by(settings: Settings, backend: str) -> tuple[str, ...]:
 
 
 def stage_object_name(settings: Settings) -> str:
-    """Return the name of the gate's ConfigMap, in the issuers' cluster resource namespace."""
-    return f"{settings.trust.name}-stage"
+    """Return the name that the gate's ConfigMap gets, in the issuers' cluster resource namespace.
+
+    It keeps the name that it was made with, whatever the bundle is called later.
+    """
+    return f"{settings.trust.name}{_STAGE_SUFFIX}"
+
+
+def former_trust_name(stage_object: str) -> str | None:
+    """Return the bundle's name at the time when the gate's ConfigMap ``stage_object`` was made."""
+    name = stage_object.removesuffix(_STAGE_SUFFIX)
+    return name if name and name != stage_object else None
 
 
 def issuing_ca_common_name(

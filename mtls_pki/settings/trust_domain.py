@@ -4,23 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtls_pki.pki.parsing import describe, parse_certificates
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.parsing import describe, parse_certificate, parse_certificates
+from mtls_pki.rotation.domain import BundleForm, Domain
 from mtls_pki.rotation.evidence import BundlePlace
 from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
 from mtls_pki.rotation.stage import Anchor, TrustStage
 from mtls_pki.rotation.transitions import Acknowledgement
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import issuing_ca_not_before
+from mtls_pki.settings.names import declared_issuers, issuing_ca_not_before
+
+
+def bundle_forms(settings: Settings) -> tuple[BundleForm, ...]:
+    """Return every form in which the bundle is distributed, the present one first."""
+    trust = settings.trust
+    present = BundleForm(name=trust.name, key=trust.key, via=trust.via)
+    return (
+        present,
+        *(BundleForm(name=form.name, key=form.key, via=form.via) for form in trust.formerly),
+    )
 
 
 def bundle_places(settings: Settings) -> tuple[BundlePlace, ...]:
     """Return every place where a verifier of the domain reads the trust bundle."""
     return tuple(
-        BundlePlace(
-            cluster=cluster, namespace=namespace, name=settings.trust.name, key=settings.trust.key
-        )
+        BundlePlace(cluster=cluster, namespace=namespace, name=form.name, key=form.key)
         for cluster in settings.clusters
+        for form in bundle_forms(settings)
         for namespace in settings.trust.namespaces
+    )
+
+
+def partner_roots(settings: Settings) -> dict[str, str]:
+    """Return the root of each partner as PEM."""
+    return {name: each.certificate.pem for name, each in settings.trust.partners.items()}
+
+
+def partner_fingerprints(settings: Settings) -> dict[str, str]:
+    """Return the identity of each partner's root."""
+    return {
+        name: spki_sha256(parse_certificate(pem, origin=f"trust.partners.{name}.certificate"))
+        for name, pem in partner_roots(settings).items()
+    }
+
+
+def configured_domain(settings: Settings, clusters: Mapping[str, str]) -> Domain:
+    """Return what the configuration makes the trust domain consist of, apart from its anchors.
+
+    Args:
+        settings: the stack's settings.
+        clusters: cluster -> UID of its namespace ``kube-system``, for those that were read.
+    """
+    lifetimes = [settings.issuing.leaf.duration]
+    lifetimes += [each.duration for each in settings.services.values() if each.duration is not None]
+    return Domain(
+        owner=settings.owner,
+        trust_domain=settings.trust_domain,
+        clusters={name: clusters.get(name, "") for name in settings.clusters},
+        bundles=frozenset(bundle_forms(settings)),
+        namespaces=frozenset(settings.trust.namespaces),
+        issuers=declared_issuers(settings),
+        hold_down=settings.trust.hold_down,
+        longest_lifetime=max(lifetimes),
+        distrusted=frozenset(
+            anchor.fingerprint
+            for anchor in settings.anchors.values()
+            if not anchor.role.trusted and anchor.fingerprint is not None
+        ),
+        partners=partner_fingerprints(settings),
     )
 
 

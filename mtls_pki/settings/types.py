@@ -27,6 +27,9 @@ from mtls_pki.rotation.generations import generation_mistake
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
+_ABANDONED = re.compile(
+    r"stack|(cluster|namespace|bundle)/[a-z0-9.-]+|issuer/[A-Za-z]+/[a-z0-9.-]+"
+)
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -130,6 +133,15 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _abandoned(value: str) -> str:
+    if _ABANDONED.fullmatch(value) is None:
+        raise ValueError(
+            "write stack, cluster/NAME, namespace/NAME, bundle/NAME or issuer/KIND/NAME, as the "
+            "refusal names it"
+        )
+    return value
+
+
 def _https_url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -214,6 +226,7 @@ CommonName = Annotated[str, AfterValidator(_common_name)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Uri = Annotated[str, AfterValidator(_uri)]
+Abandoned = Annotated[str, AfterValidator(_abandoned)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 VaultPath = Annotated[str, AfterValidator(_vault_path)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]

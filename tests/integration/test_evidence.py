@@ -158,7 +158,9 @@ def read(reader: ClusterAddress) -> ClusterEvidence:
             "issuing.stable": True,
         }
     )
-    evidence = collect_evidence(settings_model(extensions()).model_validate(values))
+    evidence = collect_evidence(
+        settings_model(extensions()).model_validate(values, context={"owner": "mtls-pki/test"})
+    )
     assert evidence.unreachable == ()
     return evidence.reachable[0]
 

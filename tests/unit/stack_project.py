@@ -78,7 +78,8 @@ def stage(**roles: Role) -> dict[str, Any]:
     anchors = {g: Anchor(role=role, fingerprint=fingerprint(g)) for g, role in roles.items()}
     data = {"stage.json": TrustStage(anchors=anchors).to_json()}
     data |= {f"{generation}.pem": root(generation) for generation in roles}
-    return {"metadata": {"managedFields": []}, "data": data}
+    metadata = {"name": "mesh-trust-stage", "namespace": "cert-manager", "managedFields": []}
+    return {"metadata": metadata, "data": data}
 
 
 def steady(api: Api) -> None:

@@ -29,12 +29,10 @@ class Trusted:
     Attributes:
         bundles: what verifiers hold.
         anchors: certificates that may be anchors.
-        gate: the stage record, from the source that reads it.
     """
 
     bundles: tuple[BundleObservation, ...] = ()
     anchors: tuple[x509.Certificate, ...] = ()
-    gate: GateObservation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +77,15 @@ class Source:
     Whatever it cannot read it raises as ``ClusterError``: not seen is not absent.
     """
 
-    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
-        """Read what is trusted in one cluster.
+    def trusted(
+        self, cluster: Cluster, settings: Settings, gate: GateObservation | None
+    ) -> Trusted:
+        """Read what is trusted in one cluster, of which ``gate`` is the record.
 
         Raises:
             ClusterError: the cluster cannot be read.
         """
-        del cluster, settings
+        del cluster, settings, gate
         return Trusted()
 
     def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:

@@ -1,22 +1,25 @@
 """The stage record of a cluster: what the gate last applied, and every anchor that it knows.
 
-The record is the ConfigMap ``<trust.name>-stage`` in ``issuing.clusterResourceNamespace``, with the
-stage under ``stage.json`` and the root certificate of every generation under ``<generation>.pem``.
+The record is a ConfigMap in ``issuing.clusterResourceNamespace``, with the stage under
+``stage.json``, what else the domain depends on under ``domain.json``, and the root certificate of
+every generation under ``<generation>.pem``. It was called ``<trust.name>-stage`` when it was made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import owned_since
-from mtls_pki.clusters.sources.source import Source, Trusted
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.rotation.domain import DOMAIN_KEY, Domain
 from mtls_pki.rotation.evidence import GateObservation
 from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from mtls_pki.settings.model import Settings
@@ -38,31 +41,71 @@ class StageRecord:
     anchors: tuple[x509.Certificate, ...]
 
 
-class StageRecordSource(Source):
-    """What the gates last applied."""
-
-    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
-        """Read the record of one cluster, and every anchor that it knows."""
-        record = read_stage_record(cluster, settings)
-        return Trusted(anchors=record.anchors, gate=record.gate)
-
-
 def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:
     """Return the stage record of one cluster; what is wrong with it becomes ``gate.problem``.
+
+    It is looked up under the name that it would be made with now. Where there is none of this
+    stack, the bundle may have been renamed since, so all records of the namespace are looked at.
 
     Raises:
         ClusterError: the cluster cannot be read.
     """
     namespace, name = settings.issuing.cluster_resource_namespace, stage_object_name(settings)
-    live = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
-    if live is None:
-        return StageRecord(gate=None, anchors=())
-    data: Mapping[str, str] = live.get("data") or {}
-    origin = f"ConfigMap {namespace}/{name}"
+    collection = f"/api/v1/namespaces/{namespace}/configmaps"
+    live = cluster.get(f"{collection}/{name}")
+    if live is not None and _owner(live) in (settings.owner, None):
+        return _record(cluster.name, live)
+    others = cluster.list_all(collection, lambda each: each if _is_record(each) else None)
+    for each in sorted(others, key=lambda one: str(one["metadata"]["name"])):
+        if _owner(each) == settings.owner or (_owner(each) is None and _names_ours(each, settings)):
+            return _record(cluster.name, each)
+    return StageRecord(gate=None, anchors=())
+
+
+def _is_record(live: Mapping[str, Any]) -> bool:
+    return STAGE_KEY in (live.get("data") or {})
+
+
+def _owner(live: Mapping[str, Any]) -> str | None:
+    """Whose record it is, None where an earlier release wrote it."""
+    text = (live.get("data") or {}).get(DOMAIN_KEY)
+    if text is None:
+        return None
+    try:
+        return Domain.from_json(text, origin="record").owner
+    except StageError:
+        return None
+
+
+def _names_ours(live: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether every anchor that the record names has the subject that the configuration gives it.
+
+    How a record of an earlier release, which says nothing of its stack, is known again after the
+    bundle was renamed.
+    """
+    anchors = {each.subject for each in _anchors(live.get("data") or {}, "record", [])}
+    configured = {
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, anchor.common_name)])
+        for anchor in settings.anchors.values()
+        if anchor.common_name is not None
+    }
+    configured |= {
+        parse_certificates(anchor.certificate.pem, origin="anchor")[0].subject
+        for anchor in settings.anchors.values()
+        if anchor.certificate is not None
+    }
+    return bool(anchors & configured)
+
+
+def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
+    metadata, data = live["metadata"], live.get("data") or {}
+    origin = f"ConfigMap {metadata.get('namespace', '')}/{metadata['name']}"
     problems: list[str] = []
-    stage = None
+    stage = domain = None
     try:
         stage = _stage(data, origin)
+        if DOMAIN_KEY in data:
+            domain = Domain.from_json(data[DOMAIN_KEY], origin=origin)
     except StageError as error:
         problems.append(str(error))
     anchors = tuple(_anchors(data, origin, problems))
@@ -70,10 +113,12 @@ def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:
         problems += _unproven(stage, anchors, origin)
     return StageRecord(
         gate=GateObservation(
-            cluster=cluster.name,
+            cluster=cluster,
             stage=stage,
-            changed_at=owned_since(live["metadata"], "f:data", f"f:{STAGE_KEY}"),
+            changed_at=owned_since(metadata, "f:data", f"f:{STAGE_KEY}"),
             problem="; ".join(problems) or None,
+            domain=domain,
+            object_name=metadata["name"],
         ),
         anchors=anchors,
     )

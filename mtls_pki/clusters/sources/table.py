@@ -6,11 +6,9 @@ from mtls_pki.clusters.sources.bundles import BundleSource
 from mtls_pki.clusters.sources.cert_manager import CertManagerSource
 from mtls_pki.clusters.sources.endpoints import EndpointSource
 from mtls_pki.clusters.sources.source import Source
-from mtls_pki.clusters.sources.stage_record import StageRecordSource
 
 SOURCES: tuple[Source, ...] = (
     BundleSource(),
-    StageRecordSource(),
     CertManagerSource(),
     EndpointSource(),
 )

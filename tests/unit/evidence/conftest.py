@@ -41,7 +41,9 @@ class Stack:
             for name, api in (("dev", self.dev), ("prod", self.prod))
         }
         dotted = {path.replace("__", "."): value for path, value in changes.items()}
-        return settings_model(extensions()).model_validate(changed({"clusters": reach, **dotted}))
+        return settings_model(extensions()).model_validate(
+            changed({"clusters": reach, **dotted}), context={"owner": "mtls-pki/test"}
+        )
 
     def read(self, **changes: Any) -> Evidence:
         return collect_evidence(self.settings(**changes), warn=self.warnings.append)

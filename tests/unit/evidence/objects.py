@@ -19,7 +19,8 @@ ISSUERS = "/apis/cert-manager.io/v1/issuers"
 CLUSTER_ISSUERS = "/apis/cert-manager.io/v1/clusterissuers"
 SIGNING_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CONFIG_MAPS = "/api/v1/configmaps"
-STAGE = "/api/v1/namespaces/cert-manager/configmaps/mesh-trust-stage"
+STAGES = "/api/v1/namespaces/cert-manager/configmaps"
+STAGE = f"{STAGES}/mesh-trust-stage"
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HTTP_NOW = "Mon, 23 Nov 2026 12:00:00 GMT"

@@ -18,13 +18,23 @@ from tests.unit.evidence.objects import (
     REQUESTS,
     SIGNING_REQUESTS,
     STAGE,
+    STAGES,
     certificate,
     chain,
     issuer,
     request,
 )
 
-READ = [CONFIG_MAPS, STAGE, CLUSTER_ISSUERS, ISSUERS, CERTIFICATES, REQUESTS, SIGNING_REQUESTS]
+READ = [
+    STAGE,
+    STAGES,
+    CONFIG_MAPS,
+    CLUSTER_ISSUERS,
+    ISSUERS,
+    CERTIFICATES,
+    REQUESTS,
+    SIGNING_REQUESTS,
+]
 
 
 def test_each_collection_is_read_once_and_nothing_else(stack: Stack) -> None:

@@ -141,7 +141,9 @@ def test_without_a_record_there_is_no_gate(stack: Stack) -> None:
 
 def test_the_record_is_read_with_its_age(stack: Stack) -> None:
     stack.dev.objects[STAGE] = record()
-    assert gate(stack) == GateObservation(cluster="dev", stage=STAGES, changed_at=at(10))
+    assert gate(stack) == GateObservation(
+        cluster="dev", stage=STAGES, changed_at=at(10), object_name="mesh-trust-stage"
+    )
 
 
 def test_recorded_anchors_make_leaves_ours(stack: Stack) -> None:

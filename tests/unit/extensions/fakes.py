@@ -23,7 +23,13 @@ from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.consumers import declare as consumer_declare
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.table import CONSUMERS
-from mtls_pki.rotation.evidence import BundlePlace, Evidence, observe_bundle, observe_leaf
+from mtls_pki.rotation.evidence import (
+    BundlePlace,
+    Evidence,
+    GateObservation,
+    observe_bundle,
+    observe_leaf,
+)
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import BackendSettings, ConsumerSettings, IssuerApi
 from mtls_pki.settings.model import Settings
@@ -189,7 +195,10 @@ class RadioDeclare(consumer_declare.Declare):
 class RadioSource(Source):
     """The bundle that the radios hold."""
 
-    def trusted(self, cluster: Cluster, settings: Settings) -> Trusted:
+    def trusted(
+        self, cluster: Cluster, settings: Settings, gate: GateObservation | None
+    ) -> Trusted:
+        del gate
         place = BundlePlace(
             cluster=cluster.name, namespace="field", name="radio", key="roots", kind="Radio"
         )
