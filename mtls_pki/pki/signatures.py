@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,6 +46,23 @@ def is_signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Tell whether the certificate signed itself: a root, whatever else it says."""
     return is_signed_by(certificate, certificate)
+
+
+def signer_among(
+    child: x509.Certificate, candidates: Iterable[x509.Certificate]
+) -> x509.Certificate | None:
+    """Return the first candidate whose key verifies the child's signature, whatever it is named.
+
+    Only candidates whose name or key id the child states are tried: verifiers try no others, and
+    a signature costs a hundred times as much to check.
+    """
+    named = extension(child, x509.AuthorityKeyIdentifier)
+    key_id = named.value.key_identifier if named else None
+    for candidate in candidates:
+        same_key_id = key_id is not None and key_id == subject_key_id(candidate)
+        if (same_key_id or _name_fits(child, candidate)) and _signature_verifies(child, candidate):
+            return candidate
+    return None
 
 
 def _name_fits(child: x509.Certificate, issuer: x509.Certificate) -> bool:
