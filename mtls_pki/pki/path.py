@@ -4,7 +4,7 @@ Verifiers differ. So there are three answers (`Acceptance`), and a change breaks
 soon as the answer for its leaf becomes a lower one. Where they differ:
 
 * OpenSSL (``verify -x509_strict``, which Python 3.13 asks for too) does not backtrack. It takes an
-  issuer that fits by name and key ids without a look at the signature: a trusted one if there is
+  issuer that fits by name and key ids, without a look at the rest of it or at the signature: a trusted one if there is
   one, and one that is valid now if there is one (x509_vfy.c, ``get1_issuer``, ``find_issuer``). Its
   path must end in a root. It demands what RFC 5280 asks of a CA, such as key ids.
 * Go (crypto/x509) and ``cryptography`` try every path. An intermediate CA among the trusted
@@ -195,10 +195,7 @@ def _first_choices(
     fitting = [
         parent
         for parent in _known(chain, anchors)
-        if parent.subject == below.issuer
-        and below.authority_key.fits(parent)
-        and parent.may_sign is not False
-        and parent not in cas
+        if parent.subject == below.issuer and below.authority_key.fits(parent) and parent not in cas
     ]
     pool = [parent for parent in fitting if parent in anchors] or fitting
     pool = [parent for parent in pool if parent.valid_at(at)] or pool

@@ -139,9 +139,10 @@ def _ca_faults(ca: CaFacts) -> Iterator[Fault]:
             f"the extended key usage of {title} lacks server or client authentication",
             everywhere=_ANY_PURPOSE not in (ca.purposes or ()),
         )
-    if ca.constraints is not None and ca.constraints.unknown_kinds():
-        kinds = ", ".join(ca.constraints.unknown_kinds())
-        yield Fault(f"{title} constrains names of a kind that few compare ({kinds})", False)
+    if ca.constraints is not None and ca.constraints.doubtful():
+        doubtful = ", ".join(ca.constraints.doubtful())
+        reason = f"{title} has name constraints that not every verifier knows: {doubtful}"
+        yield Fault(reason, everywhere=False)
     yield from _strange_faults(title, ca.strange)
 
 

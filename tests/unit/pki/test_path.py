@@ -144,7 +144,7 @@ def _self_issued_ca_below_path_length_1() -> Case:
 
 def _other_anchor() -> Case:
     issuing = _issuing(_root())
-    reason = "no anchor of the bundle or presented CA signed the CA CN=i.example.org (issued by CN=root-g1"
+    reason = "presented CA signed the CA CN=i.example.org (issued by CN=root-g1.example.org)"
     return Case([_leaf(issuing), issuing], [_root("g2")], NONE, reason)
 
 
