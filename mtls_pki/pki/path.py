@@ -4,9 +4,10 @@ Verifiers differ. So there are three answers (`Acceptance`), and a change breaks
 soon as the answer for its leaf becomes a lower one. Where they differ:
 
 * OpenSSL (``verify -x509_strict``, which Python 3.13 asks for too) does not backtrack. It takes an
-  issuer that fits by name and key ids, without a look at the rest of it or at the signature: a trusted one if there is
-  one, and one that is valid now if there is one (x509_vfy.c, ``get1_issuer``, ``find_issuer``). Its
-  path must end in a root. It demands what RFC 5280 asks of a CA, such as key ids.
+  issuer that fits by name and key ids, whatever else it says and whoever made the signature: a
+  trusted one if there is one, and one that is valid now if there is one (x509_vfy.c,
+  ``get1_issuer``, ``find_issuer``). Its path must end in a root. It demands what RFC 5280 asks of a
+  CA, such as key ids.
 * Go (crypto/x509) and ``cryptography`` try every path. An intermediate CA among the trusted
   certificates is an anchor for them. Go ignores key ids, but counts self-issued CAs.
 
