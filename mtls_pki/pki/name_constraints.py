@@ -39,13 +39,17 @@ class NameConstraints:
             excluded=_constraints(stated.value.excluded_subtrees),
         )
 
-    def unknown_kinds(self) -> tuple[str, ...]:
-        """Return the kinds of names that it constrains and that not every verifier compares.
+    def doubtful(self) -> tuple[str, ...]:
+        """Return the constraints that some verifier refuses whatever the names below are.
 
-        Go refuses a critical constraint of such a kind without looking at the names.
+        Go refuses critical constraints of kinds that it does not compare. ``cryptography`` refuses
+        DNS names with a leading dot, which RFC 5280 defines for URIs and mailboxes alone.
         """
-        kinds = {constraint.kind for constraint in (*self.permitted, *self.excluded)}
-        return tuple(sorted(kinds - _MATCHES.keys()))
+        return tuple(
+            f"{kind} {value}"
+            for kind, value in (*self.permitted, *self.excluded)
+            if kind not in _MATCHES or (kind == "dns" and value.startswith("."))
+        )
 
 
 @dataclass(frozen=True, slots=True)

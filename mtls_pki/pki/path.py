@@ -4,9 +4,12 @@ Verifiers differ. So there are three answers (`Acceptance`), and a change breaks
 soon as the answer for its leaf becomes a lower one. Where they differ:
 
 * OpenSSL (``verify -x509_strict``, which Python 3.13 asks for too) does not backtrack. It takes an
-  issuer that fits by name and key ids without a look at the signature: a trusted one if there is
-  one, and one that is valid now if there is one (x509_vfy.c, ``get1_issuer``, ``find_issuer``). Its
-  path must end in a root. It demands what RFC 5280 asks of a CA, such as key ids.
+  issuer that fits by name and key ids, whatever else it says and whoever made the signature: a
+  trusted one if there is one, and one that is valid now if there is one (x509_vfy.c,
+  ``get1_issuer``, ``find_issuer``). Its path must end in a root. It demands what RFC 5280 asks of a
+  CA, such as key ids.
+* GnuTLS does not backtrack either, and takes a presented issuer before a trusted one. It falls back
+  on the trusted one if the presented one has ended, or leads to no anchor.
 * Go (crypto/x509) and ``cryptography`` try every path. An intermediate CA among the trusted
   certificates is an anchor for them. Go ignores key ids, but counts self-issued CAs.
 
@@ -56,9 +59,14 @@ class Verification:
     reason: str = ""
 
     @property
-    def accepted(self) -> bool:
+    def everywhere(self) -> bool:
         """Whether every verifier accepts."""
         return self.acceptance is Acceptance.EVERY
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether at least one verifier accepts: the leaf is alive."""
+        return self.acceptance is not Acceptance.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,26 +199,42 @@ def _first_choices(
     anchors: frozenset[CaFacts],
     at: datetime,
 ) -> Iterator[Path]:
-    """Yield the paths that OpenSSL takes, in whatever order it gets the certificates."""
+    """Yield the paths that OpenSSL or GnuTLS takes, in whatever order it gets the certificates."""
     fitting = [
         parent
         for parent in _known(chain, anchors)
-        if parent.subject == below.issuer
-        and below.authority_key.fits(parent)
-        and parent.may_sign is not False
-        and parent not in cas
+        if parent.subject == below.issuer and below.authority_key.fits(parent) and parent not in cas
     ]
-    pool = [parent for parent in fitting if parent in anchors] or fitting
-    pool = [parent for parent in pool if parent.valid_at(at)] or pool
-    if not pool:
+    trusted = [parent for parent in fitting if parent in anchors]
+    openssl = trusted or fitting
+    openssl = [parent for parent in openssl if parent.valid_at(at)] or openssl
+    gnutls = [
+        parent
+        for parent in fitting
+        if parent not in openssl and not (parent in anchors or parent.self_signed)
+        if not trusted or (at < parent.not_after and _leads(parent, cas, chain, anchors, at))
+    ]
+    if not fitting:
         yield _dead_end(below, cas, chain, anchors, at)
-    for parent in pool:
+    for parent in (*openssl, *gnutls):
         if not parent.self_signed:
             yield from _first_choices(parent, (*cas, parent), chain, anchors, at)
         elif parent in anchors:
             yield _complete(chain, (*cas, parent), at)
         else:
             yield _dead_end(parent, (*cas, parent), chain, anchors, at)
+
+
+def _leads(
+    ca: CaFacts,
+    cas: tuple[CaFacts, ...],
+    chain: IssuingChain,
+    anchors: frozenset[CaFacts],
+    at: datetime,
+) -> bool:
+    """Tell whether some path goes on from ``ca`` to an anchor."""
+    paths = islice(_paths(ca, (*cas, ca), chain, anchors, at), _MOST_PATHS)
+    return any(path.complete for path in paths)
 
 
 def _limited(paths: Iterator[Path]) -> Iterator[Path]:

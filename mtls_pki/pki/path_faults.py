@@ -47,7 +47,7 @@ def path_faults(leaf: IssuingChain, cas: tuple[CaFacts, ...], at: datetime) -> t
     for depth, ca in enumerate(cas):
         found += _date_faults(ca, at)
         found += _link_faults(below, ca)
-        found += _ca_faults(ca)
+        found += _ca_faults(ca, anchor=depth == len(cas) - 1)
         found += _length_faults(ca, cas[:depth])
         for lower in cas[:depth]:
             found += name_faults(lower.title(), lower, ca)
@@ -122,7 +122,7 @@ def _link_faults(below: Signed, ca: CaFacts) -> Iterator[Fault]:
         )
 
 
-def _ca_faults(ca: CaFacts) -> Iterator[Fault]:
+def _ca_faults(ca: CaFacts, *, anchor: bool) -> Iterator[Fault]:
     title = ca.title()
     if not ca.is_ca:
         yield Fault(f"{title} is no CA: its basic constraints do not say CA:TRUE")
@@ -135,13 +135,15 @@ def _ca_faults(ca: CaFacts) -> Iterator[Fault]:
     if ca.subject_key_id is None:
         yield Fault(f"{title} has no subject key id", everywhere=False)
     if not ca.for_mutual_tls:
+        # GnuTLS does not ask it of anchors, and OpenSSL alone does not take "any" for an answer.
         yield Fault(
             f"the extended key usage of {title} lacks server or client authentication",
-            everywhere=_ANY_PURPOSE not in (ca.purposes or ()),
+            everywhere=not anchor and _ANY_PURPOSE not in (ca.purposes or ()),
         )
-    if ca.constraints is not None and ca.constraints.unknown_kinds():
-        kinds = ", ".join(ca.constraints.unknown_kinds())
-        yield Fault(f"{title} constrains names of a kind that few compare ({kinds})", False)
+    if ca.constraints is not None and ca.constraints.doubtful():
+        doubtful = ", ".join(ca.constraints.doubtful())
+        reason = f"{title} has name constraints that not every verifier knows: {doubtful}"
+        yield Fault(reason, everywhere=False)
     yield from _strange_faults(title, ca.strange)
 
 
