@@ -23,7 +23,7 @@ class TrustBundleArgs:
 
     Attributes:
         bundle_name: name of the ConfigMap in each namespace.
-        key: the ConfigMap's key that holds the PEM.
+        keys: the ConfigMap's keys that hold the PEM; one for trust-manager.
         namespaces: where verifiers mount it.
         roots: certificate PEM of every trusted generation; order and repetition do not matter.
         via: ``configmap`` writes each ConfigMap itself; ``trust-manager`` declares one Bundle that
@@ -35,7 +35,7 @@ class TrustBundleArgs:
     """
 
     bundle_name: str
-    key: str
+    keys: tuple[str, ...]
     namespaces: tuple[str, ...]
     roots: Sequence[Input[str]]
     via: Literal["configmap", "trust-manager"]
@@ -77,7 +77,7 @@ class TrustBundle(pulumi.ComponentResource):
             metadata=ObjectMetaArgs(
                 name=args.bundle_name, namespace=namespace, annotations=owned()
             ),
-            data={args.key: self.pem},
+            data=dict.fromkeys(args.keys, self.pem),
             opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
         )
 
@@ -90,7 +90,7 @@ class TrustBundle(pulumi.ComponentResource):
             spec={
                 "sources": [{"inLine": self.pem}],
                 "target": {
-                    "configMap": {"key": args.key},
+                    "configMap": {"key": args.keys[0]},
                     "namespaceSelector": {
                         "matchExpressions": [
                             {

@@ -24,9 +24,9 @@ class TrustGateArgs:
         guard: hook that judges the change; an exception stops preview and ``up`` with its message.
     """
 
-    object_name: str
+    object_name: Input[str]
     namespace: str
-    data: Mapping[str, Input[str]]
+    data: Input[Mapping[str, Input[str]]]
     guard: pulumi.ResourceHook
 
 

@@ -102,7 +102,7 @@ class ObservedDomain:
         return any(each.cluster == cluster for each in self.evidence.reachable)
 
     def _request(self, old: TrustStage | None, new: TrustStage) -> ChangeRequest:
-        return change_request(self.settings, old=old, new=new)
+        return change_request(self.settings, self.evidence, old=old, new=new)
 
 
 _SEVERITY = {ExitStatus.DONE: 0, ExitStatus.EVIDENCE_MISSING: 1, ExitStatus.BLOCKED: 2}

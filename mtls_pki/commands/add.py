@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mtls_pki.commands.command import FILE, Command, open_stack
 from mtls_pki.commands.stack_file_change import EFFECT, add_change_options, write_change
@@ -18,13 +18,22 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid-for", metavar="DURATION", help="such as 87600h; default: that of --like"
     )
-    parser.add_argument("--valid-from", metavar="TIME", help="RFC 3339, UTC; default: now")
+    parser.add_argument(
+        "--valid-from",
+        metavar="TIME",
+        help="RFC 3339, UTC; default: five minutes ago, for clocks differ",
+    )
     parser.add_argument(
         "--like", metavar="GENERATION", help="copy what is not said from it; default: the issuing"
     )
     parser.add_argument(
         "--certificate", metavar=FILE, help="a root made elsewhere, instead of all that"
     )
+
+
+# Clocks differ, and a certificate that is not valid yet is refused. Kubernetes' own signers
+# backdate as much (pkg/controller/certificates/signer, `backdate`).
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
@@ -39,7 +48,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
         )
     new = edits.NewAnchor(
         generation=options.generation,
-        valid_from=options.valid_from or instant(datetime.now(UTC)),
+        valid_from=options.valid_from or instant(datetime.now(UTC) - _CLOCKS_DIFFER),
         common_name=options.common_name,
         valid_for=options.valid_for,
         like=options.like,

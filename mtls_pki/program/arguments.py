@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
@@ -19,7 +19,9 @@ from mtls_pki.components.trust_anchor import (
 )
 from mtls_pki.components.trust_bundle import TrustBundleArgs
 from mtls_pki.components.trust_gate import TrustGateArgs
-from mtls_pki.rotation.stage import STAGE_KEY
+from mtls_pki.program.record import gate_data, gate_name
+from mtls_pki.rotation.domain import BundleForm
+from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.settings.model import (
     AnchorSettings,
     ChartSettings,
@@ -33,9 +35,8 @@ from mtls_pki.settings.names import (
     issuing_ca_not_before,
     service_dns_names,
     spiffe_id,
-    stage_object_name,
 )
-from mtls_pki.settings.trust_domain import configured_stage
+from mtls_pki.settings.trust_domain import partner_roots
 
 
 def trust_anchor_args(settings: Settings, generation: str) -> TrustAnchorArgs:
@@ -109,21 +110,23 @@ def _issuing_ca(
 
 def trust_bundle_args(
     settings: Settings,
+    forms: Sequence[BundleForm],
     anchors: Mapping[str, TrustAnchor],
     on_failure: pulumi.ErrorHook,
     guard: pulumi.ResourceHook,
 ) -> TrustBundleArgs:
-    """Return the arguments of one cluster's bundle: every trusted generation."""
+    """Return the arguments of one cluster's bundle, for forms of one name: every trusted root."""
     return TrustBundleArgs(
-        bundle_name=settings.trust.name,
-        key=settings.trust.key,
+        bundle_name=forms[0].name,
+        keys=tuple(form.key for form in forms),
         namespaces=settings.trust.namespaces,
         roots=[
             anchors[generation].certificate_pem
             for generation, anchor in settings.anchors.items()
             if anchor.role.trusted
-        ],
-        via=settings.trust.via,
+        ]
+        + list(partner_roots(settings).values()),
+        via="trust-manager" if forms[0].via == "trust-manager" else "configmap",
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
         guard=guard,
@@ -131,18 +134,17 @@ def trust_bundle_args(
 
 
 def trust_gate_args(
-    settings: Settings, anchors: Mapping[str, TrustAnchor], guard: pulumi.ResourceHook
+    settings: Settings,
+    cluster: str,
+    anchors: Mapping[str, TrustAnchor],
+    evidence: pulumi.Output[Evidence],
+    guard: pulumi.ResourceHook,
 ) -> TrustGateArgs:
-    """Return the arguments of one cluster's gate: the stage, and every root that it names."""
-    fingerprints = {generation: anchor.fingerprint for generation, anchor in anchors.items()}
-    stage = pulumi.Output.all(**fingerprints).apply(
-        lambda known: configured_stage(settings, known).to_json()
-    )
-    roots = {f"{name}.pem": anchor.certificate_pem for name, anchor in anchors.items()}
+    """Return the arguments of one cluster's gate: what is recorded, and every root of it."""
     return TrustGateArgs(
-        object_name=stage_object_name(settings),
+        object_name=gate_name(settings, cluster, evidence),
         namespace=settings.issuing.cluster_resource_namespace,
-        data={STAGE_KEY: stage, **roots},
+        data=gate_data(settings, cluster, evidence, anchors),
         guard=guard,
     )
 

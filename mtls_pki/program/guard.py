@@ -57,6 +57,11 @@ class TrustGuard:
         )
         pool.shutdown(wait=False)
 
+    @property
+    def evidence(self) -> Output[Evidence]:
+        """What the clusters show, once it is read."""
+        return Output.from_input(asyncio.wrap_future(self._evidence))
+
     def announce(self) -> None:
         """Say in every run, also where no stage changes, what a person must hear of the domain."""
 
@@ -103,7 +108,7 @@ class TrustGuard:
     async def _judge(self, old: TrustStage | None, evidence: Evidence) -> Verdict:
         new = await self._new_stage()
         if old not in self._verdicts:
-            request = change_request(self._settings, old=old, new=new)
+            request = change_request(self._settings, evidence, old=old, new=new)
             mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
             self._verdicts[old] = judge(request, evidence, now=evidence.observed_at, mode=mode)
         return self._verdicts[old]

@@ -25,8 +25,10 @@ from mtls_pki.program.arguments import (
     trust_gate_args,
 )
 from mtls_pki.program.clusters import FailureHooks
+from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name, issuing_generations, secret_name
+from mtls_pki.settings.trust_domain import bundle_forms
 
 Issuers = dict[tuple[str, str | None], Issuer]
 """By generation and, for issuers of one namespace, namespace."""
@@ -51,6 +53,7 @@ def declare_gate(
     settings: Settings,
     cluster: str,
     anchors: Mapping[str, TrustAnchor],
+    evidence: pulumi.Output[Evidence],
     guard: pulumi.ResourceHook,
 ) -> Gate:
     """Declare a cluster's provider, what the stack installs there, and its gate."""
@@ -69,7 +72,7 @@ def declare_gate(
     prerequisites = _prerequisites(settings, cluster, pulumi.ResourceOptions(provider=provider))
     gate = TrustGate(
         f"{cluster}-gate",
-        trust_gate_args(settings, anchors, guard),
+        trust_gate_args(settings, cluster, anchors, evidence, guard),
         pulumi.ResourceOptions(provider=provider, depends_on=prerequisites),
     )
     return Gate(
@@ -104,12 +107,15 @@ def declare_bundle(
     guard: pulumi.ResourceHook,
     on_failure: FailureHooks,
 ) -> None:
-    """Declare the trust bundle of one cluster."""
-    TrustBundle(
-        f"{gate.address.name}-{settings.trust.name}",
-        trust_bundle_args(settings, anchors, on_failure.plain, guard),
-        gate.behind,
-    )
+    """Declare the trust bundle of one cluster, in each of its forms."""
+    forms = bundle_forms(settings)
+    for name in dict.fromkeys(form.name for form in forms):
+        of_name = [form for form in forms if form.name == name]
+        TrustBundle(
+            f"{gate.address.name}-{name}",
+            trust_bundle_args(settings, of_name, anchors, on_failure.plain, guard),
+            gate.behind,
+        )
 
 
 def declare_issuers(

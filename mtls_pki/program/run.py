@@ -36,7 +36,7 @@ def run() -> None:
     )
     hooks = {cluster: judge.hook(cluster) for cluster in settings.clusters}
     gates = {
-        cluster: per_cluster.declare_gate(settings, cluster, roots, hook)
+        cluster: per_cluster.declare_gate(settings, cluster, roots, judge.evidence, hook)
         for cluster, hook in hooks.items()
     }
     reached = {name: gate for name, gate in gates.items() if name in readiness.usable}

@@ -55,6 +55,7 @@ class Domain:
         longest_lifetime: the longest of any leaf that the stack has ever declared.
         distrusted: fingerprints of all anchors that were ever declared compromised.
         partners: name of a partner -> fingerprint of its root.
+        generations: fingerprint -> generation of every anchor that the domain has ever had.
     """
 
     owner: str
@@ -68,9 +69,10 @@ class Domain:
     former_hold_down: timedelta | None = None
     distrusted: frozenset[str] = frozenset()
     partners: Mapping[str, str] = field(default_factory=dict)
+    generations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("clusters", "issuers", "partners"):
+        for name in ("clusters", "issuers", "partners", "generations"):
             ordered = dict(sorted(getattr(self, name).items()))
             object.__setattr__(self, name, MappingProxyType(ordered))
 
@@ -95,6 +97,7 @@ class Domain:
             "longestLifetime": format_duration(self.longest_lifetime),
             "distrusted": sorted(self.distrusted),
             "partners": dict(self.partners),
+            "generations": dict(self.generations),
         }
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
@@ -143,6 +146,7 @@ def _parsed(record: Mapping[str, Any]) -> Domain:
         longest_lifetime=parse_duration(record["longestLifetime"]),
         distrusted=frozenset(map(str, record["distrusted"])),
         partners={str(name): str(each) for name, each in record["partners"].items()},
+        generations={str(key): str(name) for key, name in record["generations"].items()},
     )
 
 
@@ -182,6 +186,7 @@ def _both(one: RecordedDomain, other: RecordedDomain) -> RecordedDomain:
             longest_lifetime=max(first.longest_lifetime, second.longest_lifetime),
             distrusted=first.distrusted | second.distrusted,
             partners={**second.partners, **first.partners},
+            generations={**second.generations, **first.generations},
         ),
         # A record without a time makes the whole without: what is not known to be old is new.
         since=max(times) if len(times) == 2 else None,
@@ -194,8 +199,8 @@ def counting_hold_down(
     """Return the hold-down that counts: the longer of the configured and the recorded one.
 
     A shorter one counts only once it has been recorded for as long as the longer one: whoever can
-    shorten it in the commit that needs it has no hold-down (RFC 5011, section 2.4.1, fixes the time
-    of an anchor for the same reason).
+    shorten it in the commit that needs it has no hold-down. RFC 5011, section 2.4.1, takes the
+    greater of two times as well.
     """
     if recorded is None:
         return configured
@@ -229,4 +234,5 @@ def succeeding(configured: Domain, recorded: RecordedDomain | None, now: datetim
         former_hold_down=standing if standing > configured.hold_down else None,
         longest_lifetime=max(configured.longest_lifetime, before.longest_lifetime),
         distrusted=configured.distrusted | before.distrusted,
+        generations={**before.generations, **configured.generations},
     )

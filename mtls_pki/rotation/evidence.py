@@ -6,16 +6,18 @@ All times are aware UTC. Nothing here reads a cluster; ``clusters`` does, and ca
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 
 from mtls_pki.pki.bundle import bundle_members
+from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.pki.chain import signing_anchors
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.leaf_facts import LeafFacts
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed, is_signed_by
 from mtls_pki.rotation.domain import Domain, RecordedDomain, merged
@@ -50,13 +52,15 @@ class BundleMember:
     """One certificate of a live bundle.
 
     ``self_signed`` is False for an intermediate or a cross-signed certificate: it may share an
-    anchor's key, but a verifier that needs a root does not accept it as one.
+    anchor's key, but a verifier that needs a root does not accept it as one. ``facts`` are what a
+    verifier judges; None where only the key is known.
     """
 
     fingerprint: str
     subject: str
     not_after: datetime
     self_signed: bool
+    facts: CaFacts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,7 @@ class LeafObservation:
         problem: why the signer is not known; such a leaf counts as a laggard (fail closed).
         unlike: how it differs from what was asked for, where its signer decides by rules of its own
             (a Vault); for people only, no rule judges it.
+        facts: what a verifier judges of it and its chain; None where that could not be read.
         issuer: text of the issuer reference, ``ClusterIssuer/mtls-ca-g1``, or the issuer's name.
         not_before: start of validity, None when it could not be read.
         not_after: end of validity, None when it could not be read.
@@ -121,6 +126,7 @@ class LeafObservation:
     issuing_ca_not_after: datetime | None = None
     problem: str | None = None
     unlike: tuple[str, ...] = ()
+    facts: LeafFacts | None = None
 
     def live(self, now: datetime) -> bool:
         """Whether a verifier may accept it now. A leaf whose end is unknown counts as live."""
@@ -150,6 +156,20 @@ class IssuerObservation:
     generation: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuerUse:
+    """A Certificate names an issuer of the stack, whether it was issued yet or not.
+
+    ``issuer`` is ``Kind/name``; ``declared``: this stack declares the Certificate.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    issuer: str
+    declared: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class GateObservation:
     """What a cluster's gate object records.
@@ -162,6 +182,7 @@ class GateObservation:
         problem: what is wrong with it.
         domain: what the trust domain consisted of; None where an earlier release wrote the record.
         object_name: of the ConfigMap.
+        roots: what verifiers judge of the recorded roots.
     """
 
     cluster: str
@@ -170,6 +191,7 @@ class GateObservation:
     problem: str | None = None
     domain: Domain | None = None
     object_name: str = ""
+    roots: tuple[CaFacts, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +203,7 @@ class ClusterEvidence:
     leaves: tuple[LeafObservation, ...] = ()
     issuers: tuple[IssuerObservation, ...] = ()
     gate: GateObservation | None = None
+    uses: tuple[IssuerUse, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,9 +247,25 @@ class Evidence:
         return tuple(issuer for cluster in self.reachable for issuer in cluster.issuers)
 
     @property
+    def uses(self) -> tuple[IssuerUse, ...]:
+        """Who names the issuers of the stack, in all clusters."""
+        return tuple(use for cluster in self.reachable for use in cluster.uses)
+
+    @property
     def gates(self) -> tuple[GateObservation, ...]:
         """The gates of all clusters that have one."""
         return tuple(cluster.gate for cluster in self.reachable if cluster.gate)
+
+    @property
+    def known_cas(self) -> Iterator[CaFacts]:
+        """Every CA certificate that is recorded, trusted or presented, some of them repeatedly."""
+        for gate in self.gates:
+            yield from gate.roots
+        for bundle in self.bundles:
+            yield from (member.facts for member in bundle.members if member.facts is not None)
+        chains = {leaf.facts.chain for leaf in self.leaves if leaf.facts is not None}
+        for chain in chains:
+            yield from chain.presented
 
     @property
     def recorded_domain(self) -> RecordedDomain | None:
@@ -262,6 +301,7 @@ def observe_bundle(
                         subject=member.subject.rfc4514_string(),
                         not_after=member.not_valid_after_utc,
                         self_signed=is_self_signed(member),
+                        facts=CaFacts.of(member),
                     )
                     for member in members
                 ),
@@ -297,7 +337,7 @@ def observe_leaf(
     """
     problem: str | None = None
     signers: frozenset[str] = frozenset()
-    not_before = not_after = ca_end = None
+    not_before = not_after = ca_end = facts = None
     try:
         chain = parse_certificates(chain_pem or "", origin=f"{kind} {name}")
     except PkiError as error:
@@ -310,7 +350,8 @@ def observe_leaf(
             chain = (*chain, *issuing_cas)
             found = signing_anchors(chain, pool)
         signers = frozenset(spki_sha256(anchor) for anchor in found)
-        ca_end = _issuing_ca_end(chain)
+        ca_end = _issuing_ca_end(chain, pool)
+        facts = LeafFacts.of(chain, pool)
     return LeafObservation(
         cluster=cluster,
         namespace=namespace,
@@ -325,15 +366,21 @@ def observe_leaf(
         issuing_ca_not_after=ca_end,
         problem=problem,
         unlike=tuple(unlike),
+        facts=facts,
     )
 
 
-def _issuing_ca_end(chain: tuple[x509.Certificate, ...]) -> datetime | None:
+def _issuing_ca_end(
+    chain: tuple[x509.Certificate, ...], anchors: tuple[x509.Certificate, ...]
+) -> datetime | None:
     """Latest end among the CA certificates that signed the leaf itself, None without any.
 
     The latest, because several certificates of one issuing CA (renewed, cross-signed) may be
-    presented, and a verifier needs only one that is valid.
+    presented, and a verifier needs only one that is valid. A leaf directly under an anchor needs
+    none of them, whatever is presented with it.
     """
+    if any(is_signed_by(chain[0], anchor) for anchor in anchors):
+        return None
     ends = [
         certificate.not_valid_after_utc
         for certificate in chain[1:]

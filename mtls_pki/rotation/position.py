@@ -181,7 +181,7 @@ def _step(
     request: ChangeRequest, evidence: Evidence, verb: str, after: TrustStage, now: datetime
 ) -> NextStep:
     # Judged as an update would be: what could not be seen does not count as safe.
-    verdict = judge(replace(request, new=after), evidence, now=now, mode=Mode.UP)
+    verdict = judge(request.with_stage(after), evidence, now=now, mode=Mode.UP)
     subject = [
         generation
         for generation in request.new.anchors

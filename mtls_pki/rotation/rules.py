@@ -82,9 +82,9 @@ CANARY_ANCHOR = Rule(
     identifier="canary-anchor",
     sentence="A service may name only a trusted anchor of the stage.",
 )
-VALID_ISSUER = Rule(
-    identifier="valid-issuing-anchor",
-    sentence="An anchor that is expired or not yet valid never starts to issue.",
+WITHIN_DATES = Rule(
+    identifier="within-dates",
+    sentence="Every trusted root, and every issuing CA that issues, is valid now.",
     upstream="RFC 5280, section 4.1.2.5",
 )
 HELD_EVERYWHERE = Rule(
@@ -104,6 +104,38 @@ NO_LIVE_LEAF = Rule(
 EVIDENCE_COMPLETE = Rule(
     identifier="evidence-complete",
     sentence="A change of trust is applied only when every cluster of the stack could be read.",
+    by_evidence=True,
+)
+
+PLACE_IN_USE = Rule(
+    identifier="place-in-use",
+    sentence="A cluster or namespace leaves the trust domain only when nobody in it uses the trust "
+    "bundle any more, or when it is abandoned on purpose.",
+    by_evidence=True,
+)
+MOVED_SIDE_BY_SIDE = Rule(
+    identifier="moved-side-by-side",
+    sentence="A bundle moves to another name, key or form only after old and new have been side by "
+    "side for the hold-down.",
+    upstream="RFC 5011, section 2.2",
+    by_evidence=True,
+)
+ISSUER_IN_USE = Rule(
+    identifier="issuer-in-use",
+    sentence="An issuer leaves only when no Certificate of others names it, or when it is "
+    "abandoned on purpose.",
+    by_evidence=True,
+)
+DOMAIN_KEEPS_ITS_NAME = Rule(
+    identifier="domain-keeps-its-name",
+    sentence="A trust domain keeps its name: it is part of every identity in it.",
+    upstream="SPIFFE-ID, section 2.1",
+)
+CHAINS_VERIFY = Rule(
+    identifier="chains-verify",
+    sentence="Every chain that a live workload presents verifies under every bundle that a "
+    "verifier may hold, before and after the change.",
+    upstream="RFC 5280, section 6.1",
     by_evidence=True,
 )
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import Evidence
-from mtls_pki.rotation.guards.issuing import held_everywhere, valid_issuers
+from mtls_pki.rotation.guards.chains import chains_verify
+from mtls_pki.rotation.guards.dates import within_dates
+from mtls_pki.rotation.guards.distrust import distrusted_stay_so, waivable
+from mtls_pki.rotation.guards.issuing import held_everywhere
 from mtls_pki.rotation.guards.leaving import no_live_leaf
 from mtls_pki.rotation.guards.observed import unread_clusters
+from mtls_pki.rotation.guards.places import leaving_places
 from mtls_pki.rotation.notices import notices, who_breaks
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
@@ -52,13 +57,24 @@ class Verdict:
         return ExitStatus.EVIDENCE_MISSING if self.unread else ExitStatus.DONE
 
 
+Guard = Callable[[ChangeRequest, Evidence, datetime], list[Refusal]]
+"""A question that evidence answers: (change, evidence, now) -> the refusals, none if it is safe."""
+
+GUARDS: tuple[Guard, ...] = (
+    within_dates,
+    held_everywhere,
+    no_live_leaf,
+    chains_verify,
+    leaving_places,
+)
+
+
 def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mode) -> Verdict:
     """Judge ``request`` by ``evidence`` at ``now`` (aware UTC).
 
     Shape first: a change that waiting cannot make safe is refused for that alone, and evidence is
-    not looked at. When a change distrusts an anchor, what evidence says becomes notices: the change
-    does not wait, but it still says what will break. Nothing else is refused then, not even an
-    unrelated bundle or an unreachable cluster: the person who stole the key may have caused it.
+    not looked at. A change that distrusts an anchor does not wait for what has to do with that
+    anchor; such refusals become notices, which say who will break. It waives nothing else.
     """
     shape = list(
         structural_refusals(request.old, request.new, acknowledgements=request.acknowledgements)
@@ -66,21 +82,18 @@ def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mo
     for gate in evidence.gates:
         if gate.stage is not None and gate.stage != request.old:
             shape += identity_refusals(gate.stage, request.new)
+    shape += distrusted_stay_so(request)
     unread = unread_clusters(request, evidence)
     said = list(notices(request, evidence, now))
     refusals = list(dict.fromkeys(shape))
     if not shape:
-        refusals = valid_issuers(request, evidence, now)
-        seen = [
-            *held_everywhere(request, evidence, now),
-            *no_live_leaf(request, evidence, now),
-        ]
-        if request.distrusts:
-            said = [*who_breaks(request, evidence, now), *map(_skipped, seen), *said]
-        else:
-            refusals += seen
-            if unread and mode is Mode.UP and request.changes:
-                refusals.append(_incomplete(unread))
+        waived = waivable(request, evidence)
+        seen = [refusal for guard in GUARDS for refusal in guard(request, evidence, now)]
+        if unread and mode is Mode.UP:
+            seen.append(_incomplete(unread))
+        skipped = [refusal for refusal in seen if waived(refusal)]
+        refusals = [refusal for refusal in seen if refusal not in skipped]
+        said = [*who_breaks(request, evidence, now), *map(_skipped, skipped), *said]
     return Verdict(
         request=request,
         mode=mode,

@@ -25,6 +25,8 @@ RULES: tuple[Rule, ...] = (
     authorities.issuing_ca_fits_its_root,
     services.leaf_times_are_cert_managers,
     services.leaves_fit_their_issuing_ca,
+    services.bundle_forms_fit_each_other,
+    services.partners_are_roots,
     services.services_name_what_exists,
     services.services_have_their_own_objects,
     services.names_are_permitted,

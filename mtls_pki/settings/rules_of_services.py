@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+from mtls_pki.pki.chain import check_root
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import describe, parse_certificate
 from mtls_pki.pki.profile import permitted_dns_domains
@@ -40,6 +41,57 @@ def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
                     f"{other}; call one of them differently (its Certificate keeps its name with "
                     "`name:`)",
                 )
+
+
+def bundle_forms_fit_each_other(settings: Settings) -> Iterator[Mistake]:
+    """Demand that each former form of the bundle differs from all others.
+
+    One ConfigMap has one writer: trust-manager removes what it did not write itself from the key of
+    its target, and writes one key (trust-manager, pkg/bundle/internal/target).
+    """
+    trust = settings.trust
+    seen = {trust.name: ({trust.key}, trust.via)}
+    for index, former in enumerate(trust.formerly):
+        path = f"trust.formerly.{index}"
+        keys, via = seen.setdefault(former.name, (set(), former.via))
+        if former.key in keys:
+            yield Mistake(
+                path=path, message=f"{former.name}[{former.key}] is written already; remove it"
+            )
+        elif keys and "trust-manager" in (via, former.via):
+            yield Mistake(
+                path=f"{path}.name",
+                message=f"{former.name!r} is written by {via} already; give the present bundle "
+                "another trust.name while the two are side by side",
+            )
+        keys.add(former.key)
+
+
+def partners_are_roots(settings: Settings) -> Iterator[Mistake]:
+    """Demand a sound root of somebody else from each partner.
+
+    The same root as an anchor's, under a second name, could not be told apart when it leaves.
+    """
+    own = {
+        describe(parse_certificate(anchor.certificate.pem, origin="root")).spki_sha256: name
+        for name, anchor in settings.anchors.items()
+        if anchor.certificate is not None and not check_root(anchor.certificate.pem)
+    }
+    for name, partner in settings.trust.partners.items():
+        path = f"trust.partners.{name}.certificate"
+        mistakes = check_root(partner.certificate.pem)
+        for text in mistakes:
+            yield Mistake(path=path, message=f"{partner.certificate.path}: {text}")
+        if mistakes:
+            continue
+        key = describe(parse_certificate(partner.certificate.pem, origin="root")).spki_sha256
+        if key in own:
+            yield Mistake(
+                path=path,
+                message=f"{partner.certificate.path}: it has the key of {own[key]}; remove one of "
+                "the two",
+            )
+        own.setdefault(key, f"trust.partners.{name}")
 
 
 def services_name_what_exists(settings: Settings) -> Iterator[Mistake]:

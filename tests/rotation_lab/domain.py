@@ -211,7 +211,7 @@ class Domain:
         """What ``status`` tells: where the recorded stage stands."""
         stage = self.recorded()
         evidence = self.evidence()
-        request = change_request(self.settings(), old=stage, new=stage)
+        request = change_request(self.settings(), evidence, old=stage, new=stage)
         return locate(request, evidence, now=evidence.observed_at)
 
     def certificate(self, name: str, issuer: str, cluster_name: str | None = None) -> str:

@@ -26,7 +26,7 @@ config:
     # the first root
     g1:
       role: issuing   # for now
-      commonName: 'root.example.org'
+      commonName: 'root-g1.example.org'
       validFrom: 2026-11-01T00:00:00Z
       validFor: 87600h
       pathLength: 1

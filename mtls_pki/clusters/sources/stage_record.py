@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
@@ -119,6 +120,7 @@ def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
             problem="; ".join(problems) or None,
             domain=domain,
             object_name=metadata["name"],
+            roots=tuple(map(CaFacts.of, anchors)),
         ),
         anchors=anchors,
     )

@@ -8,11 +8,17 @@ update, so the missing bundle is not refused then. When something starts to issu
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
+from mtls_pki.pki.ca_facts import interchangeable
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.durations import format_duration
-from mtls_pki.rotation.evidence import BundleObservation, Evidence
+from mtls_pki.rotation.evidence import (
+    BundleObservation,
+    BundleProblem,
+    Evidence,
+    LeafObservation,
+)
 from mtls_pki.rotation.guards.laggards import latest, of_bundle
 from mtls_pki.rotation.guards.observed import is_fresh_domain, known_bundles, recorded_stage
 from mtls_pki.rotation.request import ChangeRequest
@@ -21,58 +27,88 @@ from mtls_pki.rotation.text import instant
 
 
 def starting(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[str, ...]:
-    """Return the generations that issue after the change and did not issue before it.
+    """Return the generations from which somebody gets a leaf who has none of it now.
 
-    This cluster's gate records what issued before. For a cluster without a gate that joins a
-    running domain, the other clusters' gates say it. Without any gate (it was lost), an anchor with
-    live leaves counts as one that issued before.
+    The record says what was meant to issue; what really issues is told by live leaves and issuers.
+    An update that was killed after the record, or a record that was edited by hand, has moved
+    nobody yet. For a cluster that joins, the other clusters' records count, and without any record
+    (it was lost) an anchor with live leaves is one that issued before.
     """
+    before = _issued_before(request, evidence, now)
+    moving = _moving(request, evidence, now) | _without_issuer(request, evidence)
+    return tuple(
+        generation
+        for generation in request.new.issuing_generations
+        if generation in moving or request.new.anchors[generation].fingerprint not in before
+    )
+
+
+def _issued_before(
+    request: ChangeRequest, evidence: Evidence, now: datetime
+) -> frozenset[str | None]:
     stages = [gate.stage for gate in evidence.gates if gate.stage is not None]
     if recorded := recorded_stage(request.old):
         stages = [recorded]
     if stages:
-        before = {s.anchors[g].fingerprint for s in stages for g in s.issuing_generations}
-    else:
-        live = (leaf for leaf in evidence.leaves if leaf.live(now))
-        before = {signer for leaf in live for signer in leaf.signers}
-    before.discard(None)
-    return tuple(
-        generation
-        for generation in request.new.issuing_generations
-        if request.new.anchors[generation].fingerprint not in before
-    )
+        issued = {s.anchors[g].fingerprint for s in stages for g in s.issuing_generations}
+        return frozenset(issued - {None})
+    live = (leaf for leaf in evidence.leaves if leaf.live(now))
+    return frozenset(signer for leaf in live for signer in leaf.signers)
 
 
-def valid_issuers(request: ChangeRequest, evidence: Evidence, now: datetime) -> list[Refusal]:
-    """Refuse an anchor that starts to issue outside its dates, or whose issuing CA has ended."""
-    refusals = []
-    for generation in starting(request, evidence, now):
-        facts = request.facts.get(generation)
-        if facts is None:
+def _moving(request: ChangeRequest, evidence: Evidence, now: datetime) -> set[str]:
+    """Generations whose issuer is to sign for somebody that another anchor signed for last."""
+    found = set()
+    newest: dict[tuple[str, str], LeafObservation] = {}
+    for leaf in evidence.leaves:
+        if not leaf.signers or not leaf.live(now):
             continue
-        earliest = None
-        if now >= facts.not_after:
-            seen = f"{generation} ended at {instant(facts.not_after)}"
-            remedy = "add a new generation, or renew this one: same key, new validFrom and validFor"
-        elif now < facts.not_before:
-            seen = f"{generation} is valid from {instant(facts.not_before)}"
-            remedy, earliest = "wait until then, or set an earlier validFrom", facts.not_before
-        elif facts.issuing_ca_not_after is not None and now >= facts.issuing_ca_not_after:
-            seen = f"the issuing CA of {generation} ended at {instant(facts.issuing_ca_not_after)}"
-            remedy = "renew the issuing CA: same key, new validFrom and validFor"
-        else:
+        if leaf.declared:
+            name = f"{leaf.namespace}/{leaf.name}"
+            target = request.new.canaries.get(name, request.new.issuing)
+            if target is not None and not _signed_by(request, leaf, target):
+                found.add(target)
+        elif request.domain is not None and leaf.issuer in request.domain.issuers:
+            place = (leaf.cluster, leaf.issuer)
+            newest[place] = max(leaf, newest.get(place, leaf), key=_issued_at)
+    if request.domain is not None:
+        found |= {
+            target
+            for (_, issuer), leaf in newest.items()
+            if not _signed_by(request, leaf, target := request.domain.issuers[issuer])
+        }
+    return found & {*request.new.issuing_generations}
+
+
+def _signed_by(request: ChangeRequest, leaf: LeafObservation, generation: str) -> bool:
+    anchor = request.new.anchors.get(generation)
+    return anchor is not None and anchor.fingerprint in leaf.signers
+
+
+def _issued_at(leaf: LeafObservation) -> datetime:
+    return leaf.not_before or datetime.min.replace(tzinfo=UTC)
+
+
+def _without_issuer(request: ChangeRequest, evidence: Evidence) -> set[str]:
+    """Generations that are recorded as issuing, while others issued all leaves and their issuer is
+    not there yet.
+    """
+    signers = {signer for leaf in evidence.leaves for signer in leaf.signers}
+    if request.domain is None or not signers:
+        return set()
+    found = set()
+    for cluster in evidence.reachable:
+        if cluster.gate is None or cluster.gate.stage is None:
             continue
-        refusals.append(
-            Refusal(
-                rule=rules.VALID_ISSUER,
-                generation=generation,
-                fingerprint=request.new.anchors[generation].fingerprint,
-                seen=(seen,),
-                remedy=remedy,
-                earliest=earliest,
-            )
-        )
-    return refusals
+        there = {f"{issuer.kind}/{issuer.name}" for issuer in cluster.issuers}
+        found |= {
+            generation
+            for name, generation in request.domain.issuers.items()
+            if name not in there
+            and generation in cluster.gate.stage.issuing_generations
+            and cluster.gate.stage.anchors[generation].fingerprint not in signers
+        }
+    return found & {*request.new.issuing_generations}
 
 
 def held_everywhere(request: ChangeRequest, evidence: Evidence, now: datetime) -> list[Refusal]:
@@ -115,13 +151,15 @@ def _bundle_laggard(
     request: ChangeRequest, bundle: BundleObservation, generation: str, now: datetime
 ) -> Laggard | None:
     fingerprint = request.new.anchors[generation].fingerprint
-    if not bundle.holds(fingerprint, now):
+    if _joins(request, bundle, generation):
+        return None
+    if not _holds(request, bundle, generation, now):
         detail = f"does not hold {generation}"
         if bundle.problem is not None:
             explained = f": {bundle.detail}" if bundle.detail else ""
             detail = f"{bundle.problem}{explained}"
         elif fingerprint in bundle.anchors:
-            detail = f"holds only an ended certificate of {generation}"
+            detail = f"holds only a certificate of {generation} that verifiers judge differently"
         if bundle.place not in request.places:
             detail += "; the configuration does not ask for it: delete it or add its namespace"
         return of_bundle(bundle, detail=detail, clears_at=now + request.hold_down)
@@ -134,3 +172,33 @@ def _bundle_laggard(
         return None
     detail = f"changed at {instant(bundle.changed_at)}, less than the hold-down ago"
     return of_bundle(bundle, detail=detail, clears_at=clears_at)
+
+
+def _joins(request: ChangeRequest, bundle: BundleObservation, generation: str) -> bool:
+    """Whether the place is new to a domain that issues from the generation already.
+
+    Nobody there has mounted a bundle yet, and the first one that comes has the whole trust set.
+    """
+    if request.recorded is None or bundle.problem is not BundleProblem.MISSING:
+        return False
+    if request.old is None or generation not in request.old.issuing_generations:
+        return False
+    domain = request.recorded.domain
+    place = bundle.place
+    return place.cluster not in domain.clusters or place.namespace not in domain.namespaces
+
+
+def _holds(
+    request: ChangeRequest, bundle: BundleObservation, generation: str, now: datetime
+) -> bool:
+    """Whether a verifier with this bundle judges the anchor as one with the configured root."""
+    fingerprint = request.new.anchors[generation].fingerprint
+    configured = request.roots.get(generation)
+    if configured is None:
+        return bundle.holds(fingerprint, now)
+    return any(
+        member.facts is not None
+        and member.facts.valid_at(now)
+        and interchangeable(member.facts, configured)
+        for member in bundle.members
+    )

@@ -44,7 +44,9 @@ def leaving(request: ChangeRequest, evidence: Evidence) -> frozenset[str]:
         stages.append(recorded)
     before = {fingerprint for stage in stages for fingerprint in stage.trusted_fingerprints}
     before |= {member.fingerprint for bundle in evidence.bundles for member in bundle.members}
-    return frozenset(before - request.new.trusted_fingerprints)
+    if request.recorded is not None:
+        before |= frozenset(request.recorded.domain.partners.values())
+    return frozenset(before - request.trusted_after)
 
 
 def ended(request: ChangeRequest, evidence: Evidence, fingerprint: str, now: datetime) -> bool:
@@ -71,7 +73,7 @@ def leaves_needing(
     """
     staying = {
         other
-        for other in request.new.trusted_fingerprints
+        for other in request.trusted_after
         if other != fingerprint and not ended(request, evidence, other, now)
     }
     for leaf in evidence.leaves:

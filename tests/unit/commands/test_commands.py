@@ -63,7 +63,7 @@ def test_before_the_first_update(project: Project, api: Api, said: Say) -> None:
 
 def test_a_change_that_is_not_applied_is_told(project: Project, api: Api, said: Say) -> None:
     steady(api)
-    project.run("add", "g2")
+    project.run("add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
     said()
     assert project.run("status") == 0
     out = said()[0]
@@ -101,7 +101,7 @@ def test_promotion_is_blocked_before(project: Project, api: Api, said: Say) -> N
 
 
 def test_a_leaf_of_the_old_anchor_blocks_its_removal(project: Project, api: Api, said: Say) -> None:
-    project.run("add", "g2")
+    project.run("add", "g2", "--valid-from", "2026-11-02T00:00:00Z")
     project.run("promote")
     api.objects[STAGE] = stage(g1=Role.OUTGOING, g2=Role.ISSUING)
     api.objects[CONFIG_MAPS] = [bundle("app", "g1", "g2", managed=(HELD,))]

@@ -35,7 +35,7 @@ def bundle_of(
             "bundle",
             TrustBundleArgs(
                 bundle_name="mesh-trust",
-                key="ca.crt",
+                keys=("ca.crt",),
                 namespaces=("app", "db"),
                 roots=roots,
                 via=via,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.rotation.evidence import BundleObservation, BundleProblem, GateObservation
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
@@ -23,6 +24,7 @@ from tests.unit.evidence.objects import (
     request,
     root,
 )
+from tests.unit.pki.material import parsed
 
 DATA = ("f:data", "f:ca.crt")
 BY_TRUST_MANAGER = {"trust.cert-manager.io/bundle": "mesh-trust"}
@@ -111,6 +113,7 @@ def test_only_the_config_map_of_that_name_is_asked_for(stack: Stack) -> None:
     assert asked == [f"{CONFIG_MAPS}?fieldSelector=metadata.name%3Dmesh-trust&limit=500"]
 
 
+ROOTS = tuple(CaFacts.of(parsed(root(each))) for each in ("g1", "g2"))
 STAGES = TrustStage(
     anchors={
         "g1": Anchor(role=Role.ISSUING, fingerprint=fingerprint("g1")),
@@ -142,7 +145,7 @@ def test_without_a_record_there_is_no_gate(stack: Stack) -> None:
 def test_the_record_is_read_with_its_age(stack: Stack) -> None:
     stack.dev.objects[STAGE] = record()
     assert gate(stack) == GateObservation(
-        cluster="dev", stage=STAGES, changed_at=at(10), object_name="mesh-trust-stage"
+        cluster="dev", stage=STAGES, changed_at=at(10), object_name="mesh-trust-stage", roots=ROOTS
     )
 
 

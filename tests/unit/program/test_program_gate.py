@@ -26,7 +26,7 @@ def test_the_record_names_every_anchor_by_its_key(program: Program, cluster: str
     assert record.metadata["namespace"] == "cert-manager"
     data = record.inputs["data"]
     assert plain(data) == data
-    assert set(data) == {"stage.json", "g1.pem", "g2.pem"}
+    assert set(data) == {"stage.json", "domain.json", "g1.pem", "g2.pem"}
     stage = json.loads(data["stage.json"])["anchors"]
     for generation, role in (("g1", "outgoing"), ("g2", "issuing")):
         assert stage[generation]["role"] == role

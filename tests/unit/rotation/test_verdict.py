@@ -122,7 +122,7 @@ def test_promotion_one_second_early_is_refused_and_says_when() -> None:
                 members=(member("g1"), member("g2", not_after=NOW)),
                 changed_at=NOW - DAY,
             ),
-            "only an ended certificate of g2",
+            "only a certificate of g2 that verifiers judge differently",
             True,
         ),
         (
@@ -205,9 +205,14 @@ def test_a_rogue_leaf_of_the_new_anchor_does_not_make_it_an_issuing_one() -> Non
 @pytest.mark.parametrize(
     ("facts", "seen", "earliest"),
     [
-        ({"not_after": NOW}, "g2 ended at 2026-11-23T12:00:00Z", None),
-        ({"not_before": NOW + DAY}, "g2 is valid from 2026-11-24", NOW + DAY),
+        ({"not_after": NOW}, "the root of g2 ended at 2026-11-23T12:00:00Z", None),
+        ({"not_before": NOW + DAY}, "the root of g2 is valid from 2026-11-24", NOW + DAY),
         ({"issuing_ca_not_after": NOW}, "the issuing CA of g2 ended", None),
+        (
+            {"issuing_ca_not_before": NOW + DAY, "issuing_ca_not_after": NOW + 365 * DAY},
+            "the issuing CA of g2 is valid from 2026-11-24",
+            NOW + DAY,
+        ),
     ],
 )
 def test_an_anchor_outside_its_dates_never_starts_to_issue(
@@ -217,7 +222,7 @@ def test_an_anchor_outside_its_dates_never_starts_to_issue(
     dates = {**asked.facts, "g2": replace(asked.facts["g2"], **facts)}  # type: ignore[arg-type]
     there = evidence(cluster(bundles=[bundle("g1", "g2")], gate=ADDED))
     (refusal,) = up(replace(asked, facts=dates), there).refusals
-    assert refusal.rule == rules.VALID_ISSUER
+    assert refusal.rule == rules.WITHIN_DATES
     assert seen in refusal.seen[0]
     assert refusal.earliest == earliest
 
@@ -424,10 +429,10 @@ def test_what_is_seen_to_block_outranks_what_is_not_seen() -> None:
     assert verdict.exit_code is ExitStatus.BLOCKED
 
 
-def test_an_update_that_changes_no_stage_needs_no_evidence() -> None:
+def test_whatever_is_written_needs_the_evidence_of_every_cluster() -> None:
     seen = evidence(ClusterUnreachable(cluster="dev", error="no route"))
     verdict = up(request(STEADY, STEADY), seen)
-    assert verdict.allowed
+    assert broken_rules(verdict) == ["evidence-complete"]
     assert verdict.exit_code is ExitStatus.EVIDENCE_MISSING
 
 
@@ -460,7 +465,7 @@ def test_a_compromise_does_not_excuse_an_expired_replacement() -> None:
         facts={"g2": AnchorFacts(common_name="g2", not_before=NOW - 2 * DAY, not_after=NOW - DAY)},
     )
     seen = evidence(cluster(bundles=[bundle("g1", "g2")], gate=ADDED))
-    assert broken_rules(up(asked, seen)) == ["valid-issuing-anchor"]
+    assert broken_rules(up(asked, seen)) == ["within-dates"]
 
 
 def test_after_a_crash_a_compromised_anchor_in_a_bundle_still_blocks_nothing() -> None:

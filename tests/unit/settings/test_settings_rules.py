@@ -231,6 +231,32 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
+        "bundle_forms_fit_each_other",
+        {"trust.formerly": [{"name": "mesh-trust"}]},
+        ["trust.formerly.0: mesh-trust[ca.crt] is written already; remove it"],
+    ),
+    (
+        "bundle_forms_fit_each_other",
+        {"trust.formerly": [{"name": "mesh-trust", "key": "old.crt", "via": "trust-manager"}]},
+        [
+            "trust.formerly.0.name: 'mesh-trust' is written by configmap already; give the present "
+            "bundle another trust.name while the two are side by side"
+        ],
+    ),
+    (
+        "partners_are_roots",
+        {"trust.partners": {"acme": {"certificate": "i2.pem"}}},
+        [
+            "trust.partners.acme.certificate: i2.pem: the trust anchor is not self-signed but "
+            "issued by CN=root-g2.example.org; give the root at the top of its chain"
+        ],
+    ),
+    (
+        "partners_are_roots",
+        {"anchors.g2": BROUGHT, "trust.partners": {"acme": {"certificate": "g2.pem"}}},
+        ["trust.partners.acme.certificate: g2.pem: it has the key of g2; remove one of the two"],
+    ),
+    (
         "resource_names_are_unique",
         {
             "clusters": {"prod": {"context": "a"}, "prod-eu": {"context": "b"}},
@@ -465,6 +491,9 @@ KEPT: list[tuple[str, Changes]] = [
     ),
     ("names_are_unique", {"anchors.g2": G2 | {"commonName": "x"}, "anchors.g3": BROUGHT}),
     ("installed_where_it_is_looked_for", {"certManager": {"install": True}}),
+    ("bundle_forms_fit_each_other", {"trust.formerly": [{"name": "old-trust"}]}),
+    ("bundle_forms_fit_each_other", {"trust.formerly": [{"name": "mesh-trust", "key": "a.crt"}]}),
+    ("partners_are_roots", {"trust.partners": {"acme": {"certificate": "g2.pem"}}}),
     ("resource_names_are_unique", {"clusters": TWO_CLUSTERS}),
     ("issuing_ca_fits_its_root", {"issuing.intermediate": {"validFor": "87600h"}}),
     ("issuing_ca_fits_its_root", {"trustDomain": "d" * 50}),

@@ -150,7 +150,7 @@ def test_what_is_said_is_written(project: Project) -> None:
         (("add", "g2", "--valid-for", "30d"), "anchors.g2.validFor: '30d': write 720h"),
         (("add", "g2", "--valid-from", "soon"), "write an RFC 3339 time"),
         (
-            ("add", "g2", "--common-name", "root.example.org"),
+            ("add", "g2", "--common-name", "root-g1.example.org"),
             "verifiers that look up issuers by name",
         ),
         (("add", "g2", "--certificate", "no.pem"), "no such file"),

@@ -1,0 +1,71 @@
+"""What is written into each cluster's gate: stage, domain and roots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pulumi import Output
+
+from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.rotation.domain import DOMAIN_KEY, succeeding
+from mtls_pki.rotation.evidence import Evidence, GateObservation
+from mtls_pki.rotation.stage import STAGE_KEY, TrustStage
+from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import stage_object_name
+from mtls_pki.settings.trust_domain import (
+    configured_domain,
+    configured_stage,
+    partner_roots,
+)
+
+
+def gate_name(settings: Settings, cluster: str, evidence: Output[Evidence]) -> Output[str]:
+    """Return the name of a cluster's gate object, which it keeps when the bundle is renamed."""
+
+    def found(seen: Evidence) -> str:
+        gate = _gate(seen, cluster)
+        return gate.object_name if gate is not None else stage_object_name(settings)
+
+    return evidence.apply(found)
+
+
+def gate_data(
+    settings: Settings,
+    cluster: str,
+    evidence: Output[Evidence],
+    anchors: Mapping[str, TrustAnchor],
+) -> Output[dict[str, str]]:
+    """Return the data of a cluster's gate object.
+
+    A record of an earlier release, which says nothing of the domain, stays as it is until the stage
+    changes, so that a stack is adopted without a change.
+    """
+    fingerprints = {generation: anchor.fingerprint for generation, anchor in anchors.items()}
+    pems = {f"{name}.pem": anchor.certificate_pem for name, anchor in anchors.items()}
+
+    def data(known: Mapping[str, str], roots: Mapping[str, str], seen: Evidence) -> dict[str, str]:
+        stage = configured_stage(settings, known)
+        written = {STAGE_KEY: stage.to_json(), **roots}
+        if _adopted(_gate(seen, cluster), stage):
+            return written
+        partners = {f"partner-{name}.pem": pem for name, pem in partner_roots(settings).items()}
+        return {**written, **partners, DOMAIN_KEY: _domain(settings, known, seen)}
+
+    return Output.all(
+        known=Output.all(**fingerprints), roots=Output.all(**pems), seen=evidence
+    ).apply(lambda all_of: data(all_of["known"], all_of["roots"], all_of["seen"]))
+
+
+def _gate(evidence: Evidence, cluster: str) -> GateObservation | None:
+    return next((gate for gate in evidence.gates if gate.cluster == cluster), None)
+
+
+def _adopted(gate: GateObservation | None, stage: TrustStage) -> bool:
+    """Whether an earlier release wrote the record, and nothing in it changes."""
+    return gate is not None and gate.domain is None and gate.stage == stage
+
+
+def _domain(settings: Settings, fingerprints: Mapping[str, str], evidence: Evidence) -> str:
+    generations = {fingerprint: name for name, fingerprint in fingerprints.items()}
+    configured = configured_domain(settings, {}, generations)
+    return succeeding(configured, evidence.recorded_domain, evidence.observed_at).to_json()
