@@ -14,9 +14,9 @@ from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
 from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
 from mtls_pki.clusters.preflight import Needs, missing_prerequisites
-from mtls_pki.settings.extensions import BackendSettings
+from mtls_pki.settings.extensions import CERT_MANAGER, BackendSettings
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import generations_held_by, issuer_name
+from mtls_pki.settings.names import generations_held_by, issuer_name, issuing_generations
 
 # A webhook that has just started answers within seconds; one that is away does not.
 _WEBHOOK_TRIES = 10
@@ -31,6 +31,13 @@ def _needs(settings: Settings) -> Needs:
         if settings.trust.via == "trust-manager":
             groups["trust.cert-manager.io/v1alpha1"] = (
                 "install trust-manager, or set certManager.install: true"
+            )
+    for generation in issuing_generations(settings):
+        backend = settings.backend_of(generation)
+        if backend.issuer_api != CERT_MANAGER:
+            groups[backend.issuer_api.api_version] = (
+                f"install the controller of its issuers, which {backend.authority} needs in every "
+                "cluster"
             )
     installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
     declared = {*settings.trust.namespaces} if settings.trust.create_namespaces else set()
@@ -178,6 +185,7 @@ def _explain(address: ClusterAddress, inputs: Any) -> str | None:
             kind=inputs["kind"],
             namespace=metadata.get("namespace"),
             name=metadata["name"],
+            apis=[each.settings.issuer_api for each in BACKENDS.values()],
             issuers={each.issuer_spec: each.issuer_remedy for each in BACKENDS.values()},
         )
     except ClusterError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
 from tests.unit.settings.configuration import G2, load
 
-CERT_MANAGER = "/apis/cert-manager.io/v1"
-TRUST_MANAGER = "/apis/trust.cert-manager.io/v1alpha1"
+CERT_MANAGER = "cert-manager.io/v1"
+TRUST_MANAGER = "trust.cert-manager.io/v1alpha1"
 NAMESPACE = "/api/v1/namespaces/app"
 ISSUER = {
     "apiVersion": "cert-manager.io/v1",
@@ -58,29 +59,35 @@ def set_dry_run(monkeypatch: pytest.MonkeyPatch, dry_run: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "asked"),
+    ("changes", "needed"),
     [
-        ({}, {CERT_MANAGER, NAMESPACE}),
-        ({"trust.via": "trust-manager"}, {CERT_MANAGER, TRUST_MANAGER, NAMESPACE}),
+        ({}, {CERT_MANAGER, "namespace app"}),
+        ({"trust.via": "trust-manager"}, {CERT_MANAGER, TRUST_MANAGER, "namespace app"}),
         ({"trust.createNamespaces": True}, {CERT_MANAGER}),
-        ({"certManager.install": True}, {NAMESPACE}),
-        ({"certManager.install": True, "trust.via": "trust-manager"}, {NAMESPACE}),
+        ({"certManager.install": True}, {"namespace app"}),
+        ({"certManager.install": True, "trust.via": "trust-manager"}, {"namespace app"}),
     ],
 )
 def test_what_the_stack_makes_itself_is_not_asked_for(
-    api: ApiServer, tmp_path: Path, changes: dict[str, Any], asked: set[str]
+    api: ApiServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warnings: list[str],
+    changes: dict[str, Any],
+    needed: set[str],
 ) -> None:
-    api.otherwise = (200, {})
+    set_dry_run(monkeypatch, True)
+    api.answers["/api/v1/namespaces/cert-manager"] = (200, {})
     require_clusters(reaching(api, tmp_path, changes))
-    assert set(api.requests) >= asked
-    assert not {CERT_MANAGER, TRUST_MANAGER, NAMESPACE} - asked & set(api.requests)
+    said = {re.split(" (?:is|does) not ", warning)[0] for warning in warnings}
+    assert said == {f"cluster dev: {each}" for each in needed}
 
 
 def test_up_stops_before_the_first_change(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     set_dry_run(monkeypatch, False)
-    api.answers[CERT_MANAGER] = (200, {})
+    api.served = {CERT_MANAGER}
     with pytest.raises(pulumi.RunError) as caught:
         require_clusters(reaching(api, tmp_path))
     first, *problems = str(caught.value).splitlines()

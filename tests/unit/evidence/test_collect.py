@@ -14,6 +14,7 @@ from tests.unit.evidence.objects import (
     CLUSTER_ISSUERS,
     CONFIG_MAPS,
     ISSUERS,
+    KUBE_SYSTEM,
     NOW,
     REQUESTS,
     SIGNING_REQUESTS,
@@ -26,6 +27,7 @@ from tests.unit.evidence.objects import (
 )
 
 READ = [
+    KUBE_SYSTEM,
     STAGE,
     STAGES,
     CONFIG_MAPS,
