@@ -336,6 +336,8 @@ class Cluster:
             if answer.status == _EXPIRED:
                 return None
             if answer.status == _ABSENT:
+                if token:
+                    raise self._not_seen(path)
                 self._require_not_served(path, resource)
                 return []
             page = self._decoded(answer, path)
