@@ -69,8 +69,7 @@ def require_clusters(settings: Settings) -> Readiness:
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
     missing = missing_prerequisites(addresses, _needs(settings))
     problems = [problem for found in missing.values() for problem in found]
-    # An unreachable cluster must not stop the others from distrusting a stolen key.
-    emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
+    emergency = _is_emergency(settings)
     if problems and not pulumi.runtime.is_dry_run() and not emergency:
         head = "the clusters are not ready for this stack; nothing was touched:"
         raise pulumi.RunError("\n".join([head, *problems]))
@@ -83,6 +82,11 @@ def require_clusters(settings: Settings) -> Readiness:
     )
 
 
+def _is_emergency(settings: Settings) -> bool:
+    """Whether a stolen key is distrusted: an unreachable cluster must not stop that elsewhere."""
+    return any(not anchor.role.trusted for anchor in settings.anchors.values())
+
+
 def require_no_loss(settings: Settings) -> None:
     """Stop where Certificates would leave the program because their issuing CA is not signed.
 
@@ -90,7 +94,7 @@ def require_no_loss(settings: Settings) -> None:
     begins, and never meant for one that runs.
 
     Raises:
-        pulumi.RunError: there are such Certificates.
+        pulumi.RunError: there are such Certificates, or at ``up`` it was not seen whether.
     """
     if not settings.anchors[settings.issuing_generation].awaits_signature:
         return
@@ -109,7 +113,11 @@ def require_no_loss(settings: Settings) -> None:
 
 
 def generations_in_use(settings: Settings, backend: BackendSettings) -> frozenset[str]:
-    """Return the generations that an authority keeps and from which a cluster issues already."""
+    """Return the generations that an authority keeps and from which a cluster issues already.
+
+    Raises:
+        pulumi.RunError: at ``up`` it was not seen whether a cluster does.
+    """
     if not backend.keeps_key:
         return frozenset()
     api, kind = backend.issuer_api, backend.issuer_api.kind(settings.issuing.kind)
@@ -123,12 +131,19 @@ def generations_in_use(settings: Settings, backend: BackendSettings) -> frozense
 
 
 def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
-    """Whether an object is there; a cluster that cannot be read has its own messages."""
+    """Whether an object is there; at a preview, one that was not seen is not.
+
+    Raises:
+        pulumi.RunError: at ``up``, it was not seen.
+    """
     try:
         address = cluster_address(settings, cluster)
         return path is not None and Cluster(address).get(path) is not None
-    except ClusterError:
-        return False
+    except ClusterError as error:
+        # The preflight and the guard have their messages about a cluster that cannot be read.
+        if pulumi.runtime.is_dry_run() or _is_emergency(settings):
+            return False
+        raise pulumi.RunError(f"{error}; nothing was touched") from None
 
 
 class FailureHooks:

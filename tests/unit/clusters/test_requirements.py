@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,12 @@ import pytest
 
 from mtls_pki.backends.vault.backend import VaultBackend
 from mtls_pki.clusters.connection import ClusterAddress
-from mtls_pki.program.clusters import FailureHooks, Readiness, require_clusters
+from mtls_pki.program.clusters import (
+    FailureHooks,
+    Readiness,
+    generations_in_use,
+    require_clusters,
+)
 from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
@@ -124,6 +131,40 @@ def test_a_preview_only_warns(
         "cluster dev: cert-manager.io/v1 is not installed; install cert-manager, or set "
         "certManager.install: true (`pulumi up` will refuse)"
     )
+
+
+class TestWhatAnAuthorityKeepsKeysFor:
+    ISSUER = f"/apis/{CERT_MANAGER}/clusterissuers/mtls-ca-g1-i1"
+
+    @pytest.fixture
+    def in_use(self, api: ApiServer, tmp_path: Path) -> Callable[[], frozenset[str]]:
+        api.served = {CERT_MANAGER}
+        settings = reaching(api, tmp_path)
+        keeping = replace(settings.backend_of("g1"), keeps_key=True)
+        return lambda: generations_in_use(settings, keeping)
+
+    def test_is_in_use_where_its_issuer_is(
+        self, api: ApiServer, in_use: Callable[[], frozenset[str]]
+    ) -> None:
+        assert in_use() == set()
+        api.answers[self.ISSUER] = (200, {})
+        assert in_use() == {"g1"}
+
+    @pytest.mark.parametrize("answer", [(403, {}), (404, "<html>")])
+    def test_is_not_taken_for_unused_where_it_was_not_seen(
+        self,
+        api: ApiServer,
+        in_use: Callable[[], frozenset[str]],
+        monkeypatch: pytest.MonkeyPatch,
+        answer: tuple[int, Any],
+    ) -> None:
+        """An authority without the keys of what is in use would make others."""
+        api.answers[self.ISSUER] = answer
+        set_dry_run(monkeypatch, True)
+        assert in_use() == set()
+        set_dry_run(monkeypatch, False)
+        with pytest.raises(pulumi.RunError, match=r"mtls-ca-g1-i1.*; nothing was touched"):
+            in_use()
 
 
 class Sealed(VaultBackend):
