@@ -22,7 +22,7 @@ from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
 from mtls_pki.rotation.verdict import judge
-from mtls_pki.settings.model import settings_model
+from mtls_pki.settings.model import Settings, settings_model
 from mtls_pki.settings.trust_domain import change_request
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support.cluster import wait_for
@@ -46,7 +46,12 @@ def everything(live: dict[str, Any]) -> dict[str, Any]:
 def read(clusters: dict[str, Path], **changes: Any) -> Evidence:
     reach = {name: {"kubeconfig": str(path)} for name, path in clusters.items()}
     values = changed({"clusters": reach, **changes})
-    return collect_evidence(settings_model(extensions()).model_validate(values))
+    return collect_evidence(settings_of(values))
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    owner = {"owner": "mtls-pki/test"}
+    return settings_model(extensions()).model_validate(values, context=owner)
 
 
 def missing(evidence: Evidence) -> str:
@@ -200,8 +205,7 @@ def test_one_cluster_that_forbids_one_list_stops_every_write_of_trust(
         for path in (binding, role):
             with contextlib.suppress(ApiError):
                 api.request("DELETE", path)
-    settings = settings_model(extensions()).model_validate(changed({}))
-    request = change_request(settings, old=STAGE, new=STAGE)
+    request = change_request(settings_of(changed({})), old=STAGE, new=STAGE)
     assert not request.changes
     verdict = judge(request, evidence, now=evidence.observed_at, mode=Mode.UP)
     assert "evidence-complete" in {refusal.rule.identifier for refusal in verdict.refusals}
