@@ -7,14 +7,16 @@ the evidence shows is then about other clusters than the configuration means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.rules import Refusal
 
 
-def cluster_refusals(evidence: Evidence, pinned: Mapping[str, str]) -> list[Refusal]:
+def cluster_refusals(
+    evidence: Evidence, pinned: Mapping[str, str], *, abandon: Collection[str] = ()
+) -> list[Refusal]:
     """Refuse a name that reaches another cluster than before, and two names of one cluster.
 
     A cluster that could not be read is neither; that is missing evidence.
@@ -22,6 +24,8 @@ def cluster_refusals(evidence: Evidence, pinned: Mapping[str, str]) -> list[Refu
     Args:
         evidence: with the UID of each cluster that could be read.
         pinned: cluster -> its recorded UID; empty where none was read then.
+        abandon: what may leave, on purpose; ``cluster/NAME`` says that the recorded cluster of this
+            name is gone, and that another one has its name now.
     """
     live = {each.cluster: each.uid for each in evidence.reachable if each.uid is not None}
     names: dict[str, list[str]] = {}
@@ -30,7 +34,7 @@ def cluster_refusals(evidence: Evidence, pinned: Mapping[str, str]) -> list[Refu
     shared = {uid: each for uid, each in names.items() if len(each) > 1}
     return [
         *(_one_cluster(uid, each) for uid, each in shared.items()),
-        *_not_the_recorded_ones(live, pinned, shared),
+        *_not_the_recorded_ones(live, pinned, shared, abandon),
     ]
 
 
@@ -45,13 +49,18 @@ def _one_cluster(uid: str, names: Sequence[str]) -> Refusal:
 
 
 def _not_the_recorded_ones(
-    live: Mapping[str, str], pinned: Mapping[str, str], shared: Mapping[str, Sequence[str]]
+    live: Mapping[str, str],
+    pinned: Mapping[str, str],
+    shared: Mapping[str, Sequence[str]],
+    abandon: Collection[str],
 ) -> Iterator[Refusal]:
     for name, uid in live.items():
         recorded = pinned.get(name)
         if recorded == uid:
             continue
         owners = [each for each, known in pinned.items() if known == uid]
+        if recorded and not owners and f"cluster/{name}" in abandon:
+            continue
         if recorded:
             yield _another(name, uid, recorded, owners)
         elif owners and uid not in shared:
@@ -63,8 +72,8 @@ def _another(name: str, uid: str, recorded: str, owners: Sequence[str]) -> Refus
     remedy = f"correct kubeconfig and context of clusters.{name}"
     if not owners:
         remedy += (
-            "; a cluster that was built again is another one: give it a new name under "
-            "mtls-pki:clusters"
+            "; a cluster that was built again is another one: if nothing of the recorded one is "
+            f"left, write abandon: [cluster/{name}]"
         )
     return Refusal(
         rule=rules.RECORDED_CLUSTER,

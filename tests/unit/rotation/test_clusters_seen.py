@@ -64,8 +64,18 @@ def test_another_cluster_behind_a_name_is_told_with_both_uids() -> None:
     )
     assert refusal.remedy == (
         "correct kubeconfig and context of clusters.dev; a cluster that was built again is another "
-        "one: give it a new name under mtls-pki:clusters"
+        "one: if nothing of the recorded one is left, write abandon: [cluster/dev]"
     )
+
+
+def test_a_recorded_cluster_may_be_gone_on_purpose() -> None:
+    gone = frozenset({"cluster/dev"})
+    assert cluster_refusals(seen({"dev": "x"}), {"dev": "a"}, abandon=gone) == []
+    # That waives no mistake about a cluster that is there.
+    swapped = seen({"dev": "b", "prod": "a"})
+    found = cluster_refusals(swapped, {"dev": "a", "prod": "b"}, abandon=gone)
+    assert len(found) == 2
+    assert cluster_refusals(seen({"prod": "x"}), {"prod": "b"}, abandon=gone) != []
 
 
 def test_a_swap_names_whose_cluster_it_is() -> None:
