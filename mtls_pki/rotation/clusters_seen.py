@@ -19,7 +19,8 @@ def cluster_refusals(
 ) -> list[Refusal]:
     """Refuse a name that reaches another cluster than before, and two names of one cluster.
 
-    A cluster that could not be read is neither; that is missing evidence.
+    A cluster that could not be read is neither; that is missing evidence. A cluster whose name
+    alone has changed is the same one, and no business of these rules.
 
     Args:
         evidence: with the UID of each cluster that could be read.
@@ -28,70 +29,65 @@ def cluster_refusals(
             name is gone, and that another one has its name now.
     """
     live = {each.cluster: each.uid for each in evidence.reachable if each.uid is not None}
+    unread = frozenset(each.cluster for each in evidence.unreachable)
     names: dict[str, list[str]] = {}
     for name, uid in live.items():
         names.setdefault(uid, []).append(name)
-    shared = {uid: each for uid, each in names.items() if len(each) > 1}
     return [
-        *(_one_cluster(uid, each) for uid, each in shared.items()),
-        *_not_the_recorded_ones(live, pinned, shared, abandon),
+        *(
+            _one_cluster(each, f"the UID of kube-system is {uid} in each")
+            for uid, each in names.items()
+            if len(each) > 1
+        ),
+        *_not_the_recorded_ones(live, pinned, abandon),
+        *_recorded_beside(live, pinned, unread),
     ]
 
 
-def _one_cluster(uid: str, names: Sequence[str]) -> Refusal:
+def _one_cluster(names: Sequence[str], how: str) -> Refusal:
     listed = " and ".join(names)
     return Refusal(
         rule=rules.ONE_NAME_PER_CLUSTER,
-        seen=(f"{listed} are one cluster: the UID of kube-system is {uid} in each",),
+        seen=(f"{listed} are one cluster: {how}",),
         remedy="correct kubeconfig and context of the one that should be another cluster, or "
         f"keep one of {listed} under mtls-pki:clusters",
     )
 
 
 def _not_the_recorded_ones(
-    live: Mapping[str, str],
-    pinned: Mapping[str, str],
-    shared: Mapping[str, Sequence[str]],
-    abandon: Collection[str],
+    live: Mapping[str, str], pinned: Mapping[str, str], abandon: Collection[str]
 ) -> Iterator[Refusal]:
     for name, uid in live.items():
         recorded = pinned.get(name)
-        if recorded == uid:
+        if not recorded or recorded == uid:
             continue
         owners = [each for each, known in pinned.items() if known == uid]
-        if recorded and not owners and f"cluster/{name}" in abandon:
+        if not owners and f"cluster/{name}" in abandon:
             continue
-        if recorded:
-            yield _another(name, uid, recorded, owners)
-        elif owners and uid not in shared:
-            yield _renamed(name, uid, owners[0])
-
-
-def _another(name: str, uid: str, recorded: str, owners: Sequence[str]) -> Refusal:
-    whose = f", which is recorded as {' and '.join(owners)}" if owners else ""
-    remedy = f"correct kubeconfig and context of clusters.{name}"
-    if not owners:
-        remedy += (
-            "; a cluster that was built again is another one: if nothing of the recorded one is "
-            f"left, write abandon: [cluster/{name}]"
+        remedy = f"correct kubeconfig and context of clusters.{name}"
+        if not owners:
+            remedy += (
+                "; a cluster that was built again is another one: if nothing of the recorded one "
+                f"is left, write abandon: [cluster/{name}]"
+            )
+        whose = f", which is recorded as {' and '.join(owners)}" if owners else ""
+        yield Refusal(
+            rule=rules.RECORDED_CLUSTER,
+            seen=(
+                f"clusters.{name} reaches the cluster whose kube-system has the UID {uid}{whose}; "
+                f"recorded for {name} is {recorded}",
+            ),
+            remedy=remedy,
         )
-    return Refusal(
-        rule=rules.RECORDED_CLUSTER,
-        seen=(
-            f"clusters.{name} reaches the cluster whose kube-system has the UID {uid}{whose}; "
-            f"recorded for {name} is {recorded}",
-        ),
-        remedy=remedy,
-    )
 
 
-def _renamed(name: str, uid: str, former: str) -> Refusal:
-    return Refusal(
-        rule=rules.RECORDED_CLUSTER,
-        seen=(
-            f"clusters.{name} reaches the cluster that is recorded as {former} (UID {uid} of "
-            "kube-system)",
-        ),
-        remedy=f"call it {former} again under mtls-pki:clusters, or correct kubeconfig and context "
-        f"of clusters.{name} where it should be another cluster",
-    )
+def _recorded_beside(
+    live: Mapping[str, str], pinned: Mapping[str, str], unread: Collection[str]
+) -> Iterator[Refusal]:
+    """Refuse a new name of a cluster whose recorded name is there too, and could not be read."""
+    for name, uid in live.items():
+        for owner in sorted(unread):
+            if not pinned.get(name) and pinned.get(owner) == uid:
+                yield _one_cluster(
+                    (owner, name), f"{name} has the UID {uid}, which is recorded for {owner}"
+                )
