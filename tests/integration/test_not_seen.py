@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from lab.api import Api, ApiError
+from lab.api import Api
 from lab.control_plane import ControlPlane
 from mtls_pki.clusters.connection import Cluster, ClusterAddress
 from mtls_pki.clusters.evidence import collect_evidence
+from mtls_pki.clusters.observed_domain import ObservedDomain, observe_domain
+from mtls_pki.clusters.sources.table import SOURCES
+from mtls_pki.exit_status import ExitStatus
 from mtls_pki.registry import extensions
 from mtls_pki.rotation.clocks import skew_notices
 from mtls_pki.rotation.clusters_seen import cluster_refusals
 from mtls_pki.rotation.evidence import Evidence
-from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
-from mtls_pki.rotation.verdict import judge
 from mtls_pki.settings.model import Settings, settings_model
-from mtls_pki.settings.trust_domain import change_request
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support.cluster import wait_for
 from tests.integration.support.kubelet import strip
@@ -32,8 +32,9 @@ from tests.unit.settings.configuration import changed
 pytestmark = pytest.mark.lab
 
 V1 = "cert-manager.io/v1"
-CERTIFICATES = f"/apis/{V1}/certificates"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+FORBIDDEN = f"reading /apis/{V1}/certificaterequests is forbidden"
 NAMESPACE = "/api/v1/namespaces/cert-manager"
 RECORD = f"{NAMESPACE}/configmaps/mesh-trust-stage"
 STAGE = TrustStage(anchors={"g1": Anchor(role=Role.ISSUING, fingerprint="ab" * 32)})
@@ -43,15 +44,14 @@ def everything(live: dict[str, Any]) -> dict[str, Any]:
     return live
 
 
-def read(clusters: dict[str, Path], **changes: Any) -> Evidence:
+def settings_for(clusters: dict[str, Path], **changes: Any) -> Settings:
     reach = {name: {"kubeconfig": str(path)} for name, path in clusters.items()}
-    values = changed({"clusters": reach, **changes})
-    return collect_evidence(settings_of(values))
-
-
-def settings_of(values: dict[str, Any]) -> Settings:
-    owner = {"owner": "mtls-pki/test"}
+    values, owner = changed({"clusters": reach, **changes}), {"owner": "mtls-pki/test"}
     return settings_model(extensions()).model_validate(values, context=owner)
+
+
+def read(clusters: dict[str, Path], **changes: Any) -> Evidence:
+    return collect_evidence(settings_for(clusters, **changes))
 
 
 def missing(evidence: Evidence) -> str:
@@ -60,10 +60,10 @@ def missing(evidence: Evidence) -> str:
 
 
 def put(api: Api, path: str, kind: str, **body: Any) -> None:
+    version = "/".join(path.split("/")[2 : 4 if path.startswith("/apis") else 3])
     metadata = {"name": path.rpartition("/")[2]}
-    api.apply_text(
-        path, json.dumps({"apiVersion": "v1", "kind": kind, "metadata": metadata, **body})
-    )
+    manifest = {"apiVersion": version, "kind": kind, "metadata": metadata, **body}
+    api.apply_text(path, json.dumps(manifest))
 
 
 class TestAnApiServerWithCertManager:
@@ -171,12 +171,10 @@ def test_two_names_of_one_cluster_are_noticed(control_plane: ControlPlane) -> No
     assert refusal.rule.identifier == "one-name-per-cluster"
 
 
-def test_one_cluster_that_forbids_one_list_stops_every_write_of_trust(
-    control_planes: tuple[ControlPlane, ...], tmp_path: Path
-) -> None:
-    """The stage does not change, but bundles may."""
-    one, other = control_planes
-    role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/reads-all-but-requests"
+@pytest.fixture
+def half_blind(control_planes: tuple[ControlPlane, ...], tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of the second cluster with all rights of evidence but one list."""
+    _, other = control_planes
     rules = [
         {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["get", "list"]},
         {
@@ -184,35 +182,37 @@ def test_one_cluster_that_forbids_one_list_stops_every_write_of_trust(
             "resources": ["certificates", "issuers", "clusterissuers"],
             "verbs": ["list"],
         },
+        {
+            "apiGroups": ["certificates.k8s.io"],
+            "resources": ["certificatesigningrequests"],
+            "verbs": ["list"],
+        },
     ]
-    manifest = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
-    binding = role.replace("clusterroles", "clusterrolebindings")
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "half-blind"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "half-blind"}
+    user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "half-blind"}
     with contextlib.closing(other.api()) as api:
-        name = role.rpartition("/")[2]
-        metadata = {"metadata": {"name": name}}
-        api.apply_text(role, json.dumps({**manifest, **metadata, "rules": rules}))
-        bound = {"roleRef": {**reference, "name": name}, "subjects": [subject]}
-        api.apply_text(
-            binding, json.dumps({**manifest, **metadata, **bound, "kind": "ClusterRoleBinding"})
-        )
-        kubeconfig = other.kubeconfig_for("half-blind", (), tmp_path / "kubeconfig")
-        evidence = wait_for(
-            lambda: _forbidden(read({"dev": one.kubeconfig, "prod": kubeconfig})),
-            "RBAC that has taken effect",
-        )
-        for path in (binding, role):
-            with contextlib.suppress(ApiError):
-                api.request("DELETE", path)
-    request = change_request(settings_of(changed({})), old=STAGE, new=STAGE)
-    assert not request.changes
-    verdict = judge(request, evidence, now=evidence.observed_at, mode=Mode.UP)
-    assert "evidence-complete" in {refusal.rule.identifier for refusal in verdict.refusals}
-    assert judge(request, evidence, now=evidence.observed_at, mode=Mode.PREVIEW).unread
+        put(api, f"{RBAC}/clusterroles/half-blind", "ClusterRole", rules=rules)
+        binding = f"{RBAC}/clusterrolebindings/half-blind"
+        put(api, binding, "ClusterRoleBinding", roleRef=role, subjects=[user])
+        yield other.kubeconfig_for("half-blind", (), tmp_path / "kubeconfig")
+        for path in (binding, f"{RBAC}/clusterroles/half-blind"):
+            api.request("DELETE", path)
 
 
-def _forbidden(evidence: Evidence) -> Evidence | None:
-    """The evidence, once only the list that the role leaves out is forbidden."""
-    expected = f"reading /apis/{V1}/certificaterequests is forbidden; grant what deploy/rbac-"
-    return evidence if missing(evidence).startswith(expected) else None
+def test_one_cluster_that_forbids_one_list_is_missing_where_no_stage_changes(
+    control_planes: tuple[ControlPlane, ...], half_blind: Path
+) -> None:
+    settings = settings_for({"dev": control_planes[0].kubeconfig, "prod": half_blind})
+
+    def domain() -> ObservedDomain | None:
+        seen = observe_domain(settings, sources=SOURCES, warn=print)
+        return seen if FORBIDDEN in missing(seen.evidence) else None
+
+    # Until RBAC has taken effect, more than that one list is forbidden.
+    seen = wait_for(domain, "evidence without one list")
+    assert [each.cluster for each in seen.evidence.reachable] == ["dev"]
+    assert "grant what deploy/rbac-evidence.yaml grants" in missing(seen.evidence)
+    assert seen.exit_code is ExitStatus.EVIDENCE_MISSING
+    verdict = seen.verdict()
+    assert [cluster for cluster, _ in verdict.unread] == ["prod"]
+    assert verdict.exit_code is ExitStatus.EVIDENCE_MISSING
