@@ -17,8 +17,11 @@ from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
+from mtls_pki.clusters import answers, local_clock
+from mtls_pki.clusters.answers import GROUPS, ResourcePath
 from mtls_pki.clusters.refusals import refusal
 from mtls_pki.errors import CommandError
+from mtls_pki.rotation.evidence import ClockSkew
 from mtls_pki.settings.model import Settings
 
 CONNECT_SECONDS = 3.0
@@ -86,6 +89,8 @@ class ApiServer:
     Attributes:
         name: the cluster's name in the stack.
         first_answer_at: the API server's own clock at its first answer; None before that.
+        skew: how far that clock is from this machine's, by the answer that shows it best; None
+            before the first.
         manifest: file that grants what this connection needs; a refusal's message names it.
     """
 
@@ -98,6 +103,7 @@ class ApiServer:
         self.name = address.name
         self.manifest = manifest
         self.first_answer_at: datetime | None = None
+        self.skew: ClockSkew | None = None
         configuration = Configuration()
         # No retries: they would only hide which cluster cannot be reached.
         configuration.retries = Retry(0)
@@ -151,7 +157,9 @@ class ApiServer:
         headers = {"Accept": "application/json"}
         if method == "PATCH":
             headers["Content-Type"] = "application/merge-patch+json"
+        sent = local_clock.now()
         try:
+            # Returns when the head of the answer is there.
             response = self._client.call_api(
                 *self._client.param_serialize(
                     method,
@@ -163,6 +171,7 @@ class ApiServer:
                 ),
                 _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
             )
+            self._look_at_clock(response.getheader("Date"), sent, local_clock.now())
             content: bytes = response.read()
         except HTTPError as error:
             raise ClusterError(
@@ -170,8 +179,6 @@ class ApiServer:
                 f"{self.url} cannot be reached ({_cause(error)}); check that it runs, and "
                 f"kubeconfig and context of clusters.{self.name}",
             ) from None
-        if self.first_answer_at is None:
-            self.first_answer_at = _server_time(response.getheader("Date"))
         status: int = response.status
         if status not in expected:
             said = "" if body is None or secret else _message(content)
@@ -182,6 +189,16 @@ class ApiServer:
                 ),
             )
         return Answer(status=status, body=content)
+
+    def _look_at_clock(self, date: str | None, sent: datetime, received: datetime) -> None:
+        at = _server_time(date)
+        if at is None:
+            return
+        if self.first_answer_at is None:
+            self.first_answer_at = at
+        skew = ClockSkew.measured(at=at, sent=sent, received=received)
+        if self.skew is None or skew.uncertainty < self.skew.uncertainty:
+            self.skew = skew
 
 
 class Cluster:
@@ -204,11 +221,18 @@ class Cluster:
         """
         self.name = address.name
         self._server = server or ApiServer(address, manifest=_EVIDENCE)
+        self._served: frozenset[str] | None = None
+        self._not_served: set[ResourcePath] = set()
 
     @property
     def first_answer_at(self) -> datetime | None:
         """The API server's own clock at its first answer; None before that."""
         return self._server.first_answer_at
+
+    @property
+    def skew(self) -> ClockSkew | None:
+        """How far the API server's clock is from this machine's; None before its first answer."""
+        return self._server.skew
 
     @property
     def server(self) -> str:
@@ -230,14 +254,43 @@ class Cluster:
                 self.name, f"{file} cannot be read; correct clusters.{self.name}.kubeconfig"
             ) from None
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-        """Return the decoded object at ``path`` (such as ``/version``), or None if there is none.
+    def serves(self, api_version: str) -> bool:
+        """Whether the API server says in its discovery that it serves ``GROUP/VERSION``.
 
         Raises:
-            ClusterError: unreachable, forbidden, or another refusal of the API server.
+            ClusterError: as `get`, or the answer is no discovery.
+        """
+        return api_version in self._served_versions()
+
+    def not_served(self, api_version: str) -> tuple[str, ...]:
+        """Return the resources of ``GROUP/VERSION`` that were asked for and are not served here.
+
+        Nothing more is asked; what was not asked for is not in it.
+        """
+        return tuple(
+            sorted({each.resource for each in self._not_served if each.api_version == api_version})
+        )
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        """Return the decoded object at ``path``, or None where the API server says there is none.
+
+        An answer 404 alone does not say that: a proxy sends it too. The API server must name the
+        object that it does not hold, or say in its discovery that it does not serve its kind.
+
+        Raises:
+            ClusterError: unreachable, forbidden, another refusal of the API server, or no answer
+                of an API server at all.
         """
         answer = self._server.send("GET", path, expected=(_OK, _ABSENT), query=query)
-        return self._decoded(answer, path)
+        resource = ResourcePath.parse(path)
+        if answer.status == _ABSENT:
+            if resource is None or not answers.says_not_found(answer.body, resource):
+                self._require_not_served(path, resource)
+            return None
+        live = self._decoded(answer, path)
+        if resource is not None and not answers.is_object(live, resource):
+            raise self._no_answer(f"another object than the one at {path}")
+        return live
 
     def list_all(
         self,
@@ -249,8 +302,8 @@ class Cluster:
 
         The collection is read in pages, and only one page is in memory at a time: ``keep`` returns
         the part of an object that is needed, or None to drop the object. It may see an object
-        twice, because a list begins again when its continue token has expired. A kind that the API
-        server does not serve has no objects.
+        twice, because a list begins again when its continue token has expired. A kind that is not
+        served, as discovery says, has no objects (`not_served`).
 
         Raises:
             ClusterError: as `get`, or the list does not end.
@@ -269,6 +322,7 @@ class Cluster:
         self, path: str, keep: Callable[[dict[str, Any]], T | None], query: Mapping[str, str]
     ) -> list[T] | None:
         """Return the whole list, None where its continue token became too old."""
+        resource = ResourcePath.parse(path)
         kept: list[T] = []
         token = ""
         while True:
@@ -281,27 +335,84 @@ class Cluster:
             )
             if answer.status == _EXPIRED:
                 return None
+            if answer.status == _ABSENT:
+                if token:
+                    raise self._not_seen(path)
+                self._require_not_served(path, resource)
+                return []
             page = self._decoded(answer, path)
-            if page is None:
-                return kept
+            if resource is None or not answers.is_page(page, resource):
+                raise self._no_answer(f"no list of {path}")
             items: Iterable[dict[str, Any]] = page.get("items") or ()
             kept += [wanted for item in items if (wanted := keep(item)) is not None]
             token = page.get("metadata", {}).get("continue", "")
             if not token:
                 return kept
 
-    def _decoded(self, answer: Answer, path: str) -> dict[str, Any] | None:
-        if answer.status == _ABSENT:
-            return None
-        try:
-            decoded: dict[str, Any] = json.loads(answer.body)
-        except ValueError:
+    def _decoded(self, answer: Answer, path: str) -> dict[str, Any]:
+        found = answers.decoded(answer.body)
+        if found is None:
+            raise self._no_answer(f"no JSON at {path}")
+        return found
+
+    def _require_not_served(self, path: str, resource: ResourcePath | None) -> None:
+        """Return where discovery says that the kind of what is at ``path`` is not served.
+
+        Raises:
+            ClusterError: it says something else, so what is at ``path`` was not seen.
+        """
+        # The core API is served by every API server.
+        if resource is None or not resource.group:
+            raise self._not_seen(path)
+        if not self.serves(resource.api_version):
+            others = [
+                each for each in self._served_versions() if each.startswith(f"{resource.group}/")
+            ]
+            if others:
+                raise ClusterError(
+                    self.name,
+                    f"{resource.api_version} is not served, but {', '.join(sorted(others))} is, so "
+                    f"{path} was not seen; install a version that serves {resource.api_version}",
+                )
+        elif self._serves_resource(resource, path):
+            raise self._not_seen(path)
+        self._not_served.add(resource)
+
+    def _served_versions(self) -> frozenset[str]:
+        if self._served is None:
+            answer = self._server.send("GET", GROUPS, expected=(_OK, _ABSENT))
+            self._served = answers.served_versions(answer.body)
+            if self._served is None:
+                raise self._no_answer(f"no list of API groups at {GROUPS}")
+        return self._served
+
+    def _serves_resource(self, resource: ResourcePath, path: str) -> bool:
+        version = f"{GROUPS}/{resource.api_version}"
+        answer = self._server.send("GET", version, expected=(_OK, _ABSENT))
+        served = answers.served_resources(answer.body, resource.api_version)
+        if served is None:
             raise ClusterError(
                 self.name,
-                f"{self.server} does not answer like an API server (no JSON at {path}); check "
-                f"kubeconfig and context of clusters.{self.name}, and any proxy between",
-            ) from None
-        return decoded
+                f"{GROUPS} names {resource.api_version}, but {version} does not list its "
+                f"resources, so {path} was not seen; see what is wrong with it (kubectl get "
+                f"apiservices, kubectl get --raw {version})",
+            )
+        return resource.resource in served
+
+    def _not_seen(self, path: str) -> ClusterError:
+        return ClusterError(
+            self.name,
+            f"{path}: {self.server} answers 404 and does not say, as an API server does, what is "
+            "not there, so nothing is known about it; check kubeconfig and context of "
+            f"clusters.{self.name}, and any proxy between",
+        )
+
+    def _no_answer(self, what: str) -> ClusterError:
+        return ClusterError(
+            self.name,
+            f"{self.server} does not answer like an API server ({what}); check kubeconfig and "
+            f"context of clusters.{self.name}, and any proxy between",
+        )
 
 
 def _server_time(header: str | None) -> datetime | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster, ClusterError
+from mtls_pki.clusters.sources.issuers import API, IssuerReference
+from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
 
-_PLURALS = {
-    "Certificate": "certificates",
-    "Issuer": "issuers",
-    "ClusterIssuer": "clusterissuers",
-    "Bundle": "bundles",
-}
+# Kinds with a controller; those of issuers are in their `IssuerApi`.
+_PLURALS = {"Certificate": "certificates", "Bundle": "bundles"}
 # By kind: where else to look for the reason, and what usually helps.
 _REMEDIES = {
     "Certificate": "correct what it says and run `pulumi up` again; `cmctl status certificate` "
@@ -34,8 +32,20 @@ also for issuers that have none of the fields.
 """
 
 
-def object_path(api_version: str, kind: str, namespace: str | None, name: str) -> str | None:
-    """Return the API path of an object of a kind this program declares, or None for others."""
+def object_path(
+    api_version: str,
+    kind: str,
+    namespace: str | None,
+    name: str,
+    apis: Collection[IssuerApi] = (CERT_MANAGER,),
+) -> str | None:
+    """Return the API path of an object of a kind this program declares, or None for others.
+
+    ``apis`` are those that issuers may belong to.
+    """
+    for api in apis:
+        if api.api_version == api_version and kind in (api.issuer, api.cluster_issuer):
+            return api.path(kind, namespace, name)
     plural = _PLURALS.get(kind)
     if plural is None:
         return None
@@ -51,6 +61,7 @@ def explain_not_ready(
     namespace: str | None,
     name: str,
     issuers: IssuerRemedies,
+    apis: Collection[IssuerApi] = (CERT_MANAGER,),
 ) -> str | None:
     """Return one message with what the object's controller reports, or None if it is Ready.
 
@@ -61,8 +72,9 @@ def explain_not_ready(
         cluster: where the object is.
         api_version: of the object, as are ``kind``, ``namespace`` and ``name``.
         issuers: what to do about an issuer, by the field that its ``spec`` has.
+        apis: those that issuers may belong to.
     """
-    path = object_path(api_version, kind, namespace, name)
+    path = object_path(api_version, kind, namespace, name, apis)
     if path is None:
         return None
     place = f"cluster {cluster.name}: {kind} {f'{namespace}/' if namespace else ''}{name}"
@@ -70,7 +82,7 @@ def explain_not_ready(
         live = cluster.get(path)
         if live is None:
             return f"{place} does not exist in the cluster"
-        said = list(_said(cluster, live, kind))
+        said = list(_said(cluster, live, kind, apis))
     except ClusterError as error:
         return f"{place}: {error.reason}"
     if said == []:
@@ -95,7 +107,9 @@ def _wanted(kind: str) -> str:
     return _CONDITION_OF_KIND.get(kind, "Ready")
 
 
-def _said(cluster: Cluster, live: dict[str, Any], kind: str) -> Iterator[str]:
+def _said(
+    cluster: Cluster, live: dict[str, Any], kind: str, apis: Collection[IssuerApi]
+) -> Iterator[str]:
     ready = _condition(live, _wanted(kind))
     if ready is None:
         yield "its controller has not looked at it yet (is cert-manager running?)"
@@ -107,19 +121,18 @@ def _said(cluster: Cluster, live: dict[str, Any], kind: str) -> Iterator[str]:
     if issuing is not None:
         yield f"issuing: {_words(issuing)}"
     yield from _newest_request(cluster, live)
-    yield from _issuer(cluster, live)
+    yield from _issuer(cluster, live, apis)
 
 
 def _newest_request(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[str]:
     metadata = certificate["metadata"]
-    found = cluster.get(
-        f"/apis/cert-manager.io/v1/namespaces/{metadata['namespace']}/certificaterequests"
-    )
-    owned = [
-        request
-        for request in (found or {}).get("items", [])
-        if any(o["uid"] == metadata["uid"] for o in request["metadata"].get("ownerReferences", []))
-    ]
+
+    def owned_by_it(request: dict[str, Any]) -> dict[str, Any] | None:
+        owners = request["metadata"].get("ownerReferences", [])
+        return request if any(owner["uid"] == metadata["uid"] for owner in owners) else None
+
+    path = f"{API}/namespaces/{metadata['namespace']}/certificaterequests"
+    owned = cluster.list_all(path, owned_by_it)
     if owned:
         newest = max(owned, key=lambda request: request["metadata"]["creationTimestamp"])
         for condition in newest.get("status", {}).get("conditions", []):
@@ -127,20 +140,29 @@ def _newest_request(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[s
                 yield f"CertificateRequest {newest['metadata']['name']}: {_words(condition)}"
 
 
-def _issuer(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[str]:
-    reference = certificate["spec"]["issuerRef"]
-    kind = reference.get("kind", "Issuer")
-    namespace = certificate["metadata"]["namespace"] if kind == "Issuer" else None
-    path = object_path("cert-manager.io/v1", kind, namespace, reference["name"])
+def _issuer(
+    cluster: Cluster, certificate: dict[str, Any], apis: Collection[IssuerApi]
+) -> Iterator[str]:
+    namespace = certificate["metadata"]["namespace"]
+    reference = IssuerReference.of(certificate["spec"]["issuerRef"], namespace, apis)
+    path = next(
+        (
+            api.path(reference.kind, reference.namespace, reference.name)
+            for api in apis
+            if api.group == reference.group and reference.kind in (api.issuer, api.cluster_issuer)
+        ),
+        None,
+    )
     if path is None:
         return
     issuer = cluster.get(path)
+    name = f"{reference.kind} {reference.name}"
     if issuer is None:
-        yield f"its {kind} {reference['name']} does not exist"
+        yield f"its {name} does not exist"
         return
     ready = _condition(issuer, "Ready")
     if ready is None or ready["status"] != "True":
-        yield f"its {kind} {reference['name']}: {_words(ready) if ready else 'not looked at yet'}"
+        yield f"its {name}: {_words(ready) if ready else 'not looked at yet'}"
 
 
 def _condition(live: dict[str, Any], kind: str) -> dict[str, Any] | None:

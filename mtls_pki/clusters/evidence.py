@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
 
+from mtls_pki.clusters import local_clock
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
 from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
 from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.evidence import ClusterEvidence, ClusterUnreachable, Evidence
+from mtls_pki.settings.extensions import CERT_MANAGER
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.trust_domain import partner_roots
 
@@ -28,13 +30,18 @@ T = TypeVar("T")
 
 # Threads wait for API servers most of the time; more would not make the interpreter faster.
 _CLUSTERS_SIDE_BY_SIDE = 16
+# Made with the cluster, never deleted: its UID is the usual identity of a cluster, as in
+# OpenTelemetry's semantic conventions (k8s.cluster.uid).
+_IDENTITY = "/api/v1/namespaces/kube-system"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Trust:
-    """What the first round reads of a cluster, by source."""
+    """What the first round reads of a cluster: who it is, its clock, its record, its bundles."""
 
     cluster: Cluster
+    uid: str
+    observed_at: datetime
     record: StageRecord
     found: tuple[Trusted, ...]
 
@@ -52,10 +59,9 @@ def collect_evidence(
     """Return what all clusters of the stack, and whatever else its sources ask, show now.
 
     A cluster that cannot be read, whole or in part, becomes a ``ClusterUnreachable`` with the
-    reason, and the others are still read; nothing is raised for it. ``observed_at`` is the time of
-    the API servers, not of this machine, and of the one that is behind where they differ: the times
-    in the evidence are theirs, and neither a hold-down nor an end may pass early because a clock
-    here is ahead.
+    reason, and the others are still read; nothing is raised for it. Times in the evidence are those
+    of the API servers, so every cluster's own clock is part of it, and how far it is from this
+    machine's.
 
     Args:
         settings: the stack's settings.
@@ -91,7 +97,7 @@ def collect_evidence(
     elsewhere = [
         ClusterEvidence(cluster=each.place, leaves=each.read(known).leaves) for each in outside
     ]
-    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere))
+    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere), read_at=_local_time())
 
 
 def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
@@ -103,20 +109,46 @@ def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
 
 def _trust(settings: Settings, name: str, sources: Sequence[Source]) -> _Trust:
     cluster = Cluster(cluster_address(settings, name))
+    uid = _uid(cluster)
+    if cluster.first_answer_at is None:
+        raise ClusterError(
+            name,
+            f"{cluster.server} does not say what time it is (no Date in its answers), so no "
+            "hold-down can be counted there; let no proxy between remove that header",
+        )
     record = read_stage_record(cluster, settings)
     return _Trust(
         cluster=cluster,
+        uid=uid,
+        observed_at=cluster.first_answer_at,
         record=record,
         found=tuple(source.trusted(cluster, settings, record.gate) for source in sources),
     )
+
+
+def _uid(cluster: Cluster) -> str:
+    live = cluster.get(_IDENTITY) or {}
+    uid = live.get("metadata", {}).get("uid")
+    if not uid:
+        raise ClusterError(
+            cluster.name,
+            f"{cluster.server} has no namespace kube-system with a UID, so it cannot be told from "
+            f"another cluster; check kubeconfig and context of clusters.{cluster.name}",
+        )
+    return str(uid)
 
 
 def _issued(
     settings: Settings, trust: _Trust, known: KnownTrust, sources: Sequence[Source]
 ) -> ClusterEvidence:
     issued = [source.issued(trust.cluster, settings, known) for source in sources]
+    if trust.record.gate is not None or not settings.cert_manager.install:
+        _require_cert_manager(trust.cluster, settings)
     return ClusterEvidence(
         cluster=trust.cluster.name,
+        uid=trust.uid,
+        observed_at=trust.observed_at,
+        skew=trust.cluster.skew,
         bundles=tuple(bundle for found in trust.found for bundle in found.bundles),
         leaves=tuple(leaf for found in issued for leaf in found.leaves),
         issuers=tuple(issuer for found in issued for issuer in found.issuers),
@@ -124,10 +156,36 @@ def _issued(
     )
 
 
+def _require_cert_manager(cluster: Cluster, settings: Settings) -> None:
+    """Stop where cert-manager's API is not there although something was issued through it, or may.
+
+    A cluster that begins has neither a stage record nor, where the stack installs it, cert-manager.
+    Anywhere else its API went away, and the leaves that it showed did not.
+    """
+    missing = cluster.not_served(CERT_MANAGER.api_version)
+    if not missing:
+        return
+    remedy = "install cert-manager with its CRDs"
+    if settings.cert_manager.install:
+        remedy = (
+            "it was there, for the cluster has a stage record: install the CRDs of cert-manager "
+            "again and restore its objects from a backup"
+        )
+    raise ClusterError(
+        cluster.name,
+        f"{CERT_MANAGER.api_version} is not served ({', '.join(missing)}), so nobody sees which "
+        f"leaves were issued; {remedy}",
+    )
+
+
 def _observed_at(trust: Sequence[_Trust | ClusterUnreachable]) -> datetime:
-    clocks = [one.cluster.first_answer_at for one in trust if isinstance(one, _Trust)]
-    known = [clock for clock in clocks if clock is not None]
-    return min(known, default=datetime.now(UTC).replace(microsecond=0))
+    clocks = [one.observed_at for one in trust if isinstance(one, _Trust)]
+    return min(clocks, default=_local_time())
+
+
+def _local_time() -> datetime:
+    now = local_clock.now()
+    return now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
 
 
 def _anchors(

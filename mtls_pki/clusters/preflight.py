@@ -24,7 +24,7 @@ class Needs:
 
 def _missing(cluster: Cluster, needs: Needs) -> Iterator[str]:
     for group_version, remedy in needs.api_groups.items():
-        if cluster.get(f"/apis/{group_version}") is None:
+        if not cluster.serves(group_version):
             yield f"cluster {cluster.name}: {group_version} is not installed; {remedy}"
     for namespace in needs.namespaces:
         if cluster.get(f"/api/v1/namespaces/{namespace}") is None:

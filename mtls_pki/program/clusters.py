@@ -14,9 +14,9 @@ from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
 from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
 from mtls_pki.clusters.preflight import Needs, missing_prerequisites
-from mtls_pki.settings.extensions import BackendSettings
+from mtls_pki.settings.extensions import CERT_MANAGER, BackendSettings
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import generations_held_by, issuer_name
+from mtls_pki.settings.names import generations_held_by, issuer_name, issuing_generations
 
 # A webhook that has just started answers within seconds; one that is away does not.
 _WEBHOOK_TRIES = 10
@@ -31,6 +31,13 @@ def _needs(settings: Settings) -> Needs:
         if settings.trust.via == "trust-manager":
             groups["trust.cert-manager.io/v1alpha1"] = (
                 "install trust-manager, or set certManager.install: true"
+            )
+    for generation in issuing_generations(settings):
+        backend = settings.backend_of(generation)
+        if backend.issuer_api != CERT_MANAGER:
+            groups[backend.issuer_api.api_version] = (
+                f"install the controller of its issuers, which {backend.authority} needs in every "
+                "cluster"
             )
     installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
     declared = {*settings.trust.namespaces} if settings.trust.create_namespaces else set()
@@ -62,8 +69,7 @@ def require_clusters(settings: Settings) -> Readiness:
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
     missing = missing_prerequisites(addresses, _needs(settings))
     problems = [problem for found in missing.values() for problem in found]
-    # An unreachable cluster must not stop the others from distrusting a stolen key.
-    emergency = any(not anchor.role.trusted for anchor in settings.anchors.values())
+    emergency = _is_emergency(settings)
     if problems and not pulumi.runtime.is_dry_run() and not emergency:
         head = "the clusters are not ready for this stack; nothing was touched:"
         raise pulumi.RunError("\n".join([head, *problems]))
@@ -76,6 +82,11 @@ def require_clusters(settings: Settings) -> Readiness:
     )
 
 
+def _is_emergency(settings: Settings) -> bool:
+    """Whether a stolen key is distrusted: an unreachable cluster must not stop that elsewhere."""
+    return any(not anchor.role.trusted for anchor in settings.anchors.values())
+
+
 def require_no_loss(settings: Settings) -> None:
     """Stop where Certificates would leave the program because their issuing CA is not signed.
 
@@ -83,7 +94,7 @@ def require_no_loss(settings: Settings) -> None:
     begins, and never meant for one that runs.
 
     Raises:
-        pulumi.RunError: there are such Certificates.
+        pulumi.RunError: there are such Certificates, or at ``up`` it was not seen whether.
     """
     if not settings.anchors[settings.issuing_generation].awaits_signature:
         return
@@ -102,7 +113,11 @@ def require_no_loss(settings: Settings) -> None:
 
 
 def generations_in_use(settings: Settings, backend: BackendSettings) -> frozenset[str]:
-    """Return the generations that an authority keeps and from which a cluster issues already."""
+    """Return the generations that an authority keeps and from which a cluster issues already.
+
+    Raises:
+        pulumi.RunError: at ``up`` it was not seen whether a cluster does.
+    """
     if not backend.keeps_key:
         return frozenset()
     api, kind = backend.issuer_api, backend.issuer_api.kind(settings.issuing.kind)
@@ -116,12 +131,19 @@ def generations_in_use(settings: Settings, backend: BackendSettings) -> frozense
 
 
 def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
-    """Whether an object is there; a cluster that cannot be read has its own messages."""
+    """Whether an object is there; at a preview, one that was not seen is not.
+
+    Raises:
+        pulumi.RunError: at ``up``, it was not seen.
+    """
     try:
         address = cluster_address(settings, cluster)
         return path is not None and Cluster(address).get(path) is not None
-    except ClusterError:
-        return False
+    except ClusterError as error:
+        # The preflight and the guard have their messages about a cluster that cannot be read.
+        if pulumi.runtime.is_dry_run() or _is_emergency(settings):
+            return False
+        raise pulumi.RunError(f"{error}; nothing was touched") from None
 
 
 class FailureHooks:
@@ -178,6 +200,7 @@ def _explain(address: ClusterAddress, inputs: Any) -> str | None:
             kind=inputs["kind"],
             namespace=metadata.get("namespace"),
             name=metadata["name"],
+            apis=[each.settings.issuer_api for each in BACKENDS.values()],
             issuers={each.issuer_spec: each.issuer_remedy for each in BACKENDS.values()},
         )
     except ClusterError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 
@@ -195,10 +195,48 @@ class GateObservation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClockSkew:
+    """How far an API server's clock is ahead of this machine's (behind it: negative ``offset``).
+
+    The true difference is within ``uncertainty`` of ``offset``, in both directions.
+    """
+
+    offset: timedelta
+    uncertainty: timedelta
+
+    @classmethod
+    def measured(cls, *, at: datetime, sent: datetime, received: datetime) -> ClockSkew:
+        """Judge one answer.
+
+        Args:
+            at: its ``Date``: the server's clock without the fraction of a second (RFC 9110,
+                section 5.6.7).
+            sent: this machine's clock before the request.
+            received: this machine's clock when the answer was there.
+        """
+        half_second, half_trip = timedelta(seconds=0.5), (received - sent) / 2
+        return cls(
+            offset=at + half_second - (sent + half_trip), uncertainty=half_trip + half_second
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterEvidence:
-    """Everything that was read from one cluster. ``gate`` is None when it has none yet."""
+    """Everything that was read from one cluster.
+
+    Attributes:
+        uid: of its namespace ``kube-system``, which is made with the cluster and lives as long; so
+            it names the cluster whatever a kubeconfig calls it. None for what is no cluster.
+        observed_at: its API server's own clock when reading began, None for what is no cluster.
+            The times in its evidence are by this clock.
+        skew: how far that clock is from this machine's.
+        gate: None when it has none yet.
+    """
 
     cluster: str
+    uid: str | None = None
+    observed_at: datetime | None = None
+    skew: ClockSkew | None = None
     bundles: tuple[BundleObservation, ...] = ()
     leaves: tuple[LeafObservation, ...] = ()
     issuers: tuple[IssuerObservation, ...] = ()
@@ -216,10 +254,17 @@ class ClusterUnreachable:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What was read from all clusters of the stack, once per run, at ``observed_at``."""
+    """What was read from all clusters of the stack, once per run.
+
+    Attributes:
+        observed_at: the earliest of the API servers' clocks when reading began.
+        read_at: this machine's clock when everything was read, in whole seconds, rounded up; None
+            where it is not known, and then ``observed_at`` counts (``rotation.clocks``).
+    """
 
     observed_at: datetime
     clusters: tuple[ClusterEvidence | ClusterUnreachable, ...]
+    read_at: datetime | None = None
 
     @property
     def reachable(self) -> tuple[ClusterEvidence, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from mtls_pki.rotation.clocks import skew_notices
 from mtls_pki.rotation.evidence import BundleObservation, Evidence, LeafObservation
 from mtls_pki.rotation.guards.leaving import ended, leaving
 from mtls_pki.rotation.guards.observed import (
@@ -32,6 +33,7 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
     """Return every notice, the most urgent first."""
     return (
         *_unread(request, evidence),
+        *skew_notices(evidence),
         *_anchor_dates(request, now),
         *_ended_but_used(request, evidence, now),
         *_bundle_contents(request, evidence, now),

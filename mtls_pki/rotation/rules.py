@@ -106,6 +106,14 @@ EVIDENCE_COMPLETE = Rule(
     sentence="A change of trust is applied only when every cluster of the stack could be read.",
     by_evidence=True,
 )
+RECORDED_CLUSTER = Rule(
+    identifier="recorded-cluster",
+    sentence="A name under clusters reaches the cluster that is recorded for it, and no other.",
+)
+ONE_NAME_PER_CLUSTER = Rule(
+    identifier="one-name-per-cluster",
+    sentence="Two names under clusters are two clusters.",
+)
 
 PLACE_IN_USE = Rule(
     identifier="place-in-use",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mtls_pki.clusters import local_clock
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
-from tests.unit.evidence.objects import HTTP_NOW
+from tests.unit.evidence.objects import HTTP_NOW, NOW
 from tests.unit.stack_project import STACK, Project, Say
 
 
@@ -34,8 +35,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> Say:
 
 
 @pytest.fixture
-def api(project: Project) -> Iterator[Api]:
-    """The API server of the project's cluster, empty."""
+def api(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The API server of the project's cluster, empty; this machine's clock is right by it."""
+    monkeypatch.setattr(local_clock, "now", lambda: NOW)
     with served(Api(date=HTTP_NOW)) as server:
         kubeconfig = address(project.directory, server.url, name="dev").kubeconfig
         assert kubeconfig is not None

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from mtls_pki.clusters.answers import GROUPS, ResourcePath
 from mtls_pki.clusters.connection import ClusterAddress
 from tests.loopback import serving
+from tests.unit.clusters import wire
 
 Answer = tuple[int, Any]
 
@@ -24,8 +26,10 @@ class ApiServer:
     """What the server at ``url`` answers, and what it was asked.
 
     Attributes:
-        answers: path without its query -> status and body (text, or what is sent as JSON).
-        otherwise: the answer to all other paths.
+        answers: path without its query -> status and body (text, or what is sent as JSON). What an
+            object always has may be left out of one that is found.
+        otherwise: the answer to all other paths; None: nothing is there, and discovery says so.
+        served: the versions of APIs that discovery names.
         slow: set it to let nothing be answered before the test ends.
         hang_up: close connections without an answer.
         requests: path and query of each request.
@@ -35,13 +39,32 @@ class ApiServer:
 
     url: str
     answers: dict[str, Answer] = field(default_factory=dict)
-    otherwise: Answer = (404, {"kind": "Status", "code": 404})
+    otherwise: Answer | None = None
+    served: set[str] = field(default_factory=set)
     slow: bool = False
     hang_up: bool = False
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     sent: list[tuple[str, Any]] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, path: str) -> Answer:
+        """Return what is answered at a path without its query."""
+        status, body = self.answers.get(path) or self.otherwise or self._nothing(path)
+        if status == 200 and isinstance(body, dict):
+            body = wire.whole(path, body)
+        return status, body
+
+    def _nothing(self, path: str) -> Answer:
+        if path == GROUPS:
+            return 200, wire.group_list(self.served)
+        parts = ResourcePath.parse(path)
+        named = (
+            parts is not None
+            and parts.name
+            and (not parts.group or parts.api_version in self.served)
+        )
+        return wire.not_found(path) if named else (404, wire.NO_SUCH_PATH)
 
 
 @contextmanager
@@ -59,7 +82,7 @@ def serve() -> Iterator[ApiServer]:
             if api.slow or api.hang_up:
                 self.close_connection = True
                 return
-            status, body = api.answers.get(self.path.partition("?")[0], api.otherwise)
+            status, body = api.answer(self.path.partition("?")[0])
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

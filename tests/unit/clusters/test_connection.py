@@ -32,10 +32,6 @@ def test_the_token_of_the_kubeconfig_is_sent(api: ApiServer, tmp_path: Path) -> 
     assert api.headers[0]["authorization"] == "Bearer t0k3n"
 
 
-def test_what_does_not_exist_is_none(cluster: Cluster) -> None:
-    assert cluster.get(PATH) is None
-
-
 def test_connecting_sends_nothing(api: ApiServer, cluster: Cluster) -> None:
     assert cluster.server == api.url
     assert api.requests == []

@@ -9,13 +9,23 @@ import pytest
 from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
+from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
+from tests.unit.clusters import wire
 from tests.unit.clusters.api_server import ApiServer
 
+STEP = IssuerApi(
+    group="certmanager.step.sm",
+    version="v1beta1",
+    issuer="StepIssuer",
+    cluster_issuer="StepClusterIssuer",
+)
 V1 = "cert-manager.io/v1"
 CERTIFICATE = f"/apis/{V1}/namespaces/app/certificates/web"
 REQUESTS = f"/apis/{V1}/namespaces/app/certificaterequests"
 ISSUER = f"/apis/{V1}/namespaces/app/issuers/mtls-ca"
 CLUSTER_ISSUER = f"/apis/{V1}/clusterissuers/mtls-ca"
+STEP_ISSUER = "/apis/certmanager.step.sm/v1beta1/namespaces/app/stepissuers/mtls-ca"
+STEP_CLUSTER_ISSUER = "/apis/certmanager.step.sm/v1beta1/stepclusterissuers/mtls-ca"
 BUNDLE = "/apis/trust.cert-manager.io/v1alpha1/bundles/mesh-trust"
 READY = {"type": "Ready", "status": "True", "reason": "Ready", "message": "up to date"}
 
@@ -24,11 +34,12 @@ def condition(kind: str, status: str, reason: str, message: str) -> dict[str, st
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
-def live(*conditions: dict[str, str], issuer_kind: str | None = "Issuer") -> dict[str, Any]:
-    reference = {"name": "mtls-ca"} | ({"kind": issuer_kind} if issuer_kind else {})
+def live(*conditions: dict[str, str], **reference: str | None) -> dict[str, Any]:
+    """A Certificate with a reference to its issuer, or any object with these conditions."""
+    reference = {"name": "mtls-ca", "kind": "Issuer"} | reference
     return {
-        "metadata": {"name": "web", "namespace": "app", "uid": "u1"},
-        "spec": {"issuerRef": reference},
+        "metadata": {"namespace": "app", "uid": "u1"},
+        "spec": {"issuerRef": {key: value for key, value in reference.items() if value}},
         "status": {"conditions": list(conditions)},
     }
 
@@ -55,6 +66,7 @@ def explain(
         namespace=namespace,
         name=name,
         issuers={row.issuer_spec: row.issuer_remedy for row in BACKENDS.values()},
+        apis=(CERT_MANAGER, STEP),
     )
 
 
@@ -66,12 +78,15 @@ def explain(
         ((V1, "ClusterIssuer", None, "mtls-ca"), CLUSTER_ISSUER),
         (("trust.cert-manager.io/v1alpha1", "Bundle", None, "mesh-trust"), BUNDLE),
         (("v1", "ConfigMap", "app", "mesh-trust"), None),
+        ((STEP.api_version, "StepIssuer", "app", "mtls-ca"), STEP_ISSUER),
+        ((STEP.api_version, "StepClusterIssuer", None, "mtls-ca"), STEP_CLUSTER_ISSUER),
+        ((STEP.api_version, "Issuer", "app", "mtls-ca"), None),
     ],
 )
 def test_paths_of_the_objects_that_have_controllers(
     arguments: tuple[str, str, str | None, str], path: str | None
 ) -> None:
-    assert object_path(*arguments) == path
+    assert object_path(*arguments, apis=(CERT_MANAGER, STEP)) == path
 
 
 def test_an_object_that_is_ready_needs_no_word(api: ApiServer, cluster: Cluster) -> None:
@@ -164,8 +179,9 @@ def test_a_certificate_adds_its_newest_request_and_its_issuer(
     other = condition("Ready", "False", "Failed", "not ours")
     api.answers[REQUESTS] = (
         200,
-        {
-            "items": [
+        wire.page(
+            REQUESTS,
+            [
                 request("web-1", "2026-11-01T00:00:00Z", other, owner="u1"),
                 request(
                     "web-2",
@@ -175,8 +191,8 @@ def test_a_certificate_adds_its_newest_request_and_its_issuer(
                     owner="u1",
                 ),
                 request("foreign-9", "2026-11-03T00:00:00Z", other, owner="u2"),
-            ]
-        },
+            ],
+        ),
     )
     api.answers[ISSUER] = (200, live(condition("Ready", "False", "SecretMissing", "no Secret")))
     assert explain(cluster) == (
@@ -196,7 +212,7 @@ def test_the_issuer_of_a_certificate_is_looked_for_where_it_stands(
     api: ApiServer, cluster: Cluster, kind: str | None, path: str
 ) -> None:
     waiting = condition("Ready", "False", "DoesNotExist", "Secret does not exist")
-    api.answers[CERTIFICATE] = (200, live(waiting, issuer_kind=kind))
+    api.answers[CERTIFICATE] = (200, live(waiting, kind=kind))
     message = explain(cluster)
     assert message is not None
     assert f"its {kind or 'Issuer'} mtls-ca does not exist" in message
@@ -210,10 +226,19 @@ def test_a_ready_issuer_is_not_blamed(api: ApiServer, cluster: Cluster) -> None:
     assert "its Issuer" not in str(explain(cluster))
 
 
+def test_an_issuer_of_another_api_is_looked_for_where_it_stands(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    waiting = condition("Ready", "False", "Pending", "waiting")
+    api.answers[CERTIFICATE] = (200, live(waiting, kind="StepIssuer", group=STEP.group))
+    api.answers[STEP_ISSUER] = (200, live(condition("Ready", "False", "Error", "no CA")))
+    assert "its StepIssuer mtls-ca: Error: no CA" in str(explain(cluster))
+
+
 def test_foreign_issuers_are_left_alone(api: ApiServer, cluster: Cluster) -> None:
     waiting = condition("Ready", "False", "Pending", "waiting")
-    api.answers[CERTIFICATE] = (200, live(waiting, issuer_kind="StepIssuer"))
-    assert "StepIssuer" not in str(explain(cluster))
+    api.answers[CERTIFICATE] = (200, live(waiting, kind="PcaIssuer", group="pca.example.org"))
+    assert "PcaIssuer" not in str(explain(cluster))
 
 
 def test_a_cluster_that_cannot_be_read_says_so_in_place_of_the_conditions(

@@ -14,10 +14,15 @@ from mtls_pki.clusters.connection import ClusterAddress
 from mtls_pki.clusters.preflight import Needs, missing_prerequisites
 from tests.unit.clusters.api_server import ApiServer, address, serve
 
-CERT_MANAGER = "/apis/cert-manager.io/v1"
+NAMESPACES = ["/api/v1/namespaces/monoskope", "/api/v1/namespaces/other"]
 NEEDS = Needs(
     api_groups={"cert-manager.io/v1": "install cert-manager"}, namespaces=("monoskope", "other")
 )
+
+
+def offer_everything(api: ApiServer) -> None:
+    api.served = {*NEEDS.api_groups}
+    api.answers |= dict.fromkeys(NAMESPACES, (200, {}))
 
 
 @pytest.fixture
@@ -27,13 +32,9 @@ def apis() -> Iterator[tuple[ApiServer, ApiServer]]:
 
 
 def test_a_cluster_that_offers_everything_has_no_problem(api: ApiServer, tmp_path: Path) -> None:
-    api.otherwise = (200, {})
+    offer_everything(api)
     assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == {}
-    assert sorted(api.requests) == [
-        "/api/v1/namespaces/monoskope",
-        "/api/v1/namespaces/other",
-        CERT_MANAGER,
-    ]
+    assert sorted(api.requests) == [*NAMESPACES, "/apis"]
 
 
 def test_everything_that_is_missing_is_said_with_its_remedy(api: ApiServer, tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_every_cluster_is_asked_and_told_of_in_order(
     apis: tuple[ApiServer, ApiServer], tmp_path: Path
 ) -> None:
     eu, us = apis
-    eu.otherwise = (200, {})
+    offer_everything(eu)
     us.otherwise = (401, {})
     found = missing_prerequisites(
         [

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,19 @@ import pytest
 
 from mtls_pki.backends.vault.backend import VaultBackend
 from mtls_pki.clusters.connection import ClusterAddress
-from mtls_pki.program.clusters import FailureHooks, Readiness, require_clusters
+from mtls_pki.program.clusters import (
+    FailureHooks,
+    Readiness,
+    generations_in_use,
+    require_clusters,
+)
 from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code
 from tests.unit.settings.configuration import G2, load
 
-CERT_MANAGER = "/apis/cert-manager.io/v1"
-TRUST_MANAGER = "/apis/trust.cert-manager.io/v1alpha1"
+CERT_MANAGER = "cert-manager.io/v1"
+TRUST_MANAGER = "trust.cert-manager.io/v1alpha1"
 NAMESPACE = "/api/v1/namespaces/app"
 ISSUER = {
     "apiVersion": "cert-manager.io/v1",
@@ -58,29 +66,35 @@ def set_dry_run(monkeypatch: pytest.MonkeyPatch, dry_run: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "asked"),
+    ("changes", "needed"),
     [
-        ({}, {CERT_MANAGER, NAMESPACE}),
-        ({"trust.via": "trust-manager"}, {CERT_MANAGER, TRUST_MANAGER, NAMESPACE}),
+        ({}, {CERT_MANAGER, "namespace app"}),
+        ({"trust.via": "trust-manager"}, {CERT_MANAGER, TRUST_MANAGER, "namespace app"}),
         ({"trust.createNamespaces": True}, {CERT_MANAGER}),
-        ({"certManager.install": True}, {NAMESPACE}),
-        ({"certManager.install": True, "trust.via": "trust-manager"}, {NAMESPACE}),
+        ({"certManager.install": True}, {"namespace app"}),
+        ({"certManager.install": True, "trust.via": "trust-manager"}, {"namespace app"}),
     ],
 )
 def test_what_the_stack_makes_itself_is_not_asked_for(
-    api: ApiServer, tmp_path: Path, changes: dict[str, Any], asked: set[str]
+    api: ApiServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warnings: list[str],
+    changes: dict[str, Any],
+    needed: set[str],
 ) -> None:
-    api.otherwise = (200, {})
+    set_dry_run(monkeypatch, True)
+    api.answers["/api/v1/namespaces/cert-manager"] = (200, {})
     require_clusters(reaching(api, tmp_path, changes))
-    assert set(api.requests) >= asked
-    assert not {CERT_MANAGER, TRUST_MANAGER, NAMESPACE} - asked & set(api.requests)
+    said = {re.split(" (?:is|does) not ", warning)[0] for warning in warnings}
+    assert said == {f"cluster dev: {each}" for each in needed}
 
 
 def test_up_stops_before_the_first_change(
     api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     set_dry_run(monkeypatch, False)
-    api.answers[CERT_MANAGER] = (200, {})
+    api.served = {CERT_MANAGER}
     with pytest.raises(pulumi.RunError) as caught:
         require_clusters(reaching(api, tmp_path))
     first, *problems = str(caught.value).splitlines()
@@ -117,6 +131,40 @@ def test_a_preview_only_warns(
         "cluster dev: cert-manager.io/v1 is not installed; install cert-manager, or set "
         "certManager.install: true (`pulumi up` will refuse)"
     )
+
+
+class TestWhatAnAuthorityKeepsKeysFor:
+    ISSUER = f"/apis/{CERT_MANAGER}/clusterissuers/mtls-ca-g1-i1"
+
+    @pytest.fixture
+    def in_use(self, api: ApiServer, tmp_path: Path) -> Callable[[], frozenset[str]]:
+        api.served = {CERT_MANAGER}
+        settings = reaching(api, tmp_path)
+        keeping = replace(settings.backend_of("g1"), keeps_key=True)
+        return lambda: generations_in_use(settings, keeping)
+
+    def test_is_in_use_where_its_issuer_is(
+        self, api: ApiServer, in_use: Callable[[], frozenset[str]]
+    ) -> None:
+        assert in_use() == set()
+        api.answers[self.ISSUER] = (200, {})
+        assert in_use() == {"g1"}
+
+    @pytest.mark.parametrize("answer", [(403, {}), (404, "<html>")])
+    def test_is_not_taken_for_unused_where_it_was_not_seen(
+        self,
+        api: ApiServer,
+        in_use: Callable[[], frozenset[str]],
+        monkeypatch: pytest.MonkeyPatch,
+        answer: tuple[int, Any],
+    ) -> None:
+        """An authority without the keys of what is in use would make others."""
+        api.answers[self.ISSUER] = answer
+        set_dry_run(monkeypatch, True)
+        assert in_use() == set()
+        set_dry_run(monkeypatch, False)
+        with pytest.raises(pulumi.RunError, match=r"mtls-ca-g1-i1.*; nothing was touched"):
+            in_use()
 
 
 class Sealed(VaultBackend):

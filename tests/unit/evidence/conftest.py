@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mtls_pki.clusters import local_clock
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import extensions
@@ -16,7 +17,7 @@ from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.settings.model import Settings, settings_model
 from tests.unit.clusters.api_server import address
 from tests.unit.evidence.api import Api, served
-from tests.unit.evidence.objects import HTTP_NOW, bundle
+from tests.unit.evidence.objects import HTTP_NOW, NOW, bundle
 from tests.unit.settings.configuration import changed
 
 
@@ -24,6 +25,11 @@ from tests.unit.settings.configuration import changed
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "KUBECONFIG"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_clock, "now", lambda: NOW)
 
 
 class Stack:

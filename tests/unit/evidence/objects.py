@@ -19,6 +19,7 @@ ISSUERS = "/apis/cert-manager.io/v1/issuers"
 CLUSTER_ISSUERS = "/apis/cert-manager.io/v1/clusterissuers"
 SIGNING_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CONFIG_MAPS = "/api/v1/configmaps"
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 STAGES = "/api/v1/namespaces/cert-manager/configmaps"
 STAGE = f"{STAGES}/mesh-trust-stage"
 

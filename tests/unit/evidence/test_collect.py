@@ -14,7 +14,7 @@ from tests.unit.evidence.objects import (
     CLUSTER_ISSUERS,
     CONFIG_MAPS,
     ISSUERS,
-    NOW,
+    KUBE_SYSTEM,
     REQUESTS,
     SIGNING_REQUESTS,
     STAGE,
@@ -26,6 +26,7 @@ from tests.unit.evidence.objects import (
 )
 
 READ = [
+    KUBE_SYSTEM,
     STAGE,
     STAGES,
     CONFIG_MAPS,
@@ -73,11 +74,6 @@ def test_a_cluster_that_is_away_is_named_and_the_other_still_read(stack: Stack) 
 def test_the_time_of_the_evidence_is_the_earliest_clock_of_the_servers(stack: Stack) -> None:
     stack.prod.date = "Mon, 23 Nov 2026 11:59:30 GMT"
     assert stack.read().observed_at == datetime(2026, 11, 23, 11, 59, 30, tzinfo=UTC)
-
-
-def test_a_server_that_states_no_usable_time_does_not_matter(stack: Stack) -> None:
-    stack.prod.date = "yesterday"
-    assert stack.read().observed_at == NOW
 
 
 def fill(stack: Stack, count: int) -> None:

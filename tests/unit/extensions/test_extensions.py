@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from mtls_pki.program.clusters import require_clusters
 from mtls_pki.rotation.roles import Role
+from tests.unit.clusters.api_server import address, serve
 from tests.unit.evidence.api import Api
 from tests.unit.evidence.objects import CONFIG_MAPS, bundle
 from tests.unit.evidence.objects import STAGE as STAGE_PATH
@@ -135,3 +138,21 @@ def test_without_them_their_names_are_mistakes(monkeypatch: pytest.MonkeyPatch) 
         "issuing.safe: unknown key; did you mean stable?",
         "consumers.fieldRadio: unknown key; remove it",
     ]
+
+
+def test_issuers_whose_api_is_not_served_are_told_before_the_first_change(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    with serve() as server:
+        server.served = {"cert-manager.io/v1"}
+        for namespace in ("app", "cert-manager"):
+            server.answers[f"/api/v1/namespaces/{namespace}"] = (200, {})
+        kubeconfig = {"kubeconfig": address(tmp_path, server.url).kubeconfig}
+        with pytest.raises(pulumi.RunError) as caught:
+            require_clusters(load({**SAFE, "clusters.dev": kubeconfig}))
+        assert str(caught.value).splitlines()[1:] == [
+            "cluster dev: safe.example.org/v1beta1 is not installed; install the controller of its "
+            "issuers, which the safe needs in every cluster"
+        ]
+        require_clusters(load({"clusters.dev": kubeconfig}))

@@ -30,6 +30,7 @@ def _nothing_there(settings: Settings, **_: object) -> Evidence:
 def _clusters_are_ready() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clusters, "require_clusters", _nothing_missing)
+        patch.setattr(clusters, "_exists", lambda *_: False)
         patch.setattr(guard, "collect_evidence", _nothing_there)
         yield
 
