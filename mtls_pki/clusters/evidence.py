@@ -20,7 +20,12 @@ from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
 from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.rotation.evidence import ClusterEvidence, ClusterUnreachable, Evidence
+from mtls_pki.rotation.evidence import (
+    ClusterEvidence,
+    ClusterUnreachable,
+    Evidence,
+    GateObservation,
+)
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.trust_domain import partner_roots
 
@@ -71,7 +76,9 @@ def collect_evidence(
                 lambda name: _or_unreachable(name, lambda: _trust(settings, name, sources)), names
             )
         )
-        known = KnownTrust(anchors=_anchors(settings, trust), at=_observed_at(trust))
+        known = KnownTrust(
+            anchors=_anchors(settings, trust), at=_observed_at(trust), gates=_gates(trust)
+        )
         read = list(
             pool.map(
                 lambda one: (
@@ -85,13 +92,13 @@ def collect_evidence(
             )
         )
         outside = [found for found in asking.result() if found is not None]
-    for each in outside:
-        for warning in each.warnings:
-            warn(warning)
     elsewhere = [
         ClusterEvidence(cluster=each.place, leaves=each.read(known).leaves) for each in outside
     ]
-    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere))
+    unread = [
+        ClusterUnreachable(cluster=each.place, error=each.unread) for each in outside if each.unread
+    ]
+    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere, *unread))
 
 
 def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
@@ -121,6 +128,7 @@ def _issued(
         leaves=tuple(leaf for found in issued for leaf in found.leaves),
         issuers=tuple(issuer for found in issued for issuer in found.issuers),
         gate=trust.record.gate,
+        untraceable=tuple(each for found in issued for each in found.untraceable),
     )
 
 
@@ -128,6 +136,11 @@ def _observed_at(trust: Sequence[_Trust | ClusterUnreachable]) -> datetime:
     clocks = [one.cluster.first_answer_at for one in trust if isinstance(one, _Trust)]
     known = [clock for clock in clocks if clock is not None]
     return min(known, default=datetime.now(UTC).replace(microsecond=0))
+
+
+def _gates(trust: Sequence[_Trust | ClusterUnreachable]) -> tuple[GateObservation, ...]:
+    records = (one.record.gate for one in trust if isinstance(one, _Trust))
+    return tuple(gate for gate in records if gate is not None)
 
 
 def _anchors(
