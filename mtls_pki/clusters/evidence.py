@@ -44,15 +44,10 @@ class _Trust:
     found: tuple[Trusted, ...]
 
 
-def _silent(_: str) -> None:
-    """Say nothing."""
-
-
 def collect_evidence(
     settings: Settings,
     *,
     sources: Sequence[Source] = SOURCES,
-    warn: Callable[[str], None] = _silent,
 ) -> Evidence:
     """Return what all clusters of the stack, and whatever else its sources ask, show now.
 
@@ -65,7 +60,6 @@ def collect_evidence(
     Args:
         settings: the stack's settings.
         sources: where evidence comes from (``mtls_pki.registry.sources_of``).
-        warn: called with one sentence for each endpoint that could not be asked.
     """
     names = tuple(settings.clusters)
     # One thread more for endpoints outside of the clusters, which use threads of their own.
