@@ -49,6 +49,10 @@ def api(count: int) -> Api:
                 objects.certificate(name, configuration.NAMESPACE) for name in names
             ],
             objects.REQUESTS: requests,
+            objects.SECRETS: [
+                objects.secret(f"{name}-tls", configuration.NAMESPACE, certificate=name)
+                for name in names
+            ],
             objects.ISSUERS: [],
             objects.CLUSTER_ISSUERS: [objects.issuer(objects.OUR_ISSUER["name"])],
             objects.SIGNING_REQUESTS: [],

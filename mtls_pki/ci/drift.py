@@ -15,7 +15,6 @@ from mtls_pki.engine.cli import run_pulumi
 from mtls_pki.engine.digest import is_change
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.messages import warn
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import drift_marker
 from mtls_pki.registry import extensions, sources_of
@@ -78,7 +77,7 @@ def _objects(stack: str) -> list[str]:
 def _trust(stack: str, environment: Mapping[str, str]) -> tuple[tuple[str, list[str]], ...]:
     """Return what the guards say of bundles, anchors and issuers, as `mtls-pki check` judges."""
     settings = open_stack_file(Path.cwd(), stack, environment, extensions()).settings()
-    domain = observe_domain(settings, sources=sources_of(settings), warn=warn)
+    domain = observe_domain(settings, sources=sources_of(settings))
     verdict = domain.verdict()
     if verdict.unread:
         cluster, error = verdict.unread[0]

@@ -28,6 +28,9 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
 PAGE_SIZE = 500
 """Objects a page: what ``kubectl`` asks for; a page of Certificates is 2 to 4 MB."""
+_METADATA_LIST = "PartialObjectMetadataList"
+# No other type is accepted, so a server that cannot leave the contents out refuses (406).
+_METADATA_ONLY = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1"
 # A continue token lives for five minutes (etcd compaction). A list that outlives its token more
 # often than this will never end.
 _LIST_ATTEMPTS = 3
@@ -71,6 +74,10 @@ class ClusterError(CommandError):
         self.cluster = cluster
         self.reason = reason
         super().__init__(f"cluster {cluster}: {reason}")
+
+
+class ForbiddenError(ClusterError):
+    """A cluster that does not let this identity do what was asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +147,7 @@ class ApiServer:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         secret: bool = False,
+        accept: str = "application/json",
     ) -> Answer:
         """Send one request and return the answer, if its status is one of ``expected``.
 
@@ -150,11 +158,13 @@ class ApiServer:
             query: of the request, not encoded yet.
             body: of the request.
             secret: the body holds a secret, so the answer is not quoted in a message.
+            accept: the media type to answer in.
 
         Raises:
-            ClusterError: unreachable, forbidden, or another refusal of the API server.
+            ForbiddenError: this identity may not.
+            ClusterError: unreachable, or another refusal of the API server.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if method == "PATCH":
             headers["Content-Type"] = "application/merge-patch+json"
         sent = local_clock.now()
@@ -182,7 +192,8 @@ class ApiServer:
         status: int = response.status
         if status not in expected:
             said = "" if body is None or secret else _message(content)
-            raise ClusterError(
+            kind = ForbiddenError if status == HTTPStatus.FORBIDDEN else ClusterError
+            raise kind(
                 self.name,
                 refusal(
                     _DOING[method], path, status, said or response.reason, manifest=self.manifest
@@ -308,8 +319,33 @@ class Cluster:
         Raises:
             ClusterError: as `get`, or the list does not end.
         """
+        return self._list(path, keep, query or {}, "application/json")
+
+    def list_metadata(
+        self,
+        path: str,
+        keep: Callable[[dict[str, Any]], T | None],
+        query: Mapping[str, str] | None = None,
+    ) -> list[T]:
+        """Return what ``keep`` makes of the metadata of every object at ``path``, as `list_all`.
+
+        The API server sends nothing else of them (Kubernetes API concepts, "Metadata-only
+        fetches"), so no content of a Secret comes here.
+
+        Raises:
+            ClusterError: as `list_all`, or the answer is not of metadata alone.
+        """
+        return self._list(path, keep, query or {}, _METADATA_ONLY)
+
+    def _list(
+        self,
+        path: str,
+        keep: Callable[[dict[str, Any]], T | None],
+        query: Mapping[str, str],
+        accept: str,
+    ) -> list[T]:
         for _ in range(_LIST_ATTEMPTS):
-            kept = self._list_once(path, keep, query or {})
+            kept = self._list_once(path, keep, query, accept)
             if kept is not None:
                 return kept
         raise ClusterError(
@@ -319,7 +355,11 @@ class Cluster:
         )
 
     def _list_once(
-        self, path: str, keep: Callable[[dict[str, Any]], T | None], query: Mapping[str, str]
+        self,
+        path: str,
+        keep: Callable[[dict[str, Any]], T | None],
+        query: Mapping[str, str],
+        accept: str,
     ) -> list[T] | None:
         """Return the whole list, None where its continue token became too old."""
         resource = ResourcePath.parse(path)
@@ -332,6 +372,7 @@ class Cluster:
                 path,
                 expected=(_OK, _ABSENT, _EXPIRED),
                 query={**query, "limit": str(PAGE_SIZE), **following},
+                accept=accept,
             )
             if answer.status == _EXPIRED:
                 return None
@@ -341,7 +382,14 @@ class Cluster:
                 self._require_not_served(path, resource)
                 return []
             page = self._decoded(answer, path)
-            if resource is None or not answers.is_page(page, resource):
+            whole = accept != _METADATA_ONLY
+            if not whole and page.get("kind") != _METADATA_LIST:
+                raise ClusterError(
+                    self.name,
+                    f"{self.server} answers with more than the metadata of {path}; let no proxy "
+                    "between change the header Accept",
+                )
+            if whole and (resource is None or not answers.is_page(page, resource)):
                 raise self._no_answer(f"no list of {path}")
             items: Iterable[dict[str, Any]] = page.get("items") or ()
             kept += [wanted for item in items if (wanted := keep(item)) is not None]

@@ -21,7 +21,12 @@ from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
 from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.rotation.evidence import ClusterEvidence, ClusterUnreachable, Evidence
+from mtls_pki.rotation.evidence import (
+    ClusterEvidence,
+    ClusterUnreachable,
+    Evidence,
+    GateObservation,
+)
 from mtls_pki.settings.extensions import CERT_MANAGER
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.trust_domain import partner_roots
@@ -46,15 +51,10 @@ class _Trust:
     found: tuple[Trusted, ...]
 
 
-def _silent(_: str) -> None:
-    """Say nothing."""
-
-
 def collect_evidence(
     settings: Settings,
     *,
     sources: Sequence[Source] = SOURCES,
-    warn: Callable[[str], None] = _silent,
 ) -> Evidence:
     """Return what all clusters of the stack, and whatever else its sources ask, show now.
 
@@ -66,7 +66,6 @@ def collect_evidence(
     Args:
         settings: the stack's settings.
         sources: where evidence comes from (``mtls_pki.registry.sources_of``).
-        warn: called with one sentence for each endpoint that could not be asked.
     """
     names = tuple(settings.clusters)
     # One thread more for endpoints outside of the clusters, which use threads of their own.
@@ -77,7 +76,9 @@ def collect_evidence(
                 lambda name: _or_unreachable(name, lambda: _trust(settings, name, sources)), names
             )
         )
-        known = KnownTrust(anchors=_anchors(settings, trust), at=_observed_at(trust))
+        known = KnownTrust(
+            anchors=_anchors(settings, trust), at=_observed_at(trust), gates=_gates(trust)
+        )
         read = list(
             pool.map(
                 lambda one: (
@@ -91,13 +92,15 @@ def collect_evidence(
             )
         )
         outside = [found for found in asking.result() if found is not None]
-    for each in outside:
-        for warning in each.warnings:
-            warn(warning)
     elsewhere = [
         ClusterEvidence(cluster=each.place, leaves=each.read(known).leaves) for each in outside
     ]
-    return Evidence(observed_at=known.at, clusters=(*read, *elsewhere), read_at=_local_time())
+    unread = [
+        ClusterUnreachable(cluster=each.place, error=each.unread) for each in outside if each.unread
+    ]
+    return Evidence(
+        observed_at=known.at, clusters=(*read, *elsewhere, *unread), read_at=_local_time()
+    )
 
 
 def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
@@ -153,6 +156,7 @@ def _issued(
         leaves=tuple(leaf for found in issued for leaf in found.leaves),
         issuers=tuple(issuer for found in issued for issuer in found.issuers),
         gate=trust.record.gate,
+        untraceable=tuple(each for found in issued for each in found.untraceable),
     )
 
 
@@ -186,6 +190,11 @@ def _observed_at(trust: Sequence[_Trust | ClusterUnreachable]) -> datetime:
 def _local_time() -> datetime:
     now = local_clock.now()
     return now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond))
+
+
+def _gates(trust: Sequence[_Trust | ClusterUnreachable]) -> tuple[GateObservation, ...]:
+    records = (one.record.gate for one in trust if isinstance(one, _Trust))
+    return tuple(gate for gate in records if gate is not None)
 
 
 def _anchors(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -108,9 +108,7 @@ class ObservedDomain:
 _SEVERITY = {ExitStatus.DONE: 0, ExitStatus.EVIDENCE_MISSING: 1, ExitStatus.BLOCKED: 2}
 
 
-def observe_domain(
-    settings: Settings, *, sources: Sequence[Source], warn: Callable[[str], None]
-) -> ObservedDomain:
+def observe_domain(settings: Settings, *, sources: Sequence[Source]) -> ObservedDomain:
     """Read the clusters of a stack.
 
     A cluster that cannot be read is part of the evidence and raises nothing.
@@ -118,8 +116,5 @@ def observe_domain(
     Args:
         settings: of the stack.
         sources: where its evidence comes from.
-        warn: gets a message for everything that could not be asked.
     """
-    return ObservedDomain(
-        settings=settings, evidence=collect_evidence(settings, sources=sources, warn=warn)
-    )
+    return ObservedDomain(settings=settings, evidence=collect_evidence(settings, sources=sources))

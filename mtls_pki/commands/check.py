@@ -6,7 +6,6 @@ import argparse
 
 from mtls_pki.commands.command import Command, add_json, add_stack, open_stack
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.messages import warn
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +22,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.rotation.report import verdict_json, verdict_text
 
     settings = open_stack(options).settings()
-    domain = observe_domain(settings, sources=sources_of(settings), warn=warn)
+    domain = observe_domain(settings, sources=sources_of(settings))
     verdict = domain.verdict()
     if options.json:
         print_json(verdict_json(verdict))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mtls_pki.commands.command import FILE, Command, add_json, add_stack, open_stack
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.messages import warn
 
 if TYPE_CHECKING:
     from mtls_pki.rotation.plan import Plan
@@ -34,7 +33,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.rotation.report import plan_json
 
     settings = open_stack(options).settings()
-    domain = observe_domain(settings, sources=sources_of(settings), warn=warn)
+    domain = observe_domain(settings, sources=sources_of(settings))
     plan = domain.plan()
     if options.json:
         print_json(plan_json(plan))

@@ -53,7 +53,7 @@ class TrustGuard:
         self._opening: asyncio.Future[Evidence] | None = None
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._evidence: Future[Evidence] = pool.submit(
-            collect_evidence, settings, sources=sources_of(settings), warn=self._say_once
+            collect_evidence, settings, sources=sources_of(settings)
         )
         pool.shutdown(wait=False)
 

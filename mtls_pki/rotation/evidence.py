@@ -95,7 +95,9 @@ class LeafObservation:
     """One leaf of the trust domain, whoever declared it.
 
     Attributes:
-        kind: ``Certificate``, ``CertificateRequest`` or ``endpoint`` (the chain that was served).
+        kind: ``Certificate``, ``CertificateRequest``, ``CertificateSigningRequest``, ``Secret``
+            (one that cert-manager wrote and no Certificate keeps now) or ``endpoint`` (the chain
+            that was served).
         declared: this stack declares it.
         signers: fingerprints of all anchors that its presented chain leads to; more than one
             for cross-signed CAs. Empty with ``problem`` None: it chains to no known anchor, so no
@@ -111,6 +113,12 @@ class LeafObservation:
             counts.
         issuing_ca_not_after: end of the issuing CA that signed it (the latest of its certificates),
             None when the anchor itself signed it.
+        authority: it is a CA itself, whose own leaves nothing here shows.
+        revision: which issuance for its Certificate it is, from 1; None where there is none.
+        predecessor: signers of the leaf that it took the place of, as ``signers``; empty where
+            there was none, or none of this domain; None where nothing shows it.
+        issuer_since: since when its Certificate's issuer is what it is: the reference to it, and
+            the issuer object. None where the server recorded no time.
     """
 
     cluster: str
@@ -127,6 +135,10 @@ class LeafObservation:
     problem: str | None = None
     unlike: tuple[str, ...] = ()
     facts: LeafFacts | None = None
+    authority: bool = False
+    revision: int | None = None
+    predecessor: frozenset[str] | None = None
+    issuer_since: datetime | None = None
 
     def live(self, now: datetime) -> bool:
         """Whether a verifier may accept it now. A leaf whose end is unknown counts as live."""
@@ -144,6 +156,8 @@ class LeafObservation:
 class IssuerObservation:
     """An issuer object's readiness. ``generation`` is the anchor generation that it issues from,
     None for one that this stack does not declare; ``namespace`` is None for a ClusterIssuer.
+    ``changed_at`` is when the server recorded the last change of its ``spec``, None when it
+    recorded none.
     """
 
     cluster: str
@@ -154,6 +168,7 @@ class IssuerObservation:
     reason: str
     message: str
     generation: str | None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +236,25 @@ class ClockSkew:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Untraceable:
+    """A source of leaves in one cluster that does not show every leaf that it made.
+
+    What it does not show is bounded by time alone (``mtls_pki.rotation.tracing``).
+
+    Attributes:
+        namespace: of the object that is the source, empty where it has none.
+        kind: of the object: ``ClusterIssuer``, or ``Secret`` for all Secrets of cert-manager.
+        name: of the object, empty for all of its kind.
+        reason: why not every leaf is seen, and what to do where something helps.
+    """
+
+    namespace: str
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterEvidence:
     """Everything that was read from one cluster.
 
@@ -242,11 +276,15 @@ class ClusterEvidence:
     issuers: tuple[IssuerObservation, ...] = ()
     gate: GateObservation | None = None
     uses: tuple[IssuerUse, ...] = ()
+    untraceable: tuple[Untraceable, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterUnreachable:
-    """A cluster of which something could not be read; a part of an answer counts as no answer."""
+    """A cluster of which something could not be read; a part of an answer counts as no answer.
+
+    The servers that ``trust.endpoints`` lists count as one such cluster.
+    """
 
     cluster: str
     error: str

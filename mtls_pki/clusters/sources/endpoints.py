@@ -45,12 +45,7 @@ class EndpointSource(Source):
         return Outside(
             place=ENDPOINTS,
             read=read,
-            warnings=tuple(
-                f"endpoint {each.endpoint} could not be asked ({each.error}); what it serves is "
-                "not part of the evidence"
-                for each in served
-                if each.error is not None
-            ),
+            unread=_unread(served),
         )
 
 
@@ -113,6 +108,16 @@ def observe_endpoints(
         )
         for each in served
         if each.error is None
+    )
+
+
+def _unread(served: Iterable[ServedChain]) -> str:
+    failed = [f"{each.endpoint} ({each.error})" for each in served if each.error is not None]
+    if not failed:
+        return ""
+    return (
+        f"{', '.join(failed)} could not be asked, so what is served there was not seen; let it be "
+        "reached from here, or take it out of trust.endpoints if nothing serves there any more"
     )
 
 

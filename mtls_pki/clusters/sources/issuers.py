@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from mtls_pki.clusters.connection import Cluster
-from mtls_pki.clusters.recorded import condition
+from mtls_pki.clusters.recorded import condition, owned_since
 from mtls_pki.pki.signer_names import GROUP
 from mtls_pki.rotation.evidence import IssuerObservation
 from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
@@ -57,25 +58,37 @@ class IssuerReference:
         return f"{self.kind}/{self.name}"
 
 
+class Authority(NamedTuple):
+    """A CA that issuers sign with: namespace and name of a Secret, server and path of a mount."""
+
+    kind: Literal["Secret", "Vault"]
+    place: str
+    name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class IssuerReading:
     """The issuers of one cluster.
 
     Attributes:
         observations: readiness of those of the stack that exist.
-        of_stack: identities of all issuers of the stack, whether they exist or not.
         self_signing: identities of all SelfSigned issuers: what they sign chains to itself only.
+        authorities: which CA each issuer signs with, where its ``spec`` says so.
+        changed_at: when the server recorded the last change of each one's ``spec``.
     """
 
     observations: tuple[IssuerObservation, ...]
-    of_stack: frozenset[IssuerReference]
     self_signing: frozenset[IssuerReference]
+    authorities: Mapping[IssuerReference, Authority]
+    changed_at: Mapping[IssuerReference, datetime | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Issuer:
     reference: IssuerReference
     self_signing: bool
+    authority: Authority | None
+    changed_at: datetime | None
     ready: bool
     reason: str
     message: str
@@ -110,7 +123,7 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
         issuer
         for api in dict.fromkeys((CERT_MANAGER, *used))
         for kind in (api.cluster_issuer, api.issuer)
-        for issuer in cluster.list_all(api.path(kind), partial(_issuer, api, kind))
+        for issuer in cluster.list_all(api.path(kind), partial(_issuer, settings, api, kind))
     ]
     return IssuerReading(
         observations=tuple(
@@ -123,24 +136,40 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
                 reason=issuer.reason,
                 message=issuer.message,
                 generation=declared[issuer.reference],
+                changed_at=issuer.changed_at,
             )
             for issuer in found
             if issuer.reference in declared
         ),
-        of_stack=frozenset(declared),
         self_signing=frozenset(issuer.reference for issuer in found if issuer.self_signing),
+        authorities={each.reference: each.authority for each in found if each.authority},
+        changed_at={each.reference: each.changed_at for each in found},
     )
 
 
-def _issuer(api: IssuerApi, kind: str, live: Mapping[str, Any]) -> _Issuer:
-    metadata = live["metadata"]
+def _issuer(settings: Settings, api: IssuerApi, kind: str, live: Mapping[str, Any]) -> _Issuer:
+    metadata, spec = live["metadata"], live.get("spec", {})
     ready = condition(live, "Ready") or _NOT_OBSERVED
     return _Issuer(
         reference=IssuerReference(
             group=api.group, kind=kind, namespace=metadata.get("namespace"), name=metadata["name"]
         ),
-        self_signing="selfSigned" in live.get("spec", {}),
+        self_signing="selfSigned" in spec,
+        authority=_authority(
+            spec, metadata.get("namespace") or settings.issuing.cluster_resource_namespace
+        ),
+        changed_at=owned_since(metadata, "f:spec"),
         ready=ready.get("status") == "True",
         reason=ready.get("reason", ""),
         message=ready.get("message", ""),
     )
+
+
+def _authority(spec: Mapping[str, Any], namespace: str) -> Authority | None:
+    if secret := spec.get("ca", {}).get("secretName"):
+        return Authority("Secret", namespace, secret)
+    if vault := spec.get("vault"):
+        # The path ends in the role, of which one mount has many.
+        mount = vault.get("path", "").partition("/sign")[0]
+        return Authority("Vault", f"{vault.get('server')} {vault.get('namespace', '')}", mount)
+    return None

@@ -18,6 +18,7 @@ from mtls_pki.rotation.evidence import (
     GateObservation,
     IssuerObservation,
     LeafObservation,
+    Untraceable,
 )
 from mtls_pki.settings.model import Settings
 
@@ -37,10 +38,17 @@ class Trusted:
 
 @dataclass(frozen=True, kw_only=True)
 class Issued:
-    """What one source shows of what was issued in one cluster, or outside of all."""
+    """What one source shows of what was issued in one cluster, or outside of all.
+
+    Attributes:
+        leaves: what it shows.
+        issuers: who issues.
+        untraceable: which leaves it does not show, and why.
+    """
 
     leaves: tuple[LeafObservation, ...] = ()
     issuers: tuple[IssuerObservation, ...] = ()
+    untraceable: tuple[Untraceable, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +58,12 @@ class KnownTrust:
     Attributes:
         anchors: every certificate that may be an anchor, of all clusters and the stack file.
         at: the time of the API servers; what ended before is left out.
+        gates: the records of all clusters that have one.
     """
 
     anchors: tuple[x509.Certificate, ...]
     at: datetime
+    gates: tuple[GateObservation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +73,12 @@ class Outside:
     Attributes:
         place: used like a cluster's name in the evidence; no cluster has such a name.
         read: judges what was asked, once the anchors are known.
-        warnings: what could not be asked, one sentence each.
+        unread: what could not be asked, and why; empty where all was.
     """
 
     place: str
     read: Callable[[KnownTrust], Issued] = field(repr=False)
-    warnings: tuple[str, ...] = ()
+    unread: str = ""
 
 
 class Source:

@@ -8,6 +8,8 @@ from mtls_pki.rotation.stage import TrustStage
 
 ENDPOINT = "endpoint"
 """``LeafObservation.kind`` of a chain that was served to a live handshake."""
+LEFT_BEHIND = "Secret"
+"""``LeafObservation.kind`` of a Secret that cert-manager wrote and no Certificate keeps now."""
 
 
 def known_bundles(request: ChangeRequest, evidence: Evidence) -> tuple[BundleObservation, ...]:

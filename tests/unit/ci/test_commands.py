@@ -329,7 +329,7 @@ def test_a_canary_that_has_not_moved_yet_is_no_drift(
 ) -> None:  # fmt: skip
     steady(api)
     settings = project.stack().settings()
-    verdict = observe_domain(settings, sources=SOURCES, warn=print).verdict()
+    verdict = observe_domain(settings, sources=SOURCES).verdict()
     noticed = replace(verdict, notices=(Notice(identifier="canary-pending", message="x"),))
     domain = SimpleNamespace(verdict=lambda: noticed)
     monkeypatch.setattr(drifting, "observe_domain", lambda *_, **__: domain)

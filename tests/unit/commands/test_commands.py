@@ -43,7 +43,7 @@ def test_a_steady_domain_says_the_next_thing(project: Project, api: Api, said: S
 @pytest.mark.parametrize("width", [72, 80, 200])
 def test_status_fits_the_terminal(project: Project, api: Api, width: int) -> None:
     steady(api)
-    domain = observe_domain(project.stack().settings(), sources=SOURCES, warn=print)
+    domain = observe_domain(project.stack().settings(), sources=SOURCES)
     console = Console(width=width, force_terminal=True)
     with console.capture() as captured:
         console.print(status_view(domain, domain.plan(), file="x", width=width))

@@ -35,6 +35,7 @@ class Api:
         always_expired: paths whose continue tokens are all too old.
         page_size: a cap on what the client asks for, as a server may set one.
         asked: every path with its query.
+        accepted: every path with the type that was to be answered.
         between: path -> what to do when its first page is asked for, to change things meanwhile.
         date: the server's clock, as a ``Date`` header; None: this machine's.
         url: where it is served.
@@ -51,14 +52,16 @@ class Api:
     always_expired: set[str] = field(default_factory=set)
     page_size: int = 500
     asked: list[str] = field(default_factory=list)
+    accepted: list[tuple[str, str]] = field(default_factory=list)
     between: dict[str, Any] = field(default_factory=dict)
     date: str | None = None
     url: str = ""
 
-    def answer(self, target: str) -> tuple[int, Object | str]:
-        """Return the status and the body for a GET of ``target``."""
+    def answer(self, target: str, accept: str = "") -> tuple[int, Object | str]:
+        """Return the status and the body for a GET of ``target``, in the type to ``accept``."""
         self.asked.append(target)
         parts = urlsplit(target)
+        self.accepted.append((parts.path, accept))
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path in self.refused:
             return self.refused[parts.path], {"kind": "Status"}
@@ -76,7 +79,11 @@ class Api:
         if "continue" in query and parts.path in self.expire | self.always_expired:
             self.expire.discard(parts.path)
             return 410, {"kind": "Status", "reason": "Expired"}
-        return 200, self._page(parts.path, held, query)
+        page = self._page(parts.path, held, query)
+        if "as=PartialObjectMetadataList" in accept:
+            items = [{"metadata": item["metadata"]} for item in page["items"]]
+            page = {**page, "kind": "PartialObjectMetadataList", "items": items}
+        return 200, page
 
     def _not_held(self, path: str) -> tuple[int, Object | str]:
         if path == GROUPS:
@@ -99,6 +106,9 @@ class Api:
         if selector:
             name = selector.removeprefix("metadata.name=")
             held = [item for item in held if item["metadata"]["name"] == name]
+        if selector := query.get("labelSelector", ""):
+            name, _, value = selector.partition("=")
+            held = [i for i in held if (i["metadata"].get("labels") or {}).get(name) == value]
         start = int(base64.b64decode(query.get("continue", "")) or 0)
         end = start + min(self.page_size, int(query.get("limit", "500")))
         token = base64.b64encode(str(end).encode()).decode() if end < len(held) else ""
@@ -113,7 +123,7 @@ def served(api: Api) -> Iterator[Api]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            status, body = api.answer(self.path)
+            status, body = api.answer(self.path, self.headers["Accept"] or "")
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

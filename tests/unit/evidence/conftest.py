@@ -39,7 +39,6 @@ class Stack:
         self.directory = directory
         self.dev = dev
         self.prod = prod
-        self.warnings: list[str] = []
 
     def settings(self, **changes: Any) -> Settings:
         reach = {
@@ -52,7 +51,7 @@ class Stack:
         )
 
     def read(self, **changes: Any) -> Evidence:
-        return collect_evidence(self.settings(**changes), warn=self.warnings.append)
+        return collect_evidence(self.settings(**changes))
 
     def connect(self, name: str = "dev") -> Cluster:
         api = self.dev if name == "dev" else self.prod

@@ -10,6 +10,8 @@ from typing import Any
 
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.stage import Anchor, TrustStage
 from tests.unit.pki import material
 from tests.unit.pki.material import ONE_DAY, key, key_pem, parsed
 
@@ -20,6 +22,7 @@ CLUSTER_ISSUERS = "/apis/cert-manager.io/v1/clusterissuers"
 SIGNING_REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 CONFIG_MAPS = "/api/v1/configmaps"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+SECRETS = "/api/v1/secrets"
 STAGES = "/api/v1/namespaces/cert-manager/configmaps"
 STAGE = f"{STAGES}/mesh-trust-stage"
 
@@ -89,17 +92,23 @@ def certificate(
     issuer: Mapping[str, str] = OUR_ISSUER,
     uid: str | None = None,
     managed: tuple[Mapping[str, Any], ...] = (),
+    generation: int = 1,
+    created: str = "2026-11-01T00:00:00Z",
+    spec: Mapping[str, Any] | None = None,
     **status: Any,
 ) -> dict[str, Any]:
+    """Return a Certificate whose spec is as it was created, and whose Secret is ``NAME-tls``."""
     status = {"notAfter": "2026-11-24T11:00:00Z", "revision": revision, **status}
     return {
         "metadata": {
             "name": name,
             "namespace": namespace,
             "uid": uid or f"{namespace}/{name}",
+            "generation": generation,
+            "creationTimestamp": created,
             "managedFields": list(managed),
         },
-        "spec": {"issuerRef": dict(issuer)},
+        "spec": {"issuerRef": dict(issuer), "secretName": f"{name}-tls", **(spec or {})},
         "status": {name: value for name, value in status.items() if value is not None},
     }
 
@@ -116,6 +125,7 @@ def request(
     ca: str | None = None,
     is_ca: bool = False,
     managed: tuple[Mapping[str, Any], ...] = (),
+    owner: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return a CertificateRequest: of a Certificate, or of nobody's (``certificate=None``)."""
     metadata: dict[str, Any] = {
@@ -129,13 +139,53 @@ def request(
             "cert-manager.io/certificate-revision": str(revision),
         }
         owner = {"kind": "Certificate", "uid": uid or f"{namespace}/{certificate}"}
-        metadata["ownerReferences"] = [owner]
+    if owner is not None:
+        metadata["ownerReferences"] = [dict(owner)]
     status = {"certificate": _encoded(pem), "ca": _encoded(ca)}
     return {
         "metadata": metadata,
         "spec": {"issuerRef": dict(issuer), "isCA": is_ca},
         "status": {field: value for field, value in status.items() if value},
     }
+
+
+def secret(
+    name: str = "web-tls",
+    namespace: str = "app",
+    *,
+    certificate: str = "web",
+    issuer: Mapping[str, str] = OUR_ISSUER,
+    created: str = "2026-11-01T00:00:00Z",
+    written: str = "2026-11-23T11:00:00Z",
+) -> dict[str, Any]:
+    """Return a Secret that cert-manager wrote; its key must not reach anybody who lists it."""
+    annotations = {f"cert-manager.io/issuer-{field}": text for field, text in issuer.items()}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"controller.cert-manager.io/fao": "true"},
+            "annotations": {"cert-manager.io/certificate-name": certificate, **annotations},
+            "creationTimestamp": created,
+            "managedFields": [owned(written, "f:data", "f:tls.crt")],
+        },
+        "data": {"tls.crt": "", "tls.key": "a private key"},
+    }
+
+
+def record(**roles: str) -> dict[str, Any]:
+    """Return the gate's ConfigMap with these generations in these roles."""
+    anchors = {
+        generation: Anchor(role=Role(role), fingerprint=fingerprint(generation))
+        for generation, role in roles.items()
+    }
+    data = {f"{generation}.pem": root(generation) for generation in roles}
+    return config_map(
+        "cert-manager",
+        {"stage.json": TrustStage(anchors=anchors).to_json(), **data},
+        name="mesh-trust-stage",
+        managed=(owned("2026-11-20T12:00:00Z", "f:data", "f:stage.json"),),
+    )
 
 
 def signing_request(pem: str | None, signer: str, *, name: str = "csr-1") -> dict[str, Any]:

@@ -93,15 +93,21 @@ def test_the_server_name_is_sent(tmp_path: Path) -> None:
     assert names == ["gateway.example.org"]
 
 
-def test_an_endpoint_that_is_away_is_a_warning_by_name(stack: Stack, tmp_path: Path) -> None:
+def test_an_endpoint_that_is_away_is_evidence_that_is_missing(stack: Stack, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         closed = f"127.0.0.1:{unused.getsockname()[1]}"
     with tls_server(tmp_path, chain("g1")) as address:
         evidence = stack.read(trust__endpoints=[closed, address])
-    (warning,) = stack.warnings
-    assert f"endpoint {closed} could not be asked (Connection refused)" in warning
+    (unread,) = evidence.unreachable
+    assert unread.cluster == "(endpoints)"
+    assert f"{closed} (Connection refused) could not be asked" in unread.error
+    assert "trust.endpoints" in unread.error
     assert [(leaf.kind, leaf.name) for leaf in evidence.leaves] == [("endpoint", address)]
-    assert evidence.unreachable == ()
+
+
+def test_endpoints_that_answer_are_evidence_that_is_whole(stack: Stack, tmp_path: Path) -> None:
+    with tls_server(tmp_path, chain("g1")) as address:
+        assert stack.read(trust__endpoints=[address]).unreachable == ()
 
 
 def test_a_server_that_speaks_no_tls_is_a_warning() -> None:

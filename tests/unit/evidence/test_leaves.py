@@ -11,15 +11,12 @@ from mtls_pki.rotation.evidence import LeafObservation
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
     CERTIFICATES,
-    CLUSTER_ISSUERS,
     NOW,
-    OUR_ISSUER,
     REQUESTS,
     SIGNING_REQUESTS,
     certificate,
     chain,
     fingerprint,
-    issuer,
     issuing,
     owned,
     request,
@@ -119,6 +116,7 @@ def test_a_renewal_while_the_lists_are_read_leaves_no_gap(stack: Stack) -> None:
 
     def renew() -> None:
         stack.dev.objects[REQUESTS] = [request(chain("g1"), name="web-2", revision=2)]
+        stack.dev.objects[CERTIFICATES] = [certificate(revision=2)]
 
     stack.dev.between[REQUESTS] = renew
     (leaf,) = leaves(stack)
@@ -247,47 +245,3 @@ def test_a_root_of_the_same_name_is_told_apart(stack: Stack) -> None:
         )
     ]
     assert leaves(stack) == []
-
-
-class TestUnknownSignersOfOtherIssuers:
-    """A leaf that nobody can read blocks, unless its issuer is known to sign for others."""
-
-    def unknown(self, stack: Stack) -> list[str]:
-        stack.dev.objects[CERTIFICATES] = [
-            certificate("lost", "team", issuer=TEAM_ISSUER),
-            certificate("seen", "team", issuer=TEAM_ISSUER),
-        ]
-        return [leaf.name for leaf in leaves(stack) if leaf.problem]
-
-    def test_of_an_issuer_that_nothing_is_known_of_blocks(self, stack: Stack) -> None:
-        assert self.unknown(stack) == ["lost", "seen"]
-
-    def test_of_an_issuer_whose_other_leaves_are_ours_blocks(self, stack: Stack) -> None:
-        stack.dev.objects[REQUESTS] = [
-            request(chain("g1"), namespace="team", certificate="seen", issuer=TEAM_ISSUER)
-        ]
-        assert self.unknown(stack) == ["lost"]
-
-    def test_of_an_issuer_whose_other_leaves_are_foreign_does_not(self, stack: Stack) -> None:
-        stack.dev.objects[REQUESTS] = [
-            request(chain("other"), namespace="team", certificate="seen", issuer=TEAM_ISSUER)
-        ]
-        assert self.unknown(stack) == []
-
-    def test_of_an_issuer_of_that_name_elsewhere_says_nothing(self, stack: Stack) -> None:
-        stack.dev.objects[REQUESTS] = [
-            request(chain("other"), namespace="app", certificate=None, issuer=TEAM_ISSUER)
-        ]
-        assert self.unknown(stack) == ["lost", "seen"]
-
-    def test_of_a_self_signing_issuer_does_not(self, stack: Stack) -> None:
-        stack.dev.objects[CERTIFICATES] = [
-            certificate("root", issuer={"kind": "ClusterIssuer", "name": "selfsigned"})
-        ]
-        stack.dev.objects[CLUSTER_ISSUERS] = [issuer("selfsigned", selfSigned={})]
-        assert leaves(stack) == []
-
-    def test_of_our_issuer_always_blocks(self, stack: Stack) -> None:
-        stack.dev.objects[CERTIFICATES] = [certificate("lost", "team", issuer=OUR_ISSUER)]
-        stack.dev.objects[REQUESTS] = [request(chain("other"), certificate=None)]
-        assert [leaf.name for leaf in leaves(stack) if leaf.problem] == ["lost"]
