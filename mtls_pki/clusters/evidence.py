@@ -157,6 +157,7 @@ def _issued(
         issuers=tuple(issuer for found in issued for issuer in found.issuers),
         gate=trust.record.gate,
         untraceable=tuple(each for found in issued for each in found.untraceable),
+        uses=tuple(use for found in issued for use in found.uses),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pulumi import Output
 
@@ -13,6 +14,7 @@ from mtls_pki.rotation.stage import STAGE_KEY, TrustStage
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stage_object_name
 from mtls_pki.settings.trust_domain import (
+    cluster_uids,
     configured_domain,
     configured_stage,
     partner_roots,
@@ -49,7 +51,7 @@ def gate_data(
         if _adopted(_gate(seen, cluster), stage):
             return written
         partners = {f"partner-{name}.pem": pem for name, pem in partner_roots(settings).items()}
-        return {**written, **partners, DOMAIN_KEY: _domain(settings, known, seen)}
+        return {**written, **partners, DOMAIN_KEY: _domain(settings, stage, seen)}
 
     return Output.all(
         known=Output.all(**fingerprints), roots=Output.all(**pems), seen=evidence
@@ -65,7 +67,19 @@ def _adopted(gate: GateObservation | None, stage: TrustStage) -> bool:
     return gate is not None and gate.domain is None and gate.stage == stage
 
 
-def _domain(settings: Settings, fingerprints: Mapping[str, str], evidence: Evidence) -> str:
-    generations = {fingerprint: name for name, fingerprint in fingerprints.items()}
-    configured = configured_domain(settings, {}, generations)
+def _domain(settings: Settings, stage: TrustStage, evidence: Evidence) -> str:
+    configured = configured_domain(settings, cluster_uids(evidence), stage)
+    # What an earlier release recorded without saying who issued: any of them may have.
+    former = {
+        anchor.fingerprint: generation
+        for gate in evidence.gates
+        if gate.domain is None and gate.stage is not None
+        for generation, anchor in gate.stage.anchors.items()
+        if anchor.fingerprint is not None
+    }
+    configured = replace(
+        configured,
+        generations={**former, **configured.generations},
+        issued=configured.issued | former.keys(),
+    )
     return succeeding(configured, evidence.recorded_domain, evidence.observed_at).to_json()

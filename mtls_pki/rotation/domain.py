@@ -56,6 +56,7 @@ class Domain:
         distrusted: fingerprints of all anchors that were ever declared compromised.
         partners: name of a partner -> fingerprint of its root.
         generations: fingerprint -> generation of every anchor that the domain has ever had.
+        issued: fingerprints of those of them that may have issued.
     """
 
     owner: str
@@ -70,6 +71,7 @@ class Domain:
     distrusted: frozenset[str] = frozenset()
     partners: Mapping[str, str] = field(default_factory=dict)
     generations: Mapping[str, str] = field(default_factory=dict)
+    issued: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("clusters", "issuers", "partners", "generations"):
@@ -98,6 +100,7 @@ class Domain:
             "distrusted": sorted(self.distrusted),
             "partners": dict(self.partners),
             "generations": dict(self.generations),
+            "issued": sorted(self.issued),
         }
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
@@ -147,6 +150,7 @@ def _parsed(record: Mapping[str, Any]) -> Domain:
         distrusted=frozenset(map(str, record["distrusted"])),
         partners={str(name): str(each) for name, each in record["partners"].items()},
         generations={str(key): str(name) for key, name in record["generations"].items()},
+        issued=frozenset(map(str, record["issued"])),
     )
 
 
@@ -187,6 +191,7 @@ def _both(one: RecordedDomain, other: RecordedDomain) -> RecordedDomain:
             distrusted=first.distrusted | second.distrusted,
             partners={**second.partners, **first.partners},
             generations={**second.generations, **first.generations},
+            issued=first.issued | second.issued,
         ),
         # A record without a time makes the whole without: what is not known to be old is new.
         since=max(times) if len(times) == 2 else None,
@@ -235,4 +240,5 @@ def succeeding(configured: Domain, recorded: RecordedDomain | None, now: datetim
         longest_lifetime=max(configured.longest_lifetime, before.longest_lifetime),
         distrusted=configured.distrusted | before.distrusted,
         generations={**before.generations, **configured.generations},
+        issued=configured.issued | before.issued,
     )

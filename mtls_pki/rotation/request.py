@@ -79,6 +79,12 @@ class ChangeRequest:
         return self.new.trusted_fingerprints | frozenset(partners)
 
     @property
+    def longest_lifetime(self) -> timedelta:
+        """The longest of any leaf that the configuration allows, or that is recorded."""
+        domains = [self.domain, self.recorded.domain if self.recorded else None]
+        return max((each.longest_lifetime for each in domains if each), default=timedelta(0))
+
+    @property
     def roots_after(self) -> frozenset[CaFacts]:
         """What every bundle holds after the change; empty where only keys are known."""
         gone = {generation for generation in self.roots if generation not in self.new.trusted}

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clusters_seen import cluster_refusals
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards.chains import chains_verify
 from mtls_pki.rotation.guards.dates import within_dates
@@ -83,6 +84,8 @@ def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mo
         if gate.stage is not None and gate.stage != request.old:
             shape += identity_refusals(gate.stage, request.new)
     shape += distrusted_stay_so(request)
+    pinned = request.recorded.domain.clusters if request.recorded else {}
+    shape += cluster_refusals(evidence, pinned, abandon=request.abandon)
     unread = unread_clusters(request, evidence)
     said = list(notices(request, evidence, now))
     refusals = list(dict.fromkeys(shape))

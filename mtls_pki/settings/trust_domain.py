@@ -13,6 +13,7 @@ from mtls_pki.pki.parsing import describe, parse_certificate, parse_certificates
 from mtls_pki.rotation.domain import BundleForm, Domain, counting_hold_down
 from mtls_pki.rotation.evidence import BundlePlace, Evidence
 from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
+from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
 from mtls_pki.rotation.transitions import Acknowledgement
 from mtls_pki.settings.model import AnchorSettings, Settings
@@ -57,15 +58,20 @@ def partner_fingerprints(settings: Settings) -> dict[str, str]:
 
 
 def configured_domain(
-    settings: Settings, clusters: Mapping[str, str], generations: Mapping[str, str] | None = None
+    settings: Settings, clusters: Mapping[str, str], stage: TrustStage | None = None
 ) -> Domain:
     """Return what the configuration makes the trust domain consist of, apart from its anchors.
 
     Args:
         settings: the stack's settings.
         clusters: cluster -> UID of its namespace ``kube-system``, for those that were read.
-        generations: identity -> generation of each anchor, for the record.
+        stage: with the identities of the anchors, for the record.
     """
+    generations = {
+        anchor.fingerprint: generation
+        for generation, anchor in (stage.anchors.items() if stage else ())
+        if anchor.fingerprint is not None
+    }
     lifetimes = [settings.issuing.leaf.duration]
     lifetimes += [each.duration for each in settings.services.values() if each.duration is not None]
     return Domain(
@@ -83,7 +89,12 @@ def configured_domain(
             if not anchor.role.trusted and anchor.fingerprint is not None
         ),
         partners=partner_fingerprints(settings),
-        generations=generations or {},
+        generations=generations,
+        issued=frozenset(
+            fingerprint
+            for fingerprint, generation in generations.items()
+            if stage and stage.role(generation) is not Role.INCOMING
+        ),
     )
 
 
@@ -138,11 +149,16 @@ def change_request(
             if not anchor.role.trusted
         },
         recorded=recorded,
-        domain=configured_domain(settings, {}),
+        domain=configured_domain(settings, cluster_uids(evidence)),
         abandon=frozenset(settings.abandon),
         roots=roots,
         issuing=issuing,
     )
+
+
+def cluster_uids(evidence: Evidence) -> dict[str, str]:
+    """Return the UID of each cluster that could be read."""
+    return {each.cluster: each.uid for each in evidence.reachable if each.uid is not None}
 
 
 def configured_certificates(

@@ -40,7 +40,12 @@ from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed
 from mtls_pki.pki.signer_names import GROUP, issuer_of_signer
-from mtls_pki.rotation.evidence import LeafObservation, Untraceable, observe_leaf
+from mtls_pki.rotation.evidence import (
+    IssuerUse,
+    LeafObservation,
+    Untraceable,
+    observe_leaf,
+)
 from mtls_pki.rotation.guards.observed import LEFT_BEHIND
 from mtls_pki.rotation.moved import may_have_followed
 from mtls_pki.settings.leaf_limits import longest_leaf
@@ -156,7 +161,23 @@ class LeafReader:
             leaves=tuple(leaf for leaf in leaves if leaf.live(self.trust.at)),
             issuers=self.issuers.observations,
             untraceable=tuple(self._untraceable(attribution)),
+            uses=tuple(self._uses(certificates.values())),
         )
+
+    def _uses(self, certificates: Iterable[_Certificate]) -> Iterator[IssuerUse]:
+        """Yield who names an issuer that the stack has, or had when it was recorded."""
+        names = {str(issuer) for issuer in stack_issuers(self.settings)}
+        for gate in self.trust.gates:
+            names |= gate.domain.issuers.keys() if gate.domain is not None else set()
+        for each in certificates:
+            if str(each.issuer) in names:
+                yield IssuerUse(
+                    cluster=self.cluster.name,
+                    namespace=each.namespace,
+                    name=each.name,
+                    issuer=str(each.issuer),
+                    declared=each.key in self._declared,
+                )
 
     def _untraceable(self, attribution: Attribution) -> Iterator[Untraceable]:
         if self._secrets is None:

@@ -17,6 +17,7 @@ from mtls_pki.rotation.evidence import (
     BundleObservation,
     GateObservation,
     IssuerObservation,
+    IssuerUse,
     LeafObservation,
     Untraceable,
 )
@@ -44,11 +45,13 @@ class Issued:
         leaves: what it shows.
         issuers: who issues.
         untraceable: which leaves it does not show, and why.
+        uses: which Certificates name issuers of the stack.
     """
 
     leaves: tuple[LeafObservation, ...] = ()
     issuers: tuple[IssuerObservation, ...] = ()
     untraceable: tuple[Untraceable, ...] = ()
+    uses: tuple[IssuerUse, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

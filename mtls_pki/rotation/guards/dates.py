@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clocks import when_all, window
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards.leaving import ended
 from mtls_pki.rotation.request import ChangeRequest
@@ -25,7 +26,7 @@ def within_dates(request: ChangeRequest, evidence: Evidence, now: datetime) -> l
     return [
         *_roots(request, evidence, now),
         *_issuing_cas(request, evidence, now),
-        *_partners(request, now),
+        *_partners(request, evidence, now),
     ]
 
 
@@ -49,6 +50,7 @@ def _roots(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterato
             continue
         yield from _outside(
             request,
+            evidence,
             generation,
             f"the root of {generation}",
             (facts.not_before, facts.not_after),
@@ -67,6 +69,7 @@ def _issuing_cas(request: ChangeRequest, evidence: Evidence, now: datetime) -> I
             continue
         yield from _outside(
             request,
+            evidence,
             generation,
             f"the issuing CA of {generation}",
             (facts.issuing_ca_not_before or facts.not_before, facts.issuing_ca_not_after),
@@ -75,11 +78,12 @@ def _issuing_cas(request: ChangeRequest, evidence: Evidence, now: datetime) -> I
         )
 
 
-def _partners(request: ChangeRequest, now: datetime) -> Iterator[Refusal]:
+def _partners(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Refusal]:
     for name, root in request.roots.items():
         if name.startswith("partner "):
             yield from _outside(
                 request,
+                evidence,
                 None,
                 f"the root of {name}",
                 (root.not_before, root.not_after),
@@ -90,6 +94,7 @@ def _partners(request: ChangeRequest, now: datetime) -> Iterator[Refusal]:
 
 def _outside(
     request: ChangeRequest,
+    evidence: Evidence,
     generation: str | None,
     what: str,
     dates: tuple[datetime, datetime],
@@ -97,18 +102,19 @@ def _outside(
     remedy: str,
 ) -> Iterator[Refusal]:
     begins, ends = dates
-    if begins <= now < ends:
+    earliest, latest = window(evidence)
+    if begins <= min(now, earliest) and max(now, latest) < ends:
         return
-    early = now < begins
+    early = min(now, earliest) < begins
     yield Refusal(
         rule=rules.WITHIN_DATES,
         generation=generation,
         fingerprint=request.new.anchors[generation].fingerprint if generation else None,
         seen=(
-            f"{what} is valid from {instant(begins)}, and it is {instant(now)}"
+            f"{what} is valid from {instant(begins)}, and it is {instant(min(now, earliest))}"
             if early
             else f"{what} ended at {instant(ends)}",
         ),
         remedy=f"wait until {instant(begins)}, or {remedy}" if early else remedy,
-        earliest=begins if early else None,
+        earliest=when_all(begins, evidence) if early else None,
     )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from mtls_pki.pki.ca_facts import interchangeable
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clocks import local_time, remaining, surely_valid, when
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import (
     BundleObservation,
@@ -122,7 +123,7 @@ def held_everywhere(request: ChangeRequest, evidence: Evidence, now: datetime) -
         laggards = tuple(
             laggard
             for bundle in bundles
-            if (laggard := _bundle_laggard(request, bundle, generation, now))
+            if (laggard := _bundle_laggard(request, evidence, bundle, generation, now))
         )
         if not laggards:
             continue
@@ -148,12 +149,16 @@ def held_everywhere(request: ChangeRequest, evidence: Evidence, now: datetime) -
 
 
 def _bundle_laggard(
-    request: ChangeRequest, bundle: BundleObservation, generation: str, now: datetime
+    request: ChangeRequest,
+    evidence: Evidence,
+    bundle: BundleObservation,
+    generation: str,
+    now: datetime,
 ) -> Laggard | None:
     fingerprint = request.new.anchors[generation].fingerprint
     if _joins(request, bundle, generation):
         return None
-    if not _holds(request, bundle, generation, now):
+    if not _holds(request, evidence, bundle, generation, now):
         detail = f"does not hold {generation}"
         if bundle.problem is not None:
             explained = f": {bundle.detail}" if bundle.detail else ""
@@ -162,14 +167,15 @@ def _bundle_laggard(
             detail = f"holds only a certificate of {generation} that verifiers judge differently"
         if bundle.place not in request.places:
             detail += "; the configuration does not ask for it: delete it or add its namespace"
-        return of_bundle(bundle, detail=detail, clears_at=now + request.hold_down)
+        return of_bundle(bundle, detail=detail, clears_at=local_time(evidence) + request.hold_down)
     if bundle.changed_at is None:
         return of_bundle(
             bundle, detail="the server recorded no time of its last change", clears_at=None
         )
-    clears_at = bundle.changed_at + request.hold_down
-    if clears_at <= now:
+    held_since, cluster = bundle.changed_at, bundle.place.cluster
+    if not remaining(cluster, held_since + request.hold_down, evidence):
         return None
+    clears_at = when(cluster, held_since + request.hold_down, evidence)
     detail = f"changed at {instant(bundle.changed_at)}, less than the hold-down ago"
     return of_bundle(bundle, detail=detail, clears_at=clears_at)
 
@@ -189,7 +195,11 @@ def _joins(request: ChangeRequest, bundle: BundleObservation, generation: str) -
 
 
 def _holds(
-    request: ChangeRequest, bundle: BundleObservation, generation: str, now: datetime
+    request: ChangeRequest,
+    evidence: Evidence,
+    bundle: BundleObservation,
+    generation: str,
+    now: datetime,
 ) -> bool:
     """Whether a verifier with this bundle judges the anchor as one with the configured root."""
     fingerprint = request.new.anchors[generation].fingerprint
@@ -198,7 +208,7 @@ def _holds(
         return bundle.holds(fingerprint, now)
     return any(
         member.facts is not None
-        and member.facts.valid_at(now)
+        and surely_valid(member.facts.not_before, member.facts.not_after, evidence)
         and interchangeable(member.facts, configured)
         for member in bundle.members
     )

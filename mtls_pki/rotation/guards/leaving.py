@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clocks import cluster_time, local_time, when, when_all
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.guards.laggards import latest, of_leaf
 from mtls_pki.rotation.guards.observed import ENDPOINT, recorded_stage
+from mtls_pki.rotation.moved import may_serve_predecessor
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Refusal
 from mtls_pki.rotation.text import instant
+from mtls_pki.rotation.tracing import longest_lifetime, untraced
 
 
 def no_live_leaf(request: ChangeRequest, evidence: Evidence, now: datetime) -> list[Refusal]:
@@ -84,24 +87,24 @@ def leaves_needing(
 def leaf_laggards(
     request: ChangeRequest, evidence: Evidence, fingerprint: str, now: datetime
 ) -> Iterator[Laggard]:
-    """Yield the leaves that keep the anchor from leaving: those that need it, those whose signer
-    is unknown, and those that may have moved off it within the hold-down.
+    """Yield what keeps the anchor from leaving: leaves that need it, those whose signer is unknown,
+    those that may have moved off it within the hold-down, and what cannot be traced.
 
     Why leaves that may have moved: a workload serves its old leaf until kubelet has brought the new
     one. That takes as long as bringing a bundle, and a verifier may see the smaller bundle at once.
     """
-    name = request.new.generation_of(fingerprint) or _former_name(request, fingerprint)
-    soon = now + request.hold_down
+    name = name_of(request, fingerprint)
+    soon = local_time(evidence) + request.hold_down
     for leaf in leaves_needing(request, evidence, fingerprint, now):
         owner = "" if leaf.declared else ", not declared by this stack"
         end = f", ends {instant(leaf.not_after)}" if leaf.not_after else ""
         yield of_leaf(
             leaf,
             detail=f"chains to {name}, issuer {leaf.issuer}{end}{owner}",
-            clears_at=min(leaf.not_after, soon) if leaf.not_after else soon,
+            clears_at=min(when_all(leaf.not_after, evidence), soon) if leaf.not_after else soon,
         )
     may_have_issued = _may_have_issued(request, evidence, fingerprint)
-    applied = {gate.cluster: gate.changed_at for gate in evidence.gates}
+    longest = longest_lifetime(evidence, request.longest_lifetime)
     for leaf in evidence.leaves:
         if not leaf.live(now):
             continue
@@ -109,57 +112,55 @@ def leaf_laggards(
             yield of_leaf(
                 leaf,
                 detail=f"its signer is unknown, so it may be {name}: {leaf.problem}",
-                clears_at=leaf.not_after,
+                clears_at=when_all(leaf.not_after, evidence) if leaf.not_after else None,
             )
-        elif may_have_issued and _just_moved(
-            request, leaf, fingerprint, applied.get(leaf.cluster), now
+        elif (
+            may_have_issued
+            and leaf.kind != ENDPOINT
+            and leaf.signers
+            and may_serve_predecessor(
+                leaf,
+                fingerprint,
+                now=cluster_time(leaf.cluster, evidence),
+                hold_down=request.hold_down,
+                longest_lifetime=longest,
+            )
         ):
-            since = leaf.in_place_since or now
+            since = leaf.in_place_since or cluster_time(leaf.cluster, evidence)
             yield of_leaf(
                 leaf,
                 detail=f"was issued at {instant(since)}; its workload may still serve "
                 f"the leaf before it until the hold-down has passed",
-                clears_at=since + request.hold_down,
+                clears_at=when(leaf.cluster, since + request.hold_down, evidence),
             )
+    if may_have_issued and _of_domain(request, fingerprint):
+        yield from untraced(request, evidence, fingerprint, now, longest_lifetime=longest)
 
 
-def _just_moved(
-    request: ChangeRequest,
-    leaf: LeafObservation,
-    fingerprint: str,
-    stage_applied_at: datetime | None,
-    now: datetime,
-) -> bool:
-    """Whether ``leaf`` is new enough to matter and its predecessor may chain to ``fingerprint``.
-
-    A leaf only renewed if its predecessor was itself issued after the stage was last applied. Its
-    predecessor was alive, so this is certain one lifetime after the stage was applied. Without this
-    rule the renewals of a large fleet would keep an anchor from ever leaving.
-    """
-    since = leaf.in_place_since
-    if leaf.kind == ENDPOINT or fingerprint in leaf.signers or not leaf.signers:
-        return False
-    if since is None or since + request.hold_down <= now:
-        return False
-    if stage_applied_at is None or leaf.not_before is None or leaf.not_after is None:
-        return True
-    return leaf.not_before - stage_applied_at < leaf.not_after - leaf.not_before
+def _of_domain(request: ChangeRequest, fingerprint: str) -> bool:
+    """Whether it is, or was, an anchor of this domain, and no root of somebody else."""
+    recorded = request.recorded.domain.generations if request.recorded else {}
+    known = request.old is not None and request.old.generation_of(fingerprint) is not None
+    return known or fingerprint in recorded
 
 
 def _may_have_issued(request: ChangeRequest, evidence: Evidence, fingerprint: str) -> bool:
     """Whether a leaf of the anchor may have existed.
 
-    No leaf can exist if nothing happened since the anchor was added: it is incoming, no service
-    names it, no leaf chains to it, and every bundle that holds it was written after its cluster's
-    stage was. After a withdrawn promotion the bundles are older than the stage.
+    The record says which anchors have issued. Where an earlier release wrote it, no leaf can exist
+    if nothing happened since the anchor was added: it is incoming, no service names it, no leaf
+    chains to it, and every bundle that holds it was written after its cluster's stage was. After a
+    withdrawn promotion the bundles are older than the stage.
     """
+    if any(fingerprint in leaf.signers for leaf in evidence.leaves):
+        return True
+    if request.recorded is not None and fingerprint in request.recorded.domain.generations:
+        return fingerprint in request.recorded.domain.issued
     stage = recorded_stage(request.old)
     generation = stage.generation_of(fingerprint) if stage else None
     if stage is None or generation is None or stage.role(generation) is not Role.INCOMING:
         return True
     if generation in stage.issuing_generations:
-        return True
-    if any(fingerprint in leaf.signers for leaf in evidence.leaves):
         return True
     applied = {gate.cluster: gate.changed_at for gate in evidence.gates}
     for bundle in evidence.bundles:
@@ -174,8 +175,8 @@ def _may_have_issued(request: ChangeRequest, evidence: Evidence, fingerprint: st
 def _leaving_refusal(
     request: ChangeRequest, evidence: Evidence, fingerprint: str, laggards: tuple[Laggard, ...]
 ) -> Refusal:
-    known = request.old is not None and request.old.generation_of(fingerprint) is not None
-    generation = _former_name(request, fingerprint) if known else "a root of somebody else"
+    known = _of_domain(request, fingerprint)
+    generation = name_of(request, fingerprint) if known else _whose(request, fingerprint)
     holding = sum(
         any(member.fingerprint == fingerprint for member in bundle.members)
         for bundle in evidence.bundles
@@ -192,8 +193,9 @@ def _leaving_refusal(
     )
     if not known:
         remedy = (
-            "it is no anchor of this stack: move its leaves to an issuer of the issuing "
-            "generation, or declare it as an outgoing anchor with its certificate"
+            "it is no anchor of this stack: keep it under trust.partners with its certificate as "
+            "long as its leaves are to be trusted, or move them to an issuer of the issuing "
+            "generation"
         )
     return Refusal(
         rule=rules.NO_LIVE_LEAF,
@@ -206,9 +208,19 @@ def _leaving_refusal(
     )
 
 
-def _former_name(request: ChangeRequest, fingerprint: str) -> str:
-    known = request.old.generation_of(fingerprint) if request.old else None
-    return known or request.new.generation_of(fingerprint) or f"sha256:{fingerprint[:16]}"
+def name_of(request: ChangeRequest, fingerprint: str) -> str:
+    """Return the generation of an anchor, whichever record knows it, or its beginning."""
+    for stage in (request.old, request.new):
+        if stage is not None and (name := stage.generation_of(fingerprint)) is not None:
+            return name
+    recorded = request.recorded.domain.generations if request.recorded else {}
+    return recorded.get(fingerprint) or f"sha256:{fingerprint[:16]}"
+
+
+def _whose(request: ChangeRequest, fingerprint: str) -> str:
+    partners = request.recorded.domain.partners if request.recorded else {}
+    names = [name for name, key in partners.items() if key == fingerprint]
+    return f"the root of partner {names[0]}" if names else "a root of somebody else"
 
 
 def _on_purpose(request: ChangeRequest, fingerprint: str) -> bool:

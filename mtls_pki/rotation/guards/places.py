@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clocks import remaining, when
 from mtls_pki.rotation.domain import BundleForm, Domain
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import BundleObservation, BundlePlace, Evidence
@@ -26,7 +27,7 @@ def leaving_places(request: ChangeRequest, evidence: Evidence, now: datetime) ->
     return [
         *_clusters(request),
         *_namespaces(request, evidence, now),
-        *_forms(request, evidence, now),
+        *_forms(request, evidence),
         *_issuers(request, evidence),
         *_renamed_domain(request),
         *_together(request, evidence),
@@ -100,7 +101,7 @@ def _namespaces(request: ChangeRequest, evidence: Evidence, now: datetime) -> It
             )
 
 
-def _forms(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Refusal]:
+def _forms(request: ChangeRequest, evidence: Evidence) -> Iterator[Refusal]:
     """Refuse that the bundle moves before old and new have been side by side for the hold-down."""
     before = _recorded(request)
     after = request.domain
@@ -128,7 +129,7 @@ def _forms(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterato
             for each in after.bundles
             if before is None or each in before.bundles
         }
-        laggards = tuple(_not_yet_there(request, evidence, staying, now))
+        laggards = tuple(_not_yet_there(request, evidence, staying))
         if staying and not laggards:
             continue
         yield Refusal(
@@ -167,19 +168,21 @@ def _former_forms(request: ChangeRequest, evidence: Evidence) -> set[BundleForm]
 
 
 def _not_yet_there(
-    request: ChangeRequest, evidence: Evidence, forms: set[tuple[str, str]], now: datetime
+    request: ChangeRequest, evidence: Evidence, forms: set[tuple[str, str]]
 ) -> Iterator[Laggard]:
     """Yield the places of ``forms`` that have not been written for the hold-down."""
     for bundle in known_bundles(request, evidence):
         if (bundle.place.name, bundle.place.key) not in forms:
             continue
         problem = _problem(bundle, request.places)
-        clears = bundle.changed_at + request.hold_down if bundle.changed_at else None
+        cluster, since = bundle.place.cluster, bundle.changed_at
         if problem is not None:
             yield of_bundle(bundle, detail=problem, clears_at=None)
-        elif clears is None or clears > now:
+        elif since is None or remaining(cluster, since + request.hold_down, evidence):
             yield of_bundle(
-                bundle, detail="was written less than the hold-down ago", clears_at=clears
+                bundle,
+                detail="was written less than the hold-down ago",
+                clears_at=when(cluster, since + request.hold_down, evidence) if since else None,
             )
 
 

@@ -70,6 +70,8 @@ class Api:
         if "continue" not in query and parts.path in self.between:
             self.between.pop(parts.path)()
         held = self.objects.get(parts.path)
+        if held is None and "as=PartialObjectMetadataList" in accept:
+            held = []
         if held is None:
             return self._not_held(parts.path)
         if isinstance(held, str):

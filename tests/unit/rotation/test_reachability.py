@@ -198,8 +198,8 @@ def hasty(path: tuple[TrustStage, ...], last: TrustStage, chance: random.Random)
 @pytest.mark.parametrize(
     ("path", "last", "guard"),
     [
-        ((STEADY, ADDED, PROMOTED), DONE, "_just_moved"),
-        ((STEADY, ADDED, PROMOTED, ADDED), STEADY, "_just_moved"),
+        ((STEADY, ADDED, PROMOTED), DONE, "may_serve_predecessor"),
+        ((STEADY, ADDED, PROMOTED, ADDED), STEADY, "may_serve_predecessor"),
         ((STEADY, ADDED, PROMOTED, ADDED), STEADY, "_may_have_issued"),
     ],
 )

@@ -339,7 +339,7 @@ def test_ordinary_renewals_do_not_keep_an_anchor_for_ever() -> None:
     seen = evidence(
         cluster(
             bundles=[bundle("g1", "g2")],
-            leaves=[renewed],
+            leaves=[replace(renewed, issuer_since=NOW - 2 * DAY)],
             gate=PROMOTED,
             gate_changed_at=NOW - 2 * DAY,
         )
