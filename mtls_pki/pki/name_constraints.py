@@ -123,13 +123,17 @@ def violations(names: GeneralNames, constraints: NameConstraints) -> Iterator[Vi
 def _judged(kind: str, name: str, permitted: list[str], excluded: list[str]) -> Iterator[Violation]:
     """Yield why the name is refused; RFC 5280's meaning first, then those of single verifiers."""
     narrow, wide = _MATCHES[kind]
-    if any(narrow(name, tree) for tree in excluded):
-        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=True)
-    elif any(wide(name, tree) for tree in excluded):
-        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=False)
+    if any(wide(name, tree) for tree in excluded):
+        by_all = any(narrow(name, tree) for tree in excluded)
+        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=by_all)
     if permitted and not any(narrow(name, tree) for tree in permitted):
-        refused_by_all = not any(wide(name, tree) for tree in permitted)
-        yield Violation(name, f"permits only {', '.join(permitted)}", everywhere=refused_by_all)
+        by_all = not any(wide(name, tree) for tree in permitted)
+        yield Violation(name, f"permits only {', '.join(permitted)}", everywhere=by_all)
+    if kind == "uri":
+        # RFC 5280 refuses a URI without host. GnuTLS and ``cryptography`` compare no URIs, and
+        # refuse; OpenSSL takes user and address for a part of the name.
+        rule = "constrains the hosts of URIs, which not every verifier compares"
+        yield Violation(name, rule, everywhere=not _uri_host(name))
 
 
 def _in_domain(name: str, tree: str) -> bool:
