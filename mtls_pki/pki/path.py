@@ -1,7 +1,7 @@
 """Whether verifiers accept a leaf: certification paths judged as RFC 5280, section 6, says.
 
 Verifiers differ. So there are three answers (`Acceptance`), and a change breaks a connection as
-soon as the answer for its leaf becomes a lower one. Where they differ:
+soon as the answer for its leaf becomes a lower one, or gets a further doubt. Where they differ:
 
 * OpenSSL (``verify -x509_strict``, which Python 3.13 asks for too) does not backtrack. It takes an
   issuer that fits by name and key ids, whatever else it says and whoever made the signature: a
@@ -31,13 +31,23 @@ from mtls_pki.pki.path_search import Acceptance, Path, PathSearch
 
 __all__ = ["Acceptance", "IssuerVerification", "Verification", "verify_issuer", "verify_leaf"]
 
+_ORDER = "a verifier may try another path first"
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The answer, and the one reason that is most useful; empty if every verifier accepts."""
+    """The answer for one leaf under one bundle.
+
+    Attributes:
+        acceptance: the answer.
+        reason: the one that is most useful, a sentence without full stop; empty if every verifier
+            accepts.
+        doubts: all reasons for which some verifiers refuse, while others accept.
+    """
 
     acceptance: Acceptance
     reason: str = ""
+    doubts: frozenset[str] = frozenset()
 
     @property
     def everywhere(self) -> bool:
@@ -48,6 +58,12 @@ class Verification:
     def anywhere(self) -> bool:
         """Whether at least one verifier accepts: the leaf is alive."""
         return self.acceptance is not Acceptance.NONE
+
+    def worse_than(self, before: Verification) -> bool:
+        """Whether a verifier may refuse now that accepted ``before``: the change breaks it."""
+        if self.acceptance is not before.acceptance:
+            return self.acceptance < before.acceptance
+        return not self.doubts <= before.doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +129,12 @@ def _answer(paths: list[Path], first: list[Path]) -> Verification:
     if best.acceptance is Acceptance.NONE:
         return Verification(Acceptance.NONE, best.faults[0].reason)
     if best.faults:
-        return Verification(Acceptance.SOME, best.faults[0].reason)
+        doubts = frozenset(fault.reason for fault in best.faults)
+        return Verification(Acceptance.SOME, best.faults[0].reason, doubts)
     worst = min(first, key=Path.rank)
     if worst.faults:
-        reason = f"a verifier may try another path first: {worst.faults[0].reason}"
-        return Verification(Acceptance.SOME, reason)
+        reason = f"{_ORDER}: {worst.faults[0].reason}"
+        return Verification(Acceptance.SOME, reason, frozenset({_ORDER}))
     return Verification(Acceptance.EVERY)
 
 

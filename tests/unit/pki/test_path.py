@@ -385,6 +385,37 @@ def test_each_chain_gets_its_answer_and_the_reason(name: str) -> None:
     assert bool(found.reason) is not found.everywhere
 
 
+def test_a_change_is_worse_if_a_verifier_may_refuse_that_accepted_before() -> None:
+    every = Verification(EVERY)
+    doubtful = _judged_case("no key usage")
+    broken = _judged_case("the root has a new name")
+    assert broken.worse_than(doubtful)
+    assert doubtful.worse_than(every)
+    assert not every.worse_than(doubtful)
+    assert not any(same.worse_than(same) for same in (every, doubtful, broken))
+
+
+def test_a_further_doubt_is_worse() -> None:
+    strange = (x509.SubjectKeyIdentifier(b"other"), False)
+    extensions = material.ca_extensions(key("g1"), path_length=1) | {"ski": strange}
+    renewed = material.certificate(
+        key=key("g1"),
+        subject="root-g1.example.org",
+        validity=TEN_YEARS,
+        extensions=extensions.values(),
+    )
+    chain = CASES["no key usage"]().chain
+    before, after = _judged(chain, [_root()]), _judged(chain, [renewed])
+    assert before.acceptance is after.acceptance is SOME
+    assert after.worse_than(before)
+    assert not before.worse_than(after)
+
+
+def _judged_case(name: str) -> Verification:
+    case = CASES[name]()
+    return _judged(case.chain, case.bundle)
+
+
 @given(examples())
 @settings(max_examples=100)
 def test_the_judge_agrees_with_a_verifier_on_chains_with_random_faults(example: Example) -> None:
