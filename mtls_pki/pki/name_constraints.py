@@ -118,6 +118,11 @@ def violations(names: GeneralNames, constraints: NameConstraints) -> Iterator[Vi
             for name in filter(_like_dns, names.common):
                 for found in _judged(kind, name, permitted, excluded):
                     yield found._replace(everywhere=False)
+    for name in names.uri:
+        if not _is_domain(_uri_host(name)):
+            # Go, under constraints of whatever kind.
+            rule = "has name constraints, to which a URI without a host name cannot be held"
+            yield Violation(name, rule, everywhere=False)
 
 
 def _judged(kind: str, name: str, permitted: list[str], excluded: list[str]) -> Iterator[Violation]:
@@ -162,6 +167,14 @@ def _uri_host(name: str) -> str:
         return urlsplit(name).hostname or ""
     except ValueError:
         return ""
+
+
+def _is_domain(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(host)
+    return False
 
 
 def _uri(match: Callable[[str, str], bool]) -> Callable[[str, str], bool]:

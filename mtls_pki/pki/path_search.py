@@ -88,13 +88,7 @@ class PathSearch:
                     begun.append((*cas, parent))
 
     def _first_choices(self, below: Signed, cas: tuple[CaFacts, ...]) -> Iterator[Path]:
-        fitting = [
-            parent
-            for parent in self._known
-            if parent.subject == below.issuer
-            and below.authority_key.fits(parent)
-            and parent not in cas
-        ]
+        fitting = self._fitting(below, cas)
         trusted = [parent for parent in fitting if parent in self._anchors]
         openssl = trusted or fitting
         openssl = [parent for parent in openssl if parent.valid_at(self._at)] or openssl
@@ -102,7 +96,7 @@ class PathSearch:
             parent
             for parent in fitting
             if parent not in openssl and parent not in trusted and not parent.self_signed
-            if not trusted or (self._at < parent.not_after and parent.signer in self._leading)
+            if not trusted or (self._at < parent.not_after and self._goes_on(parent, cas))
         ]
         if not fitting:
             yield self._dead_end(below, cas)
@@ -113,6 +107,21 @@ class PathSearch:
                 yield self._complete((*cas, parent))
             else:
                 yield self._dead_end(parent, (*cas, parent))
+
+    def _fitting(self, below: Signed, cas: tuple[CaFacts, ...]) -> list[CaFacts]:
+        """Return the issuers that fit by name and key ids; nobody looks at the signature yet."""
+        return [
+            parent
+            for parent in self._known
+            if parent.subject == below.issuer
+            and below.authority_key.fits(parent)
+            and parent not in cas
+        ]
+
+    def _goes_on(self, ca: CaFacts, cas: tuple[CaFacts, ...]) -> bool:
+        """Tell whether an issuer fits that is no root, or one that is trusted."""
+        above = self._fitting(ca, cas)
+        return any(parent in self._anchors or not parent.self_signed for parent in above)
 
     def _complete(self, cas: tuple[CaFacts, ...]) -> Path:
         faults = path_faults(self._chain, cas, self._at)

@@ -63,6 +63,12 @@ def test_constraints_say_nothing_of_other_kinds_of_names() -> None:
     assert _answer(names, constraints) == FINE
 
 
+@pytest.mark.parametrize("uri", ["urn:a:b", "https://10.1.2.3/x", "https://[fd00::1]/x"])
+def test_a_uri_without_a_host_name_is_doubtful_under_any_constraints(uri: str) -> None:
+    constraints = NameConstraints(permitted=(Constraint("dns", "example.org"),))
+    assert _answer(GeneralNames(uri=(uri,)), constraints) == DOUBTFUL
+
+
 def test_one_permitted_subtree_of_several_is_enough_and_exclusion_prevails() -> None:
     permitted = (Constraint("dns", "example.org"), Constraint("dns", "other.example"))
     names = GeneralNames(dns=("a.other.example",))
