@@ -118,18 +118,27 @@ def violations(names: GeneralNames, constraints: NameConstraints) -> Iterator[Vi
             for name in filter(_like_dns, names.common):
                 for found in _judged(kind, name, permitted, excluded):
                     yield found._replace(everywhere=False)
+    for name in names.uri:
+        if not _is_domain(_uri_host(name)):
+            # Go, under constraints of whatever kind.
+            rule = "has name constraints, to which a URI without a host name cannot be held"
+            yield Violation(name, rule, everywhere=False)
 
 
 def _judged(kind: str, name: str, permitted: list[str], excluded: list[str]) -> Iterator[Violation]:
     """Yield why the name is refused; RFC 5280's meaning first, then those of single verifiers."""
     narrow, wide = _MATCHES[kind]
-    if any(narrow(name, tree) for tree in excluded):
-        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=True)
-    elif any(wide(name, tree) for tree in excluded):
-        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=False)
+    if any(wide(name, tree) for tree in excluded):
+        by_all = any(narrow(name, tree) for tree in excluded)
+        yield Violation(name, f"excludes {', '.join(excluded)}", everywhere=by_all)
     if permitted and not any(narrow(name, tree) for tree in permitted):
-        refused_by_all = not any(wide(name, tree) for tree in permitted)
-        yield Violation(name, f"permits only {', '.join(permitted)}", everywhere=refused_by_all)
+        by_all = not any(wide(name, tree) for tree in permitted)
+        yield Violation(name, f"permits only {', '.join(permitted)}", everywhere=by_all)
+    if kind == "uri":
+        # RFC 5280 refuses a URI without host. GnuTLS and ``cryptography`` compare no URIs, and
+        # refuse; OpenSSL takes user and address for a part of the name.
+        rule = "constrains the hosts of URIs, which not every verifier compares"
+        yield Violation(name, rule, everywhere=not _uri_host(name))
 
 
 def _in_domain(name: str, tree: str) -> bool:
@@ -158,6 +167,14 @@ def _uri_host(name: str) -> str:
         return urlsplit(name).hostname or ""
     except ValueError:
         return ""
+
+
+def _is_domain(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(host)
+    return False
 
 
 def _uri(match: Callable[[str, str], bool]) -> Callable[[str, str], bool]:

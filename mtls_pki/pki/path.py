@@ -1,7 +1,7 @@
 """Whether verifiers accept a leaf: certification paths judged as RFC 5280, section 6, says.
 
 Verifiers differ. So there are three answers (`Acceptance`), and a change breaks a connection as
-soon as the answer for its leaf becomes a lower one. Where they differ:
+soon as the answer for its leaf becomes a lower one, or gets a further doubt. Where they differ:
 
 * OpenSSL (``verify -x509_strict``, which Python 3.13 asks for too) does not backtrack. It takes an
   issuer that fits by name and key ids, whatever else it says and whoever made the signature: a
@@ -9,54 +9,45 @@ soon as the answer for its leaf becomes a lower one. Where they differ:
   ``get1_issuer``, ``find_issuer``). Its path must end in a root. It demands what RFC 5280 asks of a
   CA, such as key ids.
 * GnuTLS does not backtrack either, and takes a presented issuer before a trusted one. It falls back
-  on the trusted one if the presented one has ended, or leads to no anchor.
+  on the trusted one if the presented one has ended, or if it is the last of what is presented.
 * Go (crypto/x509) and ``cryptography`` try every path. An intermediate CA among the trusted
   certificates is an anchor for them. Go ignores key ids, but counts self-issued CAs.
 
-A verifier that keeps only name and key of an anchor (rustls) accepts more: dates, path length and
-usages of the anchor count here, since most verifiers look at them.
+Verifiers that skip a check do not make a leaf alive: rustls keeps only name and key of an anchor,
+not its dates, path length and usages, and GnuTLS skips some name constraints and the purposes of an
+anchor. OpenSSL, Go and ``cryptography`` check them all.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
 
 from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.pki.leaf_facts import IssuingChain, LeafFacts
-from mtls_pki.pki.path_faults import (
-    Fault,
-    Signed,
-    leaf_faults,
-    name_faults,
-    path_faults,
-    title_of,
-    worst_first,
-)
+from mtls_pki.pki.path_faults import Fault, leaf_faults, name_faults, worst_first
+from mtls_pki.pki.path_search import Acceptance, Path, PathSearch
 
-# As many as the signatures that Go checks for one leaf (maxChainSignatureChecks): cross-signed CAs
-# can form more paths than anybody wants to try.
-_MOST_PATHS = 100
+__all__ = ["Acceptance", "IssuerVerification", "Verification", "verify_issuer", "verify_leaf"]
 
-
-class Acceptance(enum.IntEnum):
-    """Who accepts a leaf. A change to a lower answer breaks connections."""
-
-    NONE = 0
-    SOME = 1
-    EVERY = 2
+_ORDER = "a verifier may try another path first"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The answer, and the one reason that is most useful; empty if every verifier accepts."""
+    """The answer for one leaf under one bundle.
+
+    Attributes:
+        acceptance: the answer.
+        reason: the one that is most useful, a sentence without full stop; empty if every verifier
+            accepts.
+        doubts: all reasons for which some verifiers refuse, while others accept.
+    """
 
     acceptance: Acceptance
     reason: str = ""
+    doubts: frozenset[str] = frozenset()
 
     @property
     def everywhere(self) -> bool:
@@ -68,26 +59,11 @@ class Verification:
         """Whether at least one verifier accepts: the leaf is alive."""
         return self.acceptance is not Acceptance.NONE
 
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """CAs from the one that signed the leaf up to an anchor, or to where it does not go on."""
-
-    cas: tuple[CaFacts, ...]
-    complete: bool
-    faults: tuple[Fault, ...]
-
-    @property
-    def acceptance(self) -> Acceptance:
-        """The answer for this path alone."""
-        if not self.faults:
-            return Acceptance.EVERY
-        return Acceptance.NONE if self.faults[0].everywhere else Acceptance.SOME
-
-    def rank(self) -> tuple[int, bool, int, int]:
-        """The greater, the nearer to a path that holds."""
-        fatal = sum(fault.everywhere for fault in self.faults)
-        return self.acceptance, self.complete, -fatal, len(self.cas)
+    def worse_than(self, before: Verification) -> bool:
+        """Whether a verifier may refuse now that accepted ``before``: the change breaks it."""
+        if self.acceptance is not before.acceptance:
+            return self.acceptance < before.acceptance
+        return not self.doubts <= before.doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +112,8 @@ def verify_issuer(
         anchors: the members of a bundle. Those that are not roots are anchors for some verifiers.
         at: aware UTC.
     """
-    paths = [*islice(_paths(chain, (), chain, anchors, at), _MOST_PATHS)]
-    first = [*_limited(_first_choices(chain, (), chain, anchors, at))]
+    search = PathSearch(chain, anchors, at)
+    paths, first = search.paths(), search.first_choices()
     usable = tuple(path for path in paths if path.acceptance > Acceptance.NONE)
     return IssuerVerification(
         answer=_answer(paths, first),
@@ -153,131 +129,15 @@ def _answer(paths: list[Path], first: list[Path]) -> Verification:
     if best.acceptance is Acceptance.NONE:
         return Verification(Acceptance.NONE, best.faults[0].reason)
     if best.faults:
-        return Verification(Acceptance.SOME, best.faults[0].reason)
+        doubts = frozenset(fault.reason for fault in best.faults)
+        return Verification(Acceptance.SOME, best.faults[0].reason, doubts)
     worst = min(first, key=Path.rank)
     if worst.faults:
-        reason = f"a verifier may try another path first: {worst.faults[0].reason}"
-        return Verification(Acceptance.SOME, reason)
+        reason = f"{_ORDER}: {worst.faults[0].reason}"
+        return Verification(Acceptance.SOME, reason, frozenset({_ORDER}))
     return Verification(Acceptance.EVERY)
 
 
 def _for_leaf(path: Path, leaf: LeafFacts, own: tuple[Fault, ...]) -> Path:
     names = [fault for ca in path.cas for fault in name_faults("the leaf", leaf, ca)]
     return replace(path, faults=worst_first([*own, *path.faults, *names]))
-
-
-def _paths(
-    below: Signed,
-    cas: tuple[CaFacts, ...],
-    chain: IssuingChain,
-    anchors: frozenset[CaFacts],
-    at: datetime,
-) -> Iterator[Path]:
-    """Yield every path of keys, depth first: what a verifier may try that backtracks."""
-    # A name and key that are in the path already would only make it longer, as in Go.
-    taken = {(ca.subject, ca.spki) for ca in cas}
-    parents = [
-        parent
-        for parent in _known(chain, anchors)
-        if parent.spki == below.signer
-        and (parent.subject, parent.spki) not in taken
-        and (parent in anchors or not parent.self_signed)
-    ]
-    if not parents:
-        yield _dead_end(below, cas, chain, anchors, at)
-    for parent in parents:
-        if parent in anchors:
-            yield _complete(chain, (*cas, parent), at)
-        if not parent.self_signed:
-            yield from _paths(parent, (*cas, parent), chain, anchors, at)
-
-
-def _first_choices(
-    below: Signed,
-    cas: tuple[CaFacts, ...],
-    chain: IssuingChain,
-    anchors: frozenset[CaFacts],
-    at: datetime,
-) -> Iterator[Path]:
-    """Yield the paths that OpenSSL or GnuTLS takes, in whatever order it gets the certificates."""
-    fitting = [
-        parent
-        for parent in _known(chain, anchors)
-        if parent.subject == below.issuer and below.authority_key.fits(parent) and parent not in cas
-    ]
-    trusted = [parent for parent in fitting if parent in anchors]
-    openssl = trusted or fitting
-    openssl = [parent for parent in openssl if parent.valid_at(at)] or openssl
-    gnutls = [
-        parent
-        for parent in fitting
-        if parent not in openssl and not (parent in anchors or parent.self_signed)
-        if not trusted or (at < parent.not_after and _leads(parent, cas, chain, anchors, at))
-    ]
-    if not fitting:
-        yield _dead_end(below, cas, chain, anchors, at)
-    for parent in (*openssl, *gnutls):
-        if not parent.self_signed:
-            yield from _first_choices(parent, (*cas, parent), chain, anchors, at)
-        elif parent in anchors:
-            yield _complete(chain, (*cas, parent), at)
-        else:
-            yield _dead_end(parent, (*cas, parent), chain, anchors, at)
-
-
-def _leads(
-    ca: CaFacts,
-    cas: tuple[CaFacts, ...],
-    chain: IssuingChain,
-    anchors: frozenset[CaFacts],
-    at: datetime,
-) -> bool:
-    """Tell whether some path goes on from ``ca`` to an anchor."""
-    paths = islice(_paths(ca, (*cas, ca), chain, anchors, at), _MOST_PATHS)
-    return any(path.complete for path in paths)
-
-
-def _limited(paths: Iterator[Path]) -> Iterator[Path]:
-    yield from islice(paths, _MOST_PATHS)
-    if next(paths, None):
-        reason = f"the CAs that it presents form more than {_MOST_PATHS} paths"
-        yield Path((), complete=False, faults=(Fault(reason, everywhere=False),))
-
-
-def _known(chain: IssuingChain, anchors: frozenset[CaFacts]) -> list[CaFacts]:
-    """Return the CAs that a verifier has, in an order that does not change from run to run."""
-    known = {*anchors, *chain.presented}
-    return sorted(known, key=lambda ca: (ca.subject.der, ca.spki, ca.not_after, ca.serial or 0))
-
-
-def _complete(chain: IssuingChain, cas: tuple[CaFacts, ...], at: datetime) -> Path:
-    faults = path_faults(chain, cas, at)
-    if not cas[-1].self_signed:
-        reason = f"{cas[-1].title()} is in the bundle, but is no root"
-        faults = worst_first([*faults, Fault(reason, everywhere=False)])
-    signed: Signed = chain
-    for ca in cas:
-        if signed.signer != ca.spki:
-            reason = f"{title_of(signed)} names {ca.subject.text}, whose key did not sign it"
-            faults = (Fault(reason), *faults)
-        signed = ca
-    return Path(cas, complete=True, faults=faults)
-
-
-def _dead_end(
-    below: Signed,
-    cas: tuple[CaFacts, ...],
-    chain: IssuingChain,
-    anchors: frozenset[CaFacts],
-    at: datetime,
-) -> Path:
-    title, issuer = title_of(below), below.issuer.text
-    if not anchors:
-        reason = "the bundle holds no certificate"
-    elif isinstance(below, CaFacts) and below.self_signed:
-        reason = f"{title} is presented, but is not in the bundle"
-    elif any(anchor.subject == below.issuer for anchor in anchors):
-        reason = f"{title} was issued by {issuer}, but that of the bundle has another key"
-    else:
-        reason = f"no anchor of the bundle or presented CA signed {title} (issued by {issuer})"
-    return Path(cas, complete=False, faults=(Fault(reason), *path_faults(chain, cas, at)))

@@ -47,7 +47,7 @@ def path_faults(leaf: IssuingChain, cas: tuple[CaFacts, ...], at: datetime) -> t
     for depth, ca in enumerate(cas):
         found += _date_faults(ca, at)
         found += _link_faults(below, ca)
-        found += _ca_faults(ca, anchor=depth == len(cas) - 1)
+        found += _ca_faults(ca)
         found += _length_faults(ca, cas[:depth])
         for lower in cas[:depth]:
             found += name_faults(lower.title(), lower, ca)
@@ -91,6 +91,8 @@ def _date_faults(ca: CaFacts, at: datetime) -> Iterator[Fault]:
 def _link_faults(below: Signed, ca: CaFacts) -> Iterator[Fault]:
     """Yield what does not fit between a certificate and the CA whose key signed it."""
     title, key = title_of(below), below.authority_key
+    if below.signer != ca.spki:
+        yield Fault(f"{title} names {ca.subject.text}, whose key did not sign it")
     if below.issuer != ca.subject:
         # OpenSSL folds case and string types; Go and others compare bytes.
         folds = below.issuer.text.casefold() == ca.subject.text.casefold()
@@ -122,7 +124,7 @@ def _link_faults(below: Signed, ca: CaFacts) -> Iterator[Fault]:
         )
 
 
-def _ca_faults(ca: CaFacts, *, anchor: bool) -> Iterator[Fault]:
+def _ca_faults(ca: CaFacts) -> Iterator[Fault]:
     title = ca.title()
     if not ca.is_ca:
         yield Fault(f"{title} is no CA: its basic constraints do not say CA:TRUE")
@@ -135,10 +137,10 @@ def _ca_faults(ca: CaFacts, *, anchor: bool) -> Iterator[Fault]:
     if ca.subject_key_id is None:
         yield Fault(f"{title} has no subject key id", everywhere=False)
     if not ca.for_mutual_tls:
-        # GnuTLS does not ask it of anchors, and OpenSSL alone does not take "any" for an answer.
+        # OpenSSL alone does not take "any" for an answer.
         yield Fault(
             f"the extended key usage of {title} lacks server or client authentication",
-            everywhere=not anchor and _ANY_PURPOSE not in (ca.purposes or ()),
+            everywhere=_ANY_PURPOSE not in (ca.purposes or ()),
         )
     if ca.constraints is not None and ca.constraints.doubtful():
         doubtful = ", ".join(ca.constraints.doubtful())

@@ -137,6 +137,11 @@ class Example:
         """The name that a client asks for."""
         return self.leaf.names[0].removeprefix("dns:").replace("*", "w")
 
+    def pems(self) -> tuple[list[str], list[str]]:
+        """Return the chain, leaf first, and the bundle."""
+        chain = [self.leaf.pem(), *(ca.pem() for ca in self.presented)]
+        return chain, [ca.pem() for ca in self.bundle]
+
 
 _BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 _SIGNS_NO_CERTIFICATE = x509.KeyUsage(
@@ -161,6 +166,7 @@ _NAMES = (
     *("dns:a.example.org", "dns:A.Example.org", "dns:example.org", "dns:b.a.example.org"),
     *("dns:*.example.org", "dns:notexample.org", "dns:other.example"),
     *("uri:spiffe://cluster.local/ns/a/sa/b", "uri:https://a.example.org/x", "uri:spiffe://org/x"),
+    *("uri:urn:a:b", "uri:https://10.1.2.3/x", "uri:https://a.example.org:8443/x"),
     *(
         "ip:10.1.2.3",
         "ip:192.168.1.1",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from hypothesis import given, settings
 
 from mtls_pki.pki.ca_facts import CaFacts, interchangeable
 from mtls_pki.pki.certificates import Validity
@@ -16,6 +18,7 @@ from mtls_pki.pki.expected import KeyFacts, expected_issuing_ca, expected_root
 from mtls_pki.pki.leaf_facts import LeafFacts
 from mtls_pki.pki.path import Acceptance, Verification, verify_leaf
 from tests.unit.pki import material
+from tests.unit.pki.chain_strategies import Example, examples
 from tests.unit.pki.material import KEY_KINDS, NOW, ONE_YEAR, TEN_YEARS, key, key_pem, parsed
 
 EVERY, SOME, NONE = Acceptance.EVERY, Acceptance.SOME, Acceptance.NONE
@@ -264,6 +267,36 @@ def _constrained(dns: str) -> Case:
     return Case([_leaf(issuing, dns=dns), issuing], [_root()], NONE, reason)
 
 
+def _common_name_outside_the_constraints() -> Case:
+    issuing = _issuing(_root(), permitted=("svc.cluster.local",))
+    uri = x509.UniformResourceIdentifier("spiffe://cluster.local/ns/a/sa/b")
+    leaf = material.certificate(
+        key=key("leaf"),
+        subject="a.example.org",
+        issuer=parsed(issuing).subject,
+        issuer_key=key("i"),
+        extensions=[
+            (x509.SubjectAlternativeName([uri]), False),
+            (material.authority_key_id(parsed(issuing)), False),
+        ],
+    )
+    return Case([leaf, issuing], [_root()], SOME, "the leaf has the name a.example.org, but")
+
+
+def _name_in_another_encoding() -> Case:
+    printable = x509.NameAttribute(
+        x509.NameOID.COMMON_NAME, "root-g1.example.org", _type=x509.name._ASN1Type.PrintableString
+    )
+    root = material.certificate(
+        key=key("g1"),
+        subject=x509.Name([printable]),
+        validity=TEN_YEARS,
+        extensions=material.ca_extensions(key("g1"), path_length=1).values(),
+    )
+    issuing = _issuing(_root())
+    return Case([_leaf(issuing), issuing], [root], SOME, "in another encoding")
+
+
 def _root_with_constraints() -> Case:
     domain = x509.NameConstraints([x509.DNSName("other.example")], None)
     extensions = material.ca_extensions(key("g1"), path_length=1) | {"names": (domain, True)}
@@ -338,6 +371,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "a name within the constraints": lambda: _constrained("a.svc.cluster.local"),
     "a name outside the constraints": lambda: _constrained("a.example.org"),
     "a root with constraints": _root_with_constraints,
+    "a common name outside the constraints": _common_name_outside_the_constraints,
+    "the root's name in another encoding": _name_in_another_encoding,
 }
 
 
@@ -348,6 +383,67 @@ def test_each_chain_gets_its_answer_and_the_reason(name: str) -> None:
     assert found.acceptance is case.acceptance, found.reason
     assert case.reason in found.reason
     assert bool(found.reason) is not found.everywhere
+
+
+def test_a_change_is_worse_if_a_verifier_may_refuse_that_accepted_before() -> None:
+    every = Verification(EVERY)
+    doubtful = _judged_case("no key usage")
+    broken = _judged_case("the root has a new name")
+    assert broken.worse_than(doubtful)
+    assert doubtful.worse_than(every)
+    assert not every.worse_than(doubtful)
+    assert not any(same.worse_than(same) for same in (every, doubtful, broken))
+
+
+def test_a_further_doubt_is_worse() -> None:
+    strange = (x509.SubjectKeyIdentifier(b"other"), False)
+    extensions = material.ca_extensions(key("g1"), path_length=1) | {"ski": strange}
+    renewed = material.certificate(
+        key=key("g1"),
+        subject="root-g1.example.org",
+        validity=TEN_YEARS,
+        extensions=extensions.values(),
+    )
+    chain = CASES["no key usage"]().chain
+    before, after = _judged(chain, [_root()]), _judged(chain, [renewed])
+    assert before.acceptance is after.acceptance is SOME
+    assert after.worse_than(before)
+    assert not before.worse_than(after)
+
+
+def _judged_case(name: str) -> Verification:
+    case = CASES[name]()
+    return _judged(case.chain, case.bundle)
+
+
+@given(examples())
+@settings(max_examples=100)
+def test_the_judge_agrees_with_a_verifier_on_chains_with_random_faults(example: Example) -> None:
+    """OpenSSL, Go and GnuTLS, which are slower, judge such chains in tests/chains."""
+    chain, bundle = example.pems()
+    found = _judged(chain, bundle)
+    accepted = _accepts(chain, bundle)
+    assert accepted or not found.everywhere
+    assert not accepted or found.anywhere, found.reason
+
+
+def _accepts(chain: list[str], bundle: list[str]) -> bool:
+    leaf, *rest = map(parsed, chain)
+    verifier = PolicyBuilder().store(Store([*map(parsed, bundle)])).time(NOW.replace(tzinfo=None))
+    try:
+        verifier.build_client_verifier().verify(leaf, rest)
+    except VerificationError:
+        return False
+    return True
+
+
+def test_chains_that_form_too_many_paths_are_not_followed_for_ever() -> None:
+    names = [f"c{number}" for number in range(12)]
+    roots = {name: _root(name) for name in names}
+    crossed = [_cross(below, above) for below in names for above in names if below != above]
+    leaf = _leaf(roots["c0"], "c0")
+    assert _judged([leaf, *crossed], [_root("g1")]).acceptance is NONE
+    assert _judged([leaf, *crossed], [roots["c11"]]).acceptance is SOME
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
