@@ -90,6 +90,15 @@ def is_page(live: dict[str, Any], path: ResourcePath) -> bool:
     )
 
 
+def is_page_of_metadata(live: dict[str, Any]) -> bool:
+    """Whether ``live`` is a page of the metadata of objects, and of nothing else of them."""
+    return (
+        live.get("apiVersion") == "meta.k8s.io/v1"
+        and live.get("kind") == "PartialObjectMetadataList"
+        and isinstance(live.get("items", ()), list | None)
+    )
+
+
 def says_not_found(body: bytes, path: ResourcePath) -> bool:
     """Whether a body is an API server's own word that it does not hold the object."""
     status = decoded(body) or {}

@@ -28,9 +28,8 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
 PAGE_SIZE = 500
 """Objects a page: what ``kubectl`` asks for; a page of Certificates is 2 to 4 MB."""
-_METADATA_LIST = "PartialObjectMetadataList"
 # No other type is accepted, so a server that cannot leave the contents out refuses (406).
-_METADATA_ONLY = f"application/json;as={_METADATA_LIST};g=meta.k8s.io;v=v1"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # A continue token lives for five minutes (etcd compaction). A list that outlives its token more
 # often than this will never end.
 _LIST_ATTEMPTS = 3
@@ -382,14 +381,10 @@ class Cluster:
                 self._require_not_served(path, resource)
                 return []
             page = self._decoded(answer, path)
-            whole = accept != _METADATA_ONLY
-            if not whole and page.get("kind") != _METADATA_LIST:
-                raise ClusterError(
-                    self.name,
-                    f"{self.server} answers with more than the metadata of {path}; let no proxy "
-                    "between change the header Accept",
-                )
-            if whole and (resource is None or not answers.is_page(page, resource)):
+            if accept == _METADATA_ONLY:
+                if not answers.is_page_of_metadata(page):
+                    raise self._no_answer(f"more than the metadata of {path}")
+            elif resource is None or not answers.is_page(page, resource):
                 raise self._no_answer(f"no list of {path}")
             items: Iterable[dict[str, Any]] = page.get("items") or ()
             kept += [wanted for item in items if (wanted := keep(item)) is not None]

@@ -205,7 +205,7 @@ def test_one_cluster_that_forbids_one_list_is_missing_where_no_stage_changes(
     settings = settings_for({"dev": control_planes[0].kubeconfig, "prod": half_blind})
 
     def domain() -> ObservedDomain | None:
-        seen = observe_domain(settings, sources=SOURCES, warn=print)
+        seen = observe_domain(settings, sources=SOURCES)
         return seen if FORBIDDEN in missing(seen.evidence) else None
 
     # Until RBAC has taken effect, more than that one list is forbidden.

@@ -78,6 +78,18 @@ def page(path: str, items: list[Any], token: str = "") -> dict[str, Any]:
     }
 
 
+def in_type(accept: str, body: Any) -> Any:
+    """Return a page as what a client accepts: whole, or the metadata of its objects alone."""
+    if "as=PartialObjectMetadataList" not in accept or "items" not in body:
+        return body
+    return {
+        **body,
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadataList",
+        "items": [{"metadata": item["metadata"]} for item in body["items"]],
+    }
+
+
 def whole(path: str, live: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object with what every object has, where a test has left it out."""
     parts = ResourcePath.parse(path)

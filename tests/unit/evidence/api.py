@@ -73,7 +73,8 @@ class Api:
         if held is None and "as=PartialObjectMetadataList" in accept:
             held = []
         if held is None:
-            return self._not_held(parts.path)
+            status, body = self._not_held(parts.path)
+            return status, wire.in_type(accept, body)
         if isinstance(held, str):
             return 200, held
         if not isinstance(held, list):
@@ -81,11 +82,7 @@ class Api:
         if "continue" in query and parts.path in self.expire | self.always_expired:
             self.expire.discard(parts.path)
             return 410, {"kind": "Status", "reason": "Expired"}
-        page = self._page(parts.path, held, query)
-        if "as=PartialObjectMetadataList" in accept:
-            items = [{"metadata": item["metadata"]} for item in page["items"]]
-            page = {**page, "kind": "PartialObjectMetadataList", "items": items}
-        return 200, page
+        return 200, wire.in_type(accept, self._page(parts.path, held, query))
 
     def _not_held(self, path: str) -> tuple[int, Object | str]:
         if path == GROUPS:

@@ -167,7 +167,8 @@ class TestSecretsThatNoCertificateKeeps:
         }
 
     def test_that_come_with_what_is_in_them_are_not_looked_at(self, stack: Stack) -> None:
-        stack.dev.objects[SECRETS] = {"kind": "SecretList", "items": [secret()]}
+        whole = {"apiVersion": "v1", "kind": "SecretList", "items": [secret()]}
+        stack.dev.said[SECRETS] = (200, whole)
         (unread,) = stack.read().unreachable
         assert "more than the metadata of /api/v1/secrets" in unread.error
         assert "private key" not in unread.error

@@ -5,8 +5,11 @@ It is written from how the real parts behave, not from the guards:
 * a workload is server and client; it mounts the bundle of its namespace and its own leaf;
 * kubelet brings each change of either to it after a delay of at most the hold-down, in order;
 * cert-manager reissues when the issuer reference changed, or at two thirds of a leaf's life;
-* a leaf that the stack does not declare hangs on a stable issuer: it follows that issuer only when
-  somebody makes cert-manager reissue it, or when it renews;
+* a leaf that the stack does not declare hangs on a stable issuer, which it follows only when
+  somebody makes cert-manager reissue it, or when it renews; or it names the issuer of a generation,
+  which goes on signing for as long as the generation is trusted and not incoming;
+* a Certificate may be deleted: its Secret stays, and the workload goes on with its last leaf;
+* a pod may get its leaf at its start, from a request that is gone again as soon as it is signed;
 * an update changes the stage record of each cluster first, then bundles and issuers in any order,
   and may be killed after any single operation.
 """
@@ -28,15 +31,19 @@ from mtls_pki.rotation.evidence import (
     ClusterUnreachable,
     Evidence,
     GateObservation,
+    IssuerObservation,
     LeafObservation,
+    Untraceable,
 )
+from mtls_pki.rotation.guards.observed import LEFT_BEHIND
 from mtls_pki.rotation.request import AnchorFacts, ChangeRequest
+from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import TrustStage
 from tests.unit.rotation.cases import NOW, YEAR, fingerprint, place
 
 HOLD_DOWN = timedelta(seconds=60)
 LIFETIME = timedelta(seconds=1200)
-RENEWAL = LIFETIME * 2 / 3
+LONGEST = 3 * LIFETIME
 END = NOW + 10 * YEAR
 
 T = TypeVar("T")
@@ -68,20 +75,34 @@ class Mounted(Generic[T]):
 class Leaf:
     generation: str
     issued: datetime
+    lifetime: timedelta = LIFETIME
+
+    @property
+    def renews(self) -> datetime:
+        return self.issued + self.lifetime * 2 / 3
 
     @property
     def ends(self) -> datetime:
-        return self.issued + LIFETIME
+        return self.issued + self.lifetime
 
 
 @dataclass(kw_only=True)
 class Workload:
-    """A service: ``wants`` is its issuer's generation, None for the stable issuer."""
+    """A service: ``wants`` is its issuer's generation, None for the stable issuer.
+
+    ``wants_since`` is when its issuerRef changed. ``deleted``: only its Secret is left. ``pod``: it
+    is a pod, whose requests do not stay.
+    """
 
     name: str
     where: BundlePlace
     declared: bool
     wants: str | None = None
+    wants_since: datetime = NOW
+    lifetime: timedelta = LIFETIME
+    revision: int = 0
+    deleted: bool = False
+    pod: bool = False
     leaf: Leaf | None = None
     trust: Mounted[frozenset[str]] = field(default_factory=Mounted)
     identity: Mounted[Leaf] = field(default_factory=Mounted)
@@ -95,13 +116,18 @@ class Cluster:
     gate: TrustStage | None = None
     gate_changed_at: datetime = NOW
     stable: str | None = None
+    stable_since: datetime = NOW
     bundles: dict[BundlePlace, tuple[frozenset[str], datetime]] = field(default_factory=dict)
 
 
 class World:
-    """Two clusters, a place each (a third can join), a declared and an undeclared leaf a place."""
+    """Two clusters, a place each (a third can join), a declared and an undeclared leaf a place.
 
-    def __init__(self) -> None:
+    ``traceable`` says whether Secrets whose Certificate is gone are seen.
+    """
+
+    def __init__(self, *, traceable: bool = True) -> None:
+        self.traceable = traceable
         self.now = NOW
         self.clusters = {name: Cluster(name=name) for name in ("dev", "eu")}
         self.places = [place("dev"), place("eu")]
@@ -131,6 +157,8 @@ class World:
                     bundles=tuple(self._bundles(cluster)),
                     leaves=tuple(self._leaves(cluster)),
                     gate=gate if cluster.gate else None,
+                    issuers=tuple(self._issuers(cluster)),
+                    untraceable=tuple(self._untraceable(cluster)),
                 )
             )
         return Evidence(observed_at=self.now, clusters=tuple(seen))
@@ -155,18 +183,52 @@ class World:
 
     def _leaves(self, cluster: Cluster) -> Iterator[LeafObservation]:
         for workload in self.workloads:
-            if workload.where.cluster == cluster.name and workload.leaf is not None:
-                yield LeafObservation(
-                    cluster=cluster.name,
-                    namespace=workload.where.namespace,
-                    name=workload.name,
-                    kind="Certificate",
-                    declared=workload.declared,
-                    signers=frozenset({fingerprint(workload.leaf.generation)}),
-                    issuer="ClusterIssuer/mtls-ca",
-                    not_before=workload.leaf.issued,
-                    not_after=workload.leaf.ends,
-                )
+            leaf = workload.leaf
+            if workload.where.cluster != cluster.name or leaf is None or workload.pod:
+                continue
+            if workload.deleted and not self.traceable:
+                continue
+            changed = workload.wants_since if workload.wants else cluster.stable_since
+            first = workload.revision == 1 or workload.deleted
+            yield LeafObservation(
+                cluster=cluster.name,
+                namespace=workload.where.namespace,
+                name=workload.name,
+                kind=LEFT_BEHIND if workload.deleted else "Certificate",
+                declared=workload.declared and not workload.deleted,
+                signers=frozenset({fingerprint(leaf.generation)}),
+                issuer="ClusterIssuer/mtls-ca",
+                not_before=None if workload.deleted else leaf.issued,
+                not_after=leaf.issued + LONGEST if workload.deleted else leaf.ends,
+                issued_at=leaf.issued,
+                revision=workload.revision,
+                predecessor=frozenset() if first else None,
+                issuer_since=changed,
+            )
+
+    def _issuers(self, cluster: Cluster) -> Iterator[IssuerObservation]:
+        if cluster.stable is not None:
+            yield IssuerObservation(
+                cluster=cluster.name,
+                namespace=None,
+                name="mtls-ca",
+                kind="ClusterIssuer",
+                ready=True,
+                reason="",
+                message="",
+                generation=cluster.stable,
+                changed_at=cluster.stable_since,
+            )
+
+    def _untraceable(self, cluster: Cluster) -> Iterator[Untraceable]:
+        if not self.traceable:
+            yield Untraceable(
+                namespace="", kind=LEFT_BEHIND, name="", reason="they cannot be listed"
+            )
+        if any(each.pod and each.where.cluster == cluster.name for each in self.workloads):
+            yield Untraceable(
+                namespace="", kind="ClusterIssuer", name="mtls-ca", reason="its requests vanish"
+            )
 
     # What the program does
 
@@ -226,7 +288,8 @@ class World:
         operations: list[Callable[[], bool]] = []
 
         def stable() -> bool:
-            cluster.stable = target.issuing
+            if cluster.stable != target.issuing:
+                cluster.stable, cluster.stable_since = target.issuing, self.now
             return True
 
         operations.append(stable)
@@ -245,7 +308,7 @@ class World:
             if workload.where.cluster == cluster.name and workload.declared:
 
                 def point(workload: Workload = workload) -> bool:
-                    workload.wants = target.canaries.get(workload.name, target.issuing)
+                    self.name_issuer(workload, target.canaries.get(workload.name, target.issuing))
                     return True
 
                 operations.append(point)
@@ -261,20 +324,41 @@ class World:
 
     def reissue(self, workload: Workload, chance: random.Random) -> None:
         """cert-manager issues from whatever the workload's issuer is now."""
-        generation = workload.wants if workload.declared else self._stable(workload)
-        if generation is not None:
-            workload.leaf = Leaf(generation=generation, issued=self.now)
-            workload.identity.send(workload.leaf, self.now + chance.random() * HOLD_DOWN)
+        generation = self._signer(workload)
+        if generation is not None and not workload.deleted:
+            workload.leaf = Leaf(generation=generation, issued=self.now, lifetime=workload.lifetime)
+            workload.revision += 1
+            delay = 0 if workload.pod else chance.random()
+            workload.identity.send(workload.leaf, self.now + delay * HOLD_DOWN)
 
-    def _stable(self, workload: Workload) -> str | None:
-        return self.clusters[workload.where.cluster].stable
+    def _signer(self, workload: Workload) -> str | None:
+        cluster = self.clusters[workload.where.cluster]
+        if workload.declared or workload.wants is None:
+            return workload.wants if workload.declared else cluster.stable
+        role = cluster.gate.role(workload.wants) if cluster.gate else None
+        return workload.wants if role in {Role.ISSUING, Role.OUTGOING} else None
+
+    def name_issuer(self, workload: Workload, generation: str | None) -> None:
+        """Change a Certificate's issuerRef."""
+        if workload.wants != generation:
+            workload.wants, workload.wants_since = generation, self.now
+
+    def start_pod(self, where: BundlePlace, chance: random.Random) -> None:
+        """Start a pod that gets its leaf from the stable issuer and mounts what the bundle is."""
+        held = self.clusters[where.cluster].bundles.get(where)
+        name = f"pod-{len(self.workloads)}"
+        pod = Workload(name=name, where=where, declared=False, pod=True)
+        pod.trust.shown = held[0] if held else None
+        self.workloads.append(pod)
+        self.reissue(pod, chance)
 
     def cert_manager(self, chance: random.Random) -> None:
         """Reissue declared leaves whose issuer changed, and whatever is due for renewal."""
         for workload in self.workloads:
             leaf = workload.leaf
-            moved = workload.declared and leaf is not None and workload.wants != leaf.generation
-            if leaf is None or moved or leaf.issued + RENEWAL <= self.now:
+            named = workload.wants or (leaf and leaf.generation)
+            moved = leaf is not None and named != leaf.generation
+            if leaf is None or moved or leaf.renews <= self.now:
                 self.reissue(workload, chance)
 
     def wait(self, duration: timedelta, chance: random.Random) -> None:
@@ -283,7 +367,7 @@ class World:
         while self.now < end:
             self.now = min(end, self.now + timedelta(seconds=20))
             for workload in self.workloads:
-                if workload.leaf and workload.leaf.issued + RENEWAL <= self.now:
+                if workload.leaf and workload.leaf.renews <= self.now:
                     self.reissue(workload, chance)
             self.settle()
             self.check()
