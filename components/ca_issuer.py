@@ -10,7 +10,7 @@ from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.issuer import Issuer, IssuerKind
-from mtls_pki.components.kubernetes_options import explained_by, owned
+from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.trust_anchor import SigningPair
 
 
@@ -28,6 +28,8 @@ class CaIssuerArgs:
             refuses to sign with anything but one linear chain).
         ready_timeout: how long ``up`` waits for the issuer to be Ready.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
+        guard: hook that judges before Secret or issuer is written.
+        delete_guard: hook that judges whether they may be deleted.
     """
 
     kind: IssuerKind
@@ -37,6 +39,8 @@ class CaIssuerArgs:
     signing: SigningPair
     ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
+    guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
 
 
 class CaIssuer(Issuer):
@@ -54,7 +58,13 @@ class CaIssuer(Issuer):
                 name=args.secret_name, namespace=args.namespace, annotations=owned()
             ),
             string_data={"tls.crt": args.signing.chain_pem, "tls.key": args.signing.key_pem},
-            opts=pulumi.ResourceOptions(parent=self, hooks=explained_by(args.on_failure)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
+            ),
+        )
+        self.guarded = (
+            GuardedObject(resource=secret, namespace=args.namespace, name=args.secret_name),
         )
         self.declare_object(
             {"ca": {"secretName": args.secret_name}},

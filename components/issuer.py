@@ -10,7 +10,12 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
+from mtls_pki.components.kubernetes_options import (
+    GuardedObject,
+    await_at_most,
+    awaited,
+    guarded_by,
+)
 
 IssuerKind = Literal["ClusterIssuer", "Issuer"]
 """The kinds of cert-manager's own issuers."""
@@ -32,6 +37,10 @@ class IssuerObjectArgs(Protocol):
     def ready_timeout(self) -> timedelta: ...
     @property
     def on_failure(self) -> pulumi.ErrorHook | None: ...
+    @property
+    def guard(self) -> pulumi.ResourceHook | None: ...
+    @property
+    def delete_guard(self) -> pulumi.ResourceHook | None: ...
 
 
 class Issuer(pulumi.ComponentResource):
@@ -46,12 +55,14 @@ class Issuer(pulumi.ComponentResource):
         issuer_name: what ``issuerRef.name`` says.
         kind: what ``issuerRef.kind`` says.
         group: what ``issuerRef.group`` says; None for cert-manager's own.
+        guarded: the issuer object and what it signs with.
     """
 
     issuer: CustomResource
     issuer_name: str
     kind: str
     group: str | None
+    guarded: tuple[GuardedObject, ...] = ()
 
     def __init__(
         self, name: str, args: IssuerObjectArgs, opts: pulumi.ResourceOptions | None = None
@@ -95,7 +106,10 @@ class Issuer(pulumi.ComponentResource):
                 parent=self,
                 depends_on=depends_on,
                 custom_timeouts=await_at_most(args.ready_timeout),
-                hooks=explained_by(args.on_failure),
+                hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
             ),
+        )
+        self.guarded += (
+            GuardedObject(resource=self.issuer, namespace=namespace, name=args.issuer_name),
         )
         self.register_outputs({"issuerName": self.issuer_name, "kind": self.kind})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pulumi
@@ -36,3 +37,41 @@ def await_at_most(timeout: timedelta) -> pulumi.CustomTimeouts:
 def explained_by(hook: pulumi.ErrorHook | None) -> pulumi.ResourceHookBinding | None:
     """Return the binding that lets ``hook`` say why an operation on the resource failed."""
     return None if hook is None else pulumi.ResourceHookBinding(on_error=[hook])
+
+
+def guarded_by(
+    guard: pulumi.ResourceHook | None,
+    delete_guard: pulumi.ResourceHook | None = None,
+    *,
+    on_failure: pulumi.ErrorHook | None = None,
+) -> pulumi.ResourceHookBinding:
+    """Return the binding of an object that carries trust.
+
+    Args:
+        guard: judges before the object is created or updated.
+        delete_guard: judges before it is deleted or replaced. The engine keeps the name of this
+            hook in its state and looks it up in the run that deletes, so it must be registered, by
+            the same name, in every run.
+        on_failure: says why an operation failed.
+    """
+    return pulumi.ResourceHookBinding(
+        before_create=[guard] if guard else None,
+        before_update=[guard] if guard else None,
+        before_delete=[delete_guard] if delete_guard else None,
+        on_error=[on_failure] if on_failure else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedObject:
+    """An object that is not deleted without its ``delete_guard``.
+
+    Attributes:
+        resource: the Pulumi resource.
+        namespace: of the object; None for a kind that has none.
+        name: of the object.
+    """
+
+    resource: pulumi.Resource
+    namespace: str | None
+    name: pulumi.Input[str]

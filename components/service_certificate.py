@@ -10,7 +10,7 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import await_at_most, awaited, explained_by
+from mtls_pki.components.kubernetes_options import await_at_most, awaited, guarded_by
 from mtls_pki.pki.key_algorithms import KEY_KINDS, KeyAlgorithm
 from mtls_pki.rotation.durations import format_duration
 
@@ -38,6 +38,7 @@ class ServiceCertificateArgs:
         renew_before: how long before its end it is renewed.
         ready_timeout: how long ``up`` waits for it to be Ready.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
+        guard: hook that judges before it is written.
     """
 
     certificate_name: str
@@ -57,6 +58,7 @@ class ServiceCertificateArgs:
     renew_before: timedelta
     ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
+    guard: pulumi.ResourceHook | None = None
 
 
 class ServiceCertificate(CustomResource):
@@ -100,7 +102,7 @@ class ServiceCertificate(CustomResource):
             opts=pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     custom_timeouts=await_at_most(args.ready_timeout),
-                    hooks=explained_by(args.on_failure),
+                    hooks=guarded_by(args.guard, on_failure=args.on_failure),
                 ),
                 opts,
             ),

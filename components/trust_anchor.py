@@ -105,9 +105,11 @@ class TrustAnchorArgs:
 
     Attributes:
         source: generated here, or made elsewhere.
+        key_guard: hook that judges before the root's key is made.
     """
 
     source: GeneratedAnchor | BroughtAnchor
+    key_guard: pulumi.ResourceHook | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +157,11 @@ class TrustAnchor(pulumi.ComponentResource):
         """
         super().__init__("mtls-pki:index:TrustAnchor", name, None, opts)
         self._source = args.source
+        guarded = pulumi.ResourceHookBinding(
+            before_create=[args.key_guard] if args.key_guard else None
+        )
         if isinstance(args.source, GeneratedAnchor):
-            self._root_key = self._private_key(name, args.source.root.key_algorithm)
+            self._root_key = self._private_key(name, args.source.root.key_algorithm, hooks=guarded)
             self.certificate_pem = _public(
                 self._root_key.private_key_pem_pkcs8.apply(partial(_root, args.source.root))
             )
@@ -236,13 +241,20 @@ class TrustAnchor(pulumi.ComponentResource):
         return self._private_key(f"{name}-{generation}", algorithm, protect=False)
 
     def _private_key(
-        self, name: str, algorithm: KeyAlgorithm, *, protect: bool | None = None
+        self,
+        name: str,
+        algorithm: KeyAlgorithm,
+        *,
+        protect: bool | None = None,
+        hooks: pulumi.ResourceHookBinding | None = None,
     ) -> tls.PrivateKey:
         """Declare a key; with ``protect`` None it is protected like the anchor."""
         return tls.PrivateKey(
             f"{name}-key",
             **KEY_KINDS[algorithm].tls,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=True),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=protect, retain_on_delete=True, hooks=hooks
+            ),
         )
 
 

@@ -13,7 +13,13 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import await_at_most, awaited, owned
+from mtls_pki.components.kubernetes_options import (
+    GuardedObject,
+    await_at_most,
+    awaited,
+    guarded_by,
+    owned,
+)
 from mtls_pki.pki.bundle import render_bundle
 
 
@@ -30,8 +36,9 @@ class TrustBundleArgs:
             trust-manager copies into the namespaces.
         ready_timeout: how long ``up`` waits for trust-manager.
         on_failure: hook that says why an operation failed.
-        guard: hook that judges the change again where a bundle changes, because an update that was
-            interrupted after the gate goes on here.
+        guard: hook that judges the change again where a bundle is made or changes, because an
+            update that was interrupted after the gate goes on here.
+        delete_guard: hook that judges whether a bundle may be deleted.
     """
 
     bundle_name: str
@@ -42,6 +49,7 @@ class TrustBundleArgs:
     ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
 
 
 class TrustBundle(pulumi.ComponentResource):
@@ -50,10 +58,12 @@ class TrustBundle(pulumi.ComponentResource):
     Attributes:
         pem: the bundle, as verifiers read it.
         members: the resources that carry it; a resource that must come after trust depends on them.
+        guarded: them again, with their places.
     """
 
     pem: Output[str]
     members: tuple[pulumi.Resource, ...]
+    guarded: tuple[GuardedObject, ...]
 
     def __init__(
         self, name: str, args: TrustBundleArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,10 +75,16 @@ class TrustBundle(pulumi.ComponentResource):
         """
         super().__init__("mtls-pki:index:TrustBundle", name, None, opts)
         self.pem = Output.all(*args.roots).apply(render_bundle)
+        places: tuple[str | None, ...] = (None,)
         if args.via == "configmap":
             self.members = tuple(self._config_map(name, ns, args) for ns in args.namespaces)
+            places = args.namespaces
         else:
             self.members = (self._bundle(name, args),)
+        self.guarded = tuple(
+            GuardedObject(resource=member, namespace=namespace, name=args.bundle_name)
+            for member, namespace in zip(self.members, places, strict=True)
+        )
         self.register_outputs({"pem": self.pem})
 
     def _config_map(self, name: str, namespace: str, args: TrustBundleArgs) -> ConfigMap:
@@ -111,7 +127,4 @@ class TrustBundle(pulumi.ComponentResource):
 
 
 def _hooks(args: TrustBundleArgs) -> pulumi.ResourceHookBinding:
-    return pulumi.ResourceHookBinding(
-        before_update=[args.guard] if args.guard else None,
-        on_error=[args.on_failure] if args.on_failure else None,
-    )
+    return guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure)

@@ -10,7 +10,7 @@ from pulumi import Input
 from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import owned
+from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,14 @@ class TrustGateArgs:
         namespace: of the ConfigMap.
         data: the stage record and the root certificates, all public.
         guard: hook that judges the change; an exception stops preview and ``up`` with its message.
+        delete_guard: hook that judges whether the record may be deleted.
     """
 
     object_name: Input[str]
     namespace: str
     data: Input[Mapping[str, Input[str]]]
     guard: pulumi.ResourceHook
+    delete_guard: pulumi.ResourceHook | None = None
 
 
 class TrustGate(pulumi.ComponentResource):
@@ -38,9 +40,11 @@ class TrustGate(pulumi.ComponentResource):
 
     Attributes:
         record: the ConfigMap.
+        guarded: it again, with its place.
     """
 
     record: ConfigMap
+    guarded: tuple[GuardedObject, ...]
 
     def __init__(
         self, name: str, args: TrustGateArgs, opts: pulumi.ResourceOptions | None = None
@@ -54,10 +58,10 @@ class TrustGate(pulumi.ComponentResource):
             ),
             data=args.data,
             opts=pulumi.ResourceOptions(
-                parent=self,
-                hooks=pulumi.ResourceHookBinding(
-                    before_create=[args.guard], before_update=[args.guard]
-                ),
+                parent=self, hooks=guarded_by(args.guard, args.delete_guard)
             ),
+        )
+        self.guarded = (
+            GuardedObject(resource=self.record, namespace=args.namespace, name=args.object_name),
         )
         self.register_outputs({})

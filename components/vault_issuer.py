@@ -47,6 +47,8 @@ class VaultIssuerArgs:
         cert_manager: namespace and name of the service account of cert-manager's controller.
         ready_timeout: how long ``up`` waits for the issuer to be Ready.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
+        guard: hook that judges before the issuer is written.
+        delete_guard: hook that judges whether it may be deleted.
     """
 
     kind: IssuerKind
@@ -62,6 +64,8 @@ class VaultIssuerArgs:
     cert_manager: tuple[str, str]
     ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
+    guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
 
     @property
     def audience(self) -> str:

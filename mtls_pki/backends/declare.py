@@ -27,6 +27,8 @@ class IssuerPlace:
         secret_name: of its CA Secret, for backends that have one.
         namespace: of the object; None for a kind that has none.
         on_failure: says why an operation failed.
+        guard: judges before anything that signs is written.
+        delete_guard: judges whether it may be deleted.
         options: provider and dependencies.
     """
 
@@ -38,6 +40,8 @@ class IssuerPlace:
     namespace: str | None
     on_failure: pulumi.ErrorHook
     options: pulumi.ResourceOptions
+    guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
 
 
 class Declare(ABC):

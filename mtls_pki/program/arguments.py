@@ -39,14 +39,16 @@ from mtls_pki.settings.names import (
 from mtls_pki.settings.trust_domain import partner_roots
 
 
-def trust_anchor_args(settings: Settings, generation: str) -> TrustAnchorArgs:
+def trust_anchor_args(
+    settings: Settings, generation: str, key_guard: pulumi.ResourceHook | None = None
+) -> TrustAnchorArgs:
     """Return the arguments of the anchor ``generation``."""
     anchor = settings.anchors[generation]
     if anchor.certificate is not None:
         return TrustAnchorArgs(
             source=_brought(settings, generation, anchor, anchor.certificate.pem)
         )
-    return TrustAnchorArgs(source=_generated(settings, generation, anchor))
+    return TrustAnchorArgs(source=_generated(settings, generation, anchor), key_guard=key_guard)
 
 
 def _brought(
@@ -114,6 +116,7 @@ def trust_bundle_args(
     anchors: Mapping[str, TrustAnchor],
     on_failure: pulumi.ErrorHook,
     guard: pulumi.ResourceHook,
+    delete_guard: pulumi.ResourceHook | None,
 ) -> TrustBundleArgs:
     """Return the arguments of one cluster's bundle, for forms of one name: every trusted root."""
     return TrustBundleArgs(
@@ -130,6 +133,7 @@ def trust_bundle_args(
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
         guard=guard,
+        delete_guard=delete_guard,
     )
 
 
@@ -139,6 +143,7 @@ def trust_gate_args(
     anchors: Mapping[str, TrustAnchor],
     evidence: pulumi.Output[Evidence],
     guard: pulumi.ResourceHook,
+    delete_guard: pulumi.ResourceHook | None,
 ) -> TrustGateArgs:
     """Return the arguments of one cluster's gate: what is recorded, and every root of it."""
     return TrustGateArgs(
@@ -146,6 +151,7 @@ def trust_gate_args(
         namespace=settings.issuing.cluster_resource_namespace,
         data=gate_data(settings, cluster, evidence, anchors),
         guard=guard,
+        delete_guard=delete_guard,
     )
 
 
@@ -155,6 +161,7 @@ def service_certificate_args(
     name: str,
     issuer: Issuer,
     on_failure: pulumi.ErrorHook,
+    guard: pulumi.ResourceHook,
 ) -> ServiceCertificateArgs:
     """Return the arguments of one service's Certificate in one cluster."""
     service: ServiceSettings = settings.services[name]
@@ -178,6 +185,7 @@ def service_certificate_args(
         renew_before=service.renew_before or leaf.renew_before,
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
+        guard=guard,
     )
 
 

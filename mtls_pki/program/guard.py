@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pulumi
 from pulumi import Output
@@ -16,114 +17,155 @@ from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guard_report import Subject, observed_issuers, report_line
 from mtls_pki.rotation.report import notice_message, refusal_message
 from mtls_pki.rotation.request import Mode
-from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
-from mtls_pki.rotation.verdict import Verdict, judge
+from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.rotation.verdict import Verdict
+from mtls_pki.settings.judgement import DomainJudge, asked_stage, recorded_stages
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.trust_domain import change_request, configured_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What every hook of a run judges by.
+
+    Attributes:
+        judge: with the evidence.
+        new: the stage that the configuration asks for.
+    """
+
+    judge: DomainJudge
+    new: TrustStage
 
 
 class TrustGuard:
-    """Judges the change of stage that this run makes.
+    """Judges the change of stage that this run makes, for all hooks.
 
-    Reading the clusters starts at once, while the resources are declared, and happens once for all
-    gates. Nothing is judged, and nothing said, before the engine knows the anchors.
+    Reading the clusters starts at once, before anything is declared, and happens once.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        fingerprints: Mapping[str, Output[str]],
-        *,
-        up_refuses: bool = False,
-    ) -> None:
-        """Start reading; errors of it become part of the evidence.
-
-        Args:
-            settings: the stack's settings.
-            fingerprints: generation -> identity of its anchor.
-            up_refuses: `pulumi up` will stop before the guard is asked, for a cluster is not ready.
-        """
+    def __init__(self, settings: Settings) -> None:
+        """Start reading; errors of it become part of the evidence."""
         self._settings = settings
-        self._fingerprints = fingerprints
-        self._up_refuses = up_refuses
+        self._mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
+        self._fingerprints: Mapping[str, Output[str]] = {}
+        self._up_refuses = False
         self._said: set[str] = set()
         self._refused: dict[str, str] = {}
-        self._verdicts: dict[TrustStage | None, Verdict] = {}
         self._reported: list[Verdict] = []
-        self._opening: asyncio.Future[Evidence] | None = None
+        self._judge: DomainJudge | None = None
+        self._opening: asyncio.Future[Opened] | None = None
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._evidence: Future[Evidence] = pool.submit(
             collect_evidence, settings, sources=sources_of(settings)
         )
         pool.shutdown(wait=False)
 
-    @property
-    def evidence(self) -> Output[Evidence]:
-        """What the clusters show, once it is read."""
-        return Output.from_input(asyncio.wrap_future(self._evidence))
+    def require_allowed(self) -> None:
+        """Stop an update whose change is refused before it declares anything, keys included.
 
-    def announce(self) -> None:
-        """Say in every run, also where no stage changes, what a person must hear of the domain."""
+        A preview goes on: it makes nothing, and shows beside the refusal what would change. An
+        identity that no cluster records is not known yet, so the hooks judge again, when it is.
+
+        Raises:
+            pulumi.RunError: a cluster refuses the change; with every reason.
+        """
+        if self._mode is Mode.PREVIEW or self._settings.given_up:
+            return
+        evidence = self._evidence.result()
+        verdicts = self.judge(evidence).verdicts(asked_stage(self._settings, evidence))
+        refused = [one for one in verdicts if one.request.changes and not one.allowed]
+        if refused:
+            for verdict in refused:
+                self.say_notices(verdict)
+            messages = dict.fromkeys(map(refusal_message, refused))
+            raise pulumi.RunError("\n\n".join(messages))
+
+    def announce(self, fingerprints: Mapping[str, Output[str]], *, up_refuses: bool) -> None:
+        """Say in every run, also where no stage changes, what a person must hear of the domain.
+
+        Args:
+            fingerprints: generation -> identity of its anchor.
+            up_refuses: `pulumi up` will stop before the guard is asked, for a cluster is not ready.
+        """
+        self._fingerprints = fingerprints
+        self._up_refuses = up_refuses
 
         async def say() -> bool:
-            await self._opened()
+            await self.opened()
             return True
 
         # The engine waits for outputs, so the run does not end before this has been said.
         said: Output[bool] = Output.from_input(asyncio.ensure_future(say()))
         said.apply(lambda _: None)
 
-    def hook(self, cluster: str) -> pulumi.ResourceHook:
-        """Return the hook for the gate of ``cluster``; it raises where the change is refused."""
+    @property
+    def seen(self) -> Output[Evidence]:
+        """What the clusters show, once it is read."""
+        return Output.from_input(asyncio.wrap_future(self._evidence))
 
-        async def refuse_unsafe(args: pulumi.ResourceHookArgs) -> None:
-            # Before anything is refused: the engine may end the run at the first refusal.
-            evidence = await self._opened()
-            verdict = await self._judge(_recorded(evidence, cluster) or _in_state(args), evidence)
-            self._say_notices(verdict)
-            if not verdict.allowed:
-                # A stage that no cluster records, for the only one that does cannot be read.
-                if verdict not in self._reported:
-                    self._report((verdict,), evidence)
-                raise pulumi.RunError(self._refusal(cluster, refusal_message(verdict)))
+    async def evidence(self) -> Evidence:
+        """Return the evidence; nothing is judged, and nothing said, for that."""
+        return await asyncio.wrap_future(self._evidence)
 
-        return pulumi.ResourceHook(
-            f"guard-{cluster}", refuse_unsafe, pulumi.ResourceHookOptions(on_dry_run=True)
-        )
+    def opened(self) -> asyncio.Future[Opened]:
+        """Return what hooks judge by, once the report on what clusters record has been sent.
 
-    def _opened(self) -> asyncio.Future[Evidence]:
-        """Return the evidence, once the report on what clusters record has been sent."""
+        It waits for the fingerprints of all anchors, so no hook may wait for it that a key waits
+        for.
+        """
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._open())
         return self._opening
 
-    async def _open(self) -> Evidence:
-        evidence = await asyncio.wrap_future(self._evidence)
-        recorded = dict.fromkeys(gate.stage for gate in evidence.gates if gate.stage is not None)
-        verdicts = [await self._judge(old, evidence) for old in (*recorded,) or (None,)]
-        self._say_notices(verdicts[0])
+    def judge(self, evidence: Evidence) -> DomainJudge:
+        """Return what judges in this run, and remembers its verdicts."""
+        if self._judge is None:
+            self._judge = DomainJudge(self._settings, evidence, self._mode)
+        return self._judge
+
+    def require(self, verdict: Verdict, place: str, evidence: Evidence) -> None:
+        """Return if ``verdict`` allows the change.
+
+        Args:
+            verdict: on what is about to be done.
+            place: where, for the echoes of a refusal.
+            evidence: that it was judged by.
+
+        Raises:
+            pulumi.RunError: it is refused; with the whole message for the first place.
+        """
+        self.say_notices(verdict)
+        if verdict.allowed:
+            return
+        # A stage that no cluster records, for the only one that does cannot be read.
+        if verdict not in self._reported:
+            self._report((verdict,), evidence)
+        raise pulumi.RunError(self._refusal(place, refusal_message(verdict)))
+
+    def say_notices(self, verdict: Verdict) -> None:
+        """Say everything that a person must hear beside the verdict, each thing once."""
+        self._say(map(notice_message, verdict.notices))
+
+    async def _open(self) -> Opened:
+        evidence = await self.evidence()
+        new = asked_stage(self._settings, evidence, await self._made())
+        judge = self.judge(evidence)
+        olds = recorded_stages(evidence) or (None,)
+        verdicts = [judge.verdict(old, new) for old in olds]
+        self.say_notices(verdicts[0])
         self._report(verdicts, evidence)
-        return evidence
+        return Opened(judge=judge, new=new)
 
-    async def _judge(self, old: TrustStage | None, evidence: Evidence) -> Verdict:
-        new = await self._new_stage()
-        if old not in self._verdicts:
-            request = change_request(self._settings, evidence, old=old, new=new)
-            mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
-            self._verdicts[old] = judge(request, evidence, now=evidence.observed_at, mode=mode)
-        return self._verdicts[old]
-
-    async def _new_stage(self) -> TrustStage:
-        known = {
+    async def _made(self) -> dict[str, str | None]:
+        """The identities of all anchors; None where a preview cannot know a key."""
+        return {
             generation: await fingerprint.future()
             for generation, fingerprint in self._fingerprints.items()
         }
-        return configured_stage(self._settings, known)
 
     def _report(self, verdicts: Sequence[Verdict], evidence: Evidence) -> None:
         """Hand the verdicts on to whoever reads the preview's JSON; `pulumi up` makes none."""
         self._reported += verdicts
-        if not pulumi.runtime.is_dry_run():
+        if self._mode is not Mode.PREVIEW:
             return
         declared = {
             issuer.name: generation for issuer, generation in stack_issuers(self._settings).items()
@@ -141,35 +183,19 @@ class TrustGuard:
         )
         pulumi.log.info(report_line(verdicts, subject, at=evidence.observed_at))
 
-    def _refusal(self, cluster: str, message: str) -> str:
-        """The whole message once; other clusters refuse the same change for the same reasons."""
-        first = self._refused.setdefault(message, cluster)
-        return message if first == cluster else _echo(first)
+    def _refusal(self, place: str, message: str) -> str:
+        """The whole message once; other places refuse the same change for the same reasons."""
+        if message not in self._refused:
+            self._refused[message] = place
+            return message
+        return _echo(self._refused[message])
 
-    def _say_notices(self, verdict: Verdict) -> None:
-        for notice in verdict.notices:
-            self._say_once(notice_message(notice))
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            pulumi.log.warn(text)
-
-
-def _echo(cluster: str) -> str:
-    return f"refused, for the reasons given for {cluster}"
+    def _say(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            if text not in self._said:
+                self._said.add(text)
+                pulumi.log.warn(text)
 
 
-def _recorded(evidence: Evidence, cluster: str) -> TrustStage | None:
-    return next((gate.stage for gate in evidence.gates if gate.cluster == cluster), None)
-
-
-def _in_state(args: pulumi.ResourceHookArgs) -> TrustStage | None:
-    """The stage that the engine last applied, for a cluster whose gate cannot be read."""
-    text = ((args.old_inputs or {}).get("data") or {}).get(STAGE_KEY)
-    if not isinstance(text, str):
-        return None
-    try:
-        return TrustStage.from_json(text, origin=f"state of {args.name}")
-    except StageError:
-        return None
+def _echo(place: str) -> str:
+    return f"refused, for the reasons given for {place}"

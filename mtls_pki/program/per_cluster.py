@@ -25,6 +25,7 @@ from mtls_pki.program.arguments import (
     trust_gate_args,
 )
 from mtls_pki.program.clusters import FailureHooks
+from mtls_pki.program.hooks import ClusterGuard
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name, issuing_generations, secret_name
@@ -40,23 +41,25 @@ class Gate:
 
     Attributes:
         address: of the cluster.
+        guard: judges what is written there.
         record: the ConfigMap that a change of trust passes first.
         behind: provider and dependencies of all that waits for the gate.
     """
 
     address: ClusterAddress
+    guard: ClusterGuard
     record: ConfigMap
     behind: pulumi.ResourceOptions
 
 
 def declare_gate(
     settings: Settings,
-    cluster: str,
     anchors: Mapping[str, TrustAnchor],
     evidence: pulumi.Output[Evidence],
-    guard: pulumi.ResourceHook,
+    guard: ClusterGuard,
 ) -> Gate:
     """Declare a cluster's provider, what the stack installs there, and its gate."""
+    cluster, deletion = guard.cluster, guard.deletion
     reach = settings.clusters[cluster]
     provider = kubernetes.Provider(
         cluster,
@@ -72,11 +75,13 @@ def declare_gate(
     prerequisites = _prerequisites(settings, cluster, pulumi.ResourceOptions(provider=provider))
     gate = TrustGate(
         f"{cluster}-gate",
-        trust_gate_args(settings, cluster, anchors, evidence, guard),
+        trust_gate_args(settings, cluster, anchors, evidence, guard.gate, deletion.binding),
         pulumi.ResourceOptions(provider=provider, depends_on=prerequisites),
     )
+    deletion.keep(cluster, gate.guarded)
     return Gate(
         address=cluster_address(settings, cluster),
+        guard=guard,
         record=gate.record,
         behind=pulumi.ResourceOptions(provider=provider, depends_on=[gate]),
     )
@@ -104,18 +109,21 @@ def declare_bundle(
     settings: Settings,
     gate: Gate,
     anchors: Mapping[str, TrustAnchor],
-    guard: pulumi.ResourceHook,
     on_failure: FailureHooks,
 ) -> None:
     """Declare the trust bundle of one cluster, in each of its forms."""
+    guard, deletion = gate.guard.behind, gate.guard.deletion
     forms = bundle_forms(settings)
     for name in dict.fromkeys(form.name for form in forms):
         of_name = [form for form in forms if form.name == name]
-        TrustBundle(
+        bundle = TrustBundle(
             f"{gate.address.name}-{name}",
-            trust_bundle_args(settings, of_name, anchors, on_failure.plain, guard),
+            trust_bundle_args(
+                settings, of_name, anchors, on_failure.plain, guard, deletion.binding
+            ),
             gate.behind,
         )
+        deletion.keep(gate.address.name, bundle.guarded)
 
 
 def declare_issuers(
@@ -126,7 +134,7 @@ def declare_issuers(
     on_failure: FailureHooks,
 ) -> Issuers:
     """Declare the issuers of one cluster; the stable one is none of those returned."""
-    cluster = gate.address.name
+    cluster, deletion = gate.address.name, gate.guard.deletion
 
     def declare(generation: str, name: str, secret: str, namespace: str | None) -> Issuer:
         backend = settings.backend_of(generation).name
@@ -138,9 +146,13 @@ def declare_issuers(
             secret_name=secret,
             namespace=namespace,
             on_failure=on_failure.of(backend),
+            guard=gate.guard.behind,
+            delete_guard=deletion.binding,
             options=gate.behind,
         )
-        return issuing[backend].issuer(place, anchors[generation])
+        issuer = issuing[backend].issuer(place, anchors[generation])
+        deletion.keep(cluster, issuer.guarded, issuer=f"{issuer.kind}/{name}")
+        return issuer
 
     stable = settings.issuing
     if stable.stable and settings.issuing_generation in issuing_generations(settings):
@@ -175,6 +187,8 @@ def declare_certificates(
         hook = on_failure.of(settings.backend_of(generation).name)
         ServiceCertificate(
             f"{cluster}-{name}",
-            service_certificate_args(settings, settings.clusters[cluster], name, issuer, hook),
+            service_certificate_args(
+                settings, settings.clusters[cluster], name, issuer, hook, gate.guard.behind
+            ),
             pulumi.ResourceOptions(provider=gate.behind.provider, depends_on=[issuer.issuer]),
         )

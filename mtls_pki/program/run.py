@@ -6,7 +6,10 @@ import gc
 from pathlib import Path
 
 from mtls_pki.consumers.declare import Stack
-from mtls_pki.program import anchors, authorities, clusters, exports, guard, per_cluster
+from mtls_pki.program import anchors, authorities, clusters, exports, per_cluster
+from mtls_pki.program.deletion import DeletionGuard
+from mtls_pki.program.guard import TrustGuard
+from mtls_pki.program.hooks import ClusterGuard, KeyGuard
 from mtls_pki.program.stack_settings import read_settings
 from mtls_pki.registry import backends_of, consumers_of
 
@@ -23,27 +26,26 @@ def run() -> None:
     gc.set_threshold(100_000)
     directory = Path.cwd()
     settings = read_settings(directory)
+    guard = TrustGuard(settings)
     readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)
     backends = {each.settings.name: each for each in backends_of(settings)}
     issuing = authorities.prepare(settings, directory, backends)
+    guard.require_allowed()
 
-    roots = anchors.declare_anchors(settings)
-    judge = guard.TrustGuard(
-        settings,
-        {name: root.fingerprint for name, root in roots.items()},
-        up_refuses=readiness.up_refuses,
-    )
-    hooks = {cluster: judge.hook(cluster) for cluster in settings.clusters}
+    roots = anchors.declare_anchors(settings, KeyGuard(settings, guard))
+    deletion = DeletionGuard(settings, guard)
     gates = {
-        cluster: per_cluster.declare_gate(settings, cluster, roots, judge.evidence, hook)
-        for cluster, hook in hooks.items()
+        cluster: per_cluster.declare_gate(
+            settings, roots, guard.seen, ClusterGuard(settings, cluster, guard, deletion)
+        )
+        for cluster in settings.clusters
     }
     reached = {name: gate for name, gate in gates.items() if name in readiness.usable}
     authorities.declare(issuing, roots, reached)
-    for cluster, gate in gates.items():
+    for gate in gates.values():
         on_failure = clusters.FailureHooks(gate.address, backends)
-        per_cluster.declare_bundle(settings, gate, roots, hooks[cluster], on_failure)
+        per_cluster.declare_bundle(settings, gate, roots, on_failure)
         issuers = per_cluster.declare_issuers(settings, gate, roots, issuing, on_failure)
         per_cluster.declare_certificates(settings, gate, issuers, on_failure)
     stack = Stack(
@@ -54,5 +56,8 @@ def run() -> None:
     )
     for consumer in consumers_of(settings):
         consumer.declare()(stack).declare()
-    judge.announce()
+    guard.announce(
+        {name: root.fingerprint for name, root in roots.items()},
+        up_refuses=readiness.up_refuses,
+    )
     exports.export(settings, roots, issuing)

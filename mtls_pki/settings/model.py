@@ -271,6 +271,11 @@ class Settings(Section):
         return self._owner
 
     @property
+    def given_up(self) -> bool:
+        """Whether the whole stack is given up, so that nothing of it is kept from deletion."""
+        return "stack" in self.abandon
+
+    @property
     def issuing_generation(self) -> str:
         """The generation that signs leaves; the rules make sure that there is exactly one."""
         return next(name for name, anchor in self.anchors.items() if anchor.role is Role.ISSUING)

@@ -35,4 +35,6 @@ def ca_issuer_args(settings: Settings, anchor: TrustAnchor, place: IssuerPlace) 
         signing=anchor.signing,
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=place.on_failure,
+        guard=place.guard,
+        delete_guard=place.delete_guard,
     )

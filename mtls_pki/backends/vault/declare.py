@@ -218,7 +218,7 @@ def vault_pki_args(
             description=description(settings),
             adopt=section.adopt,
             exists=mount_exists,
-            protect=section.protect,
+            protect=section.protect and not settings.given_up,
             server=section.server,
         ),
         authorities={
@@ -244,7 +244,7 @@ def _authority(settings: Settings, generation: str, anchor: TrustAnchor) -> Vaul
         request=request_profile(settings, generation),
         certify=anchor.certify if reviewed.can_issue else None,
         role_name=sign_role_name(settings, generation) if reviewed.role.trusted else None,
-        protect=reviewed.role.issues and vault_settings(settings).protect,
+        protect=reviewed.role.issues and vault_settings(settings).protect and not settings.given_up,
     )
 
 
@@ -299,6 +299,8 @@ def vault_issuer_args(
         cert_manager=(settings.cert_manager.namespace, settings.cert_manager.service_account),
         ready_timeout=issuing.ready_timeout,
         on_failure=place.on_failure,
+        guard=place.guard,
+        delete_guard=place.delete_guard,
     )
 
 

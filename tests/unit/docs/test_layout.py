@@ -21,7 +21,7 @@ _ALLOWED: dict[str, set[str]] = {
     **{leaf: set() for leaf in _LEAVES},
     "pki": set(),
     "rotation": {"exit_status", "pki"},
-    "settings": {"errors", "files", "pki", "rotation"},
+    "settings": {"errors", "exit_status", "files", "pki", "rotation"},
     "clusters": {"errors", "exit_status", *_DOMAIN},
     "components": {"pki", "rotation"},
     "backends": {"clusters", "components", "errors", "messages", *_DOMAIN},

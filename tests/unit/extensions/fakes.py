@@ -51,6 +51,8 @@ class SafeIssuerArgs:
         self.issuer_name = place.name
         self.ready_timeout = settings.issuing.ready_timeout
         self.on_failure = place.on_failure
+        self.guard = place.guard
+        self.delete_guard = place.delete_guard
 
 
 class SafeIssuer(Issuer):

@@ -26,12 +26,23 @@ def _nothing_there(settings: Settings, **_: object) -> Evidence:
     )
 
 
+_REQUIRE_ALLOWED = guard.TrustGuard.require_allowed
+
+
+@pytest.fixture
+def require_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a refused update stop before it declares anything, as it really does."""
+    monkeypatch.setattr(guard.TrustGuard, "require_allowed", _REQUIRE_ALLOWED)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _clusters_are_ready() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clusters, "require_clusters", _nothing_missing)
         patch.setattr(clusters, "_exists", lambda *_: False)
         patch.setattr(guard, "collect_evidence", _nothing_there)
+        # These tests are about what is declared, also for changes that no cluster would allow now.
+        patch.setattr(guard.TrustGuard, "require_allowed", lambda _: None)
         yield
 
 

@@ -161,7 +161,11 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
         },
     }
     assert gateway.timeouts == {"create": "300s", "update": "300s"}
-    assert gateway.hooks == {"on_error": ("explain-dev",)}
+    assert gateway.hooks == {
+        "before_create": ("guard/behind/dev",),
+        "before_update": ("guard/behind/dev",),
+        "on_error": ("explain-dev",),
+    }
 
 
 def test_a_database_node_keeps_its_own_names(program: Program) -> None:

@@ -47,6 +47,7 @@ def test_the_guard_speaks_before_the_record_is_written_and_in_previews(
     assert record.hooks == {
         "before_create": (f"guard-{cluster}",),
         "before_update": (f"guard-{cluster}",),
+        "before_delete": ("guard/delete",),
     }
     guard = program.hooks[f"guard-{cluster}"]
     assert isinstance(guard, pulumi.ResourceHook)
@@ -65,6 +66,39 @@ def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Progra
     for resource in waiting:
         cluster = resource.name.partition("-")[0]
         assert f"{cluster}-gate" in program.waits_for(resource), resource.name
+
+
+def test_whoever_acts_is_judged(program: Program) -> None:
+    """By the guard of its cluster, in previews too; a Certificate is deleted like any object."""
+    for resource in program.resources:
+        cluster = resource.name.partition("-")[0]
+        if resource.kind in {"Secret", "ClusterIssuer", "Certificate", "ConfigMap"}:
+            name = f"guard/behind/{cluster}"
+            if resource.name.endswith("-gate"):
+                name = f"guard-{cluster}"
+            assert resource.hooks["before_create"] == (name,)
+            assert resource.hooks["before_update"] == (name,)
+            deletion = () if resource.kind == "Certificate" else ("guard/delete",)
+            assert resource.hooks.get("before_delete", ()) == deletion
+            for each in (name, *deletion):
+                hook = program.hooks[each]
+                assert isinstance(hook, pulumi.ResourceHook)
+                assert hook.opts is not None
+                assert hook.opts.on_dry_run
+
+
+def test_a_root_key_is_judged_before_it_is_made(program: Program) -> None:
+    for generation in ("g1", "g2"):
+        key = program.one("PrivateKey", f"{generation}-key")
+        assert key.hooks == {"before_create": (f"guard/key/{generation}",)}
+
+
+def test_an_abandoned_stack_is_destroyed_without_its_program() -> None:
+    program = run_program(changed({"abandon": ["stack"]}))
+    assert not any(resource.protect for resource in program.resources)
+    assert not any("before_delete" in resource.hooks for resource in program.resources)
+    # What an earlier run has left in the state may still name it.
+    assert "guard/delete" in program.hooks
 
 
 def test_the_gate_waits_for_no_change_of_trust(program: Program) -> None:

@@ -11,6 +11,8 @@ import pytest
 from pulumi import Output
 
 from mtls_pki.program import guard
+from mtls_pki.program.deletion import DeletionGuard
+from mtls_pki.program.hooks import ClusterGuard
 from mtls_pki.rotation.evidence import ClusterUnreachable, Evidence
 from mtls_pki.rotation.guard_report import MARK, GuardReport, read_report
 from mtls_pki.rotation.stage import STAGE_KEY, Anchor, TrustStage
@@ -61,8 +63,9 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
 
         def code() -> None:
             known = {g: Output.from_input(fingerprint(g)) for g in settings.anchors}
-            judging = guard.TrustGuard(settings, known, up_refuses=True)
-            called = [judging.hook(name) for name in hooks]
+            judging = guard.TrustGuard(settings)
+            deletion = DeletionGuard(settings, judging)
+            called = [ClusterGuard(settings, name, judging, deletion).gate for name in hooks]
 
             async def ask() -> bool:
                 for hook in called:
@@ -72,7 +75,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
                         refused.append(f"{len(reports(program))} {error}")
                 return True
 
-            judging.announce()
+            judging.announce(known, up_refuses=True)
             Output.from_input(asyncio.ensure_future(ask())).apply(lambda _: None)
 
         program = Program()

@@ -1,0 +1,117 @@
+"""What an option of the engine must not take away: bundles, gates and issuers that are in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pulumi
+from pulumi import Input, Output
+
+from mtls_pki.components.kubernetes_options import GuardedObject
+from mtls_pki.program.guard import TrustGuard
+from mtls_pki.rotation.guards.deletion import leaves_in_need
+from mtls_pki.settings.judgement import decisive
+from mtls_pki.settings.model import Settings
+
+_NAMED_LEAVES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """An object that the configuration asks for."""
+
+    cluster: str
+    namespace: str | None
+    name: Input[str]
+    issuer: str | None
+
+    async def is_at(self, namespace: object, name: object) -> bool:
+        """Whether the object of this place is meant."""
+        own = await Output.from_input(self.name).future()
+        return (self.namespace, own) == (namespace, name)
+
+    def given_up_by(self, name: str) -> set[str]:
+        """The entries of ``abandon`` that let it go, if it has this name."""
+        part = f"issuer/{self.issuer}" if self.issuer else f"bundle/{name}"
+        entries = {f"cluster/{self.cluster}", part}
+        return entries | ({f"namespace/{self.namespace}"} if self.namespace else set())
+
+
+class DeletionGuard:
+    """Judges before the engine deletes or replaces an object that carries trust.
+
+    An object that the configuration still asks for goes only by an option of the engine
+    (``--replace``, ``destroy``): that is refused while somebody needs it. One that the
+    configuration no longer asks for goes by the same verdict as every other change.
+
+    Attributes:
+        binding: the hook, to be bound to such objects; None where the stack is abandoned, so that
+            ``pulumi destroy`` needs no program.
+    """
+
+    def __init__(self, settings: Settings, guard: TrustGuard) -> None:
+        """Register the hook, in every run and by one name.
+
+        The state keeps the name for objects whose cluster has left the configuration.
+        """
+        self._settings = settings
+        self._guard = guard
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        hook = pulumi.ResourceHook(
+            "guard/delete", self._refuse, pulumi.ResourceHookOptions(on_dry_run=True)
+        )
+        self.binding = None if settings.given_up else hook
+
+    def keep(
+        self, cluster: str, guarded: Iterable[GuardedObject], *, issuer: str | None = None
+    ) -> None:
+        """Note what the configuration asks for.
+
+        Args:
+            cluster: where the objects are.
+            guarded: the objects.
+            issuer: ``Kind/name`` of the issuer that they are or belong to.
+        """
+        for each in guarded:
+            resource = each.resource
+            key = resource.pulumi_resource_type, resource.pulumi_resource_name
+            self._kept[key] = _Kept(
+                cluster=cluster, namespace=each.namespace, name=each.name, issuer=issuer
+            )
+
+    async def _refuse(self, args: pulumi.ResourceHookArgs) -> None:
+        if self._settings.given_up:
+            return
+        kept = self._kept.get((args.type, args.name))
+        metadata = (args.old_inputs or {}).get("metadata") or {}
+        namespace, name = metadata.get("namespace"), str(metadata.get("name"))
+        if kept is None or not await kept.is_at(namespace, name):
+            opened = await self._guard.opened()
+            judge = opened.judge
+            verdict = decisive(judge.verdicts(opened.new))
+            self._guard.require(verdict, "what leaves the stack", judge.evidence)
+        elif not kept.given_up_by(name) & {*self._settings.abandon}:
+            path = "/".join(part for part in (namespace, name) if part)
+            await self._require_unneeded(kept, f"{args.type.rpartition(':')[2]} {path}")
+
+    async def _require_unneeded(self, kept: _Kept, what: str) -> None:
+        evidence = await self._guard.evidence()
+        needing = leaves_in_need(
+            evidence, evidence.observed_at, cluster=kept.cluster, issuer=kept.issuer
+        )
+        named = [
+            f"{leaf.cluster}/{leaf.namespace} {leaf.kind} {leaf.name}"
+            for leaf in needing[:_NAMED_LEAVES]
+        ]
+        if len(needing) > _NAMED_LEAVES:
+            named.append(f"{len(needing) - _NAMED_LEAVES} more")
+        unread = [f"cluster {each.cluster} cannot be read" for each in evidence.unreachable]
+        if not named and not unread:
+            return
+        raise pulumi.RunError(
+            f"refused: {what} of cluster {kept.cluster} is to be deleted or replaced, but "
+            f"the stack file asks for it, and it is in use: {'; '.join([*unread, *named])}. What "
+            "to do: leave out --replace or --target; or say in the stack file what is given up on "
+            "purpose, such as abandon: [stack] before `pulumi destroy`"
+        )

@@ -1,0 +1,213 @@
+"""Whoever acts is judged, and what a refused, failed or killed run leaves is no obstacle."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.support import cluster
+from tests.integration.support.killing import up_killed_after
+from tests.integration.support.stack import Run
+from tests.rotation_lab.conftest import MakeDomain
+from tests.rotation_lab.domain import Domain
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("rotation-way-back"),
+    pytest.mark.timeout(900),
+]
+
+NAME = "held"
+LONG = "10m"
+GATE = f"/api/v1/namespaces/cert-manager/configmaps/{NAME}-trust-stage"
+BUNDLE = f"/api/v1/namespaces/{NAME}/configmaps/{NAME}-trust"
+STATED = ("urn", "protect", "inputs", "resourceHooks")
+
+
+@pytest.fixture(scope="module")
+def domain(make_domain: MakeDomain) -> Domain:
+    """One cluster in which g2 was added just now; its hold-down outlasts the tests."""
+    domain = make_domain(NAME)
+    domain.values["trust"]["holdDown"] = LONG
+    domain.apply()
+    domain.add("g2")
+    domain.apply()
+    return domain
+
+
+@pytest.fixture
+def promotion(domain: Domain) -> Iterator[Domain]:
+    """The domain with the promotion written, too early."""
+    with domain.edited():
+        domain.promote()
+        domain.stack.write(domain.values)
+        yield domain
+    domain.stack.write(domain.values)
+
+
+def state(domain: Domain) -> list[dict[str, Any]]:
+    """What the engine knows of each resource."""
+    done = domain.stack.must("stack", "export", "--stack", domain.name)
+    exported: dict[str, Any] = json.loads(done.output)["deployment"]
+    return [{key: each.get(key) for key in STATED} for each in exported["resources"]]
+
+
+def by_itself(domain: Domain) -> Run:
+    """As `make up` runs it."""
+    domain.stack.engine.select_stack(domain.name)
+    return domain.stack.try_up()
+
+
+def plainly(domain: Domain) -> Run:
+    """As a person runs it: with the preview before."""
+    return domain.stack.command("up", "--yes", "--stack", domain.name)
+
+
+def without_preview(domain: Domain) -> Run:
+    return domain.stack.try_up()
+
+
+# A refusal comes before anything is made, keys included
+
+
+@pytest.mark.parametrize("run", [by_itself, plainly, without_preview])
+def test_a_refused_update_makes_nothing_and_the_file_put_back_applies(
+    domain: Domain, run: Callable[[Domain], Run]
+) -> None:
+    before = state(domain)
+    with domain.edited():
+        # `rotation add g9` and `rotation promote g9` in one commit, on top of a running rotation.
+        domain.add("g9", "issuing")
+        domain.anchors["g1"]["role"] = "outgoing"
+        domain.stack.write(domain.values)
+        refused = domain.refused(run(domain), "added-and-issuing")
+        assert "created" not in refused
+        assert state(domain) == before
+    assert domain.apply().changes == {}
+    assert state(domain) == before
+
+
+# Whoever acts is judged
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--target", "**::east-held-ca-g2-*", "--target-dependents"),
+        ("--target", "**:Certificate::*", "--target", "**:Issuer::*"),
+        ("--exclude", "**::east-gate"),
+        ("--exclude", "**::east-gate", "--exclude", "**::east-held-trust-held"),
+    ],
+    ids=" ".join,
+)
+def test_an_engine_option_does_not_go_around_the_guard(
+    promotion: Domain, options: tuple[str, ...]
+) -> None:
+    leaf = promotion.leaf("web")["tls.crt"]
+    preview = promotion.stack.preview(*options)
+    promotion.refused(preview, "less than the hold-down ago", "bundles-hold-anchor")
+    assert preview.output.count("bundles-hold-anchor]") <= 2  # in the report's line, and once
+    promotion.refused(promotion.stack.try_up(*options), "less than the hold-down ago")
+    assert promotion.leaf("web")["tls.crt"] == leaf
+    with promotion.api() as api:
+        issuers = cluster.names(api, f"{cluster.CERT_MANAGER}/namespaces/{NAME}/issuers")
+    assert issuers == {promotion.issuer("g1")}
+
+
+def test_a_record_that_says_more_than_what_happened_opens_nothing(promotion: Domain) -> None:
+    """Edited by hand, or written by a run that was killed right afterwards."""
+    with promotion.api() as api:
+        recorded = cluster.config_map(api, "cert-manager", f"{NAME}-trust-stage")
+        ahead = json.loads(recorded["stage.json"])
+        ahead["anchors"]["g1"]["role"] = "outgoing"
+        ahead["anchors"]["g2"]["role"] = "issuing"
+        text = json.dumps(ahead, sort_keys=True, separators=(",", ":"))
+        cluster.patch(api, GATE, {"data": {"stage.json": text}})
+        try:
+            promotion.refused(promotion.stack.preview(), "less than the hold-down ago")
+            promotion.refused(promotion.stack.try_up(), "less than the hold-down ago")
+            # And now a bundle loses g2.
+            bundle = promotion.bundle()
+            promotion.write_bundle(promotion.roots()[promotion.fingerprint("g1")])
+            promotion.refused(promotion.stack.preview(), "does not hold g2")
+            promotion.refused(promotion.stack.try_up(), "does not hold g2")
+            promotion.write_bundle(bundle)
+        finally:
+            cluster.patch(api, GATE, {"data": {"stage.json": recorded["stage.json"]}})
+    assert promotion.roots(promotion.recorded().issuing and None)
+
+
+# Nothing that is needed is deleted or replaced by an option of the engine
+
+
+@pytest.mark.parametrize("verb", ["preview", "up"])
+@pytest.mark.parametrize("name", ["east-held-trust-held", "east-gate", "east-held-ca-g1-i1-held"])
+def test_what_is_in_use_is_not_replaced(domain: Domain, verb: str, name: str) -> None:
+    with domain.api() as api:
+        before = cluster.settled_snapshot(api)
+        run = domain.stack.preview if verb == "preview" else domain.stack.try_up
+        refused = domain.refused(run("--replace", f"**::{name}"), "is in use")
+        assert f"{NAME} Certificate web" in refused
+        assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
+
+
+def test_what_is_in_use_is_not_destroyed(domain: Domain) -> None:
+    target = ("--target", "**::east-held-trust-held")
+    with domain.api() as api:
+        before = cluster.settled_snapshot(api)
+        for options in (target, (*target, "--skip-preview"), ("--skip-preview",)):
+            alone = domain.stack.command("destroy", "--yes", "--stack", NAME, *options)
+            assert alone.status != 0
+            assert "--run-program" in alone.output
+            with_program = domain.stack.command(
+                "destroy", "--yes", "--stack", NAME, "--run-program", *options
+            )
+            domain.refused(with_program, "is in use", "abandon: [stack]")
+        assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
+    assert domain.apply().changes == {}
+
+
+# The way back after a run that was killed or has failed
+
+
+STEPS = ("add", "promote", "retire")
+
+
+def test_after_a_kill_the_commit_before_applies_and_so_does_going_on(
+    make_domain: MakeDomain,
+) -> None:
+    seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"KILL_SEED={seed}")
+    dice = random.Random(seed)  # noqa: S311
+    domain = make_domain("back")
+    domain.apply()
+    for step in STEPS:
+        before = copy.deepcopy(domain.values)
+        {"add": lambda: domain.add("g2"), "promote": domain.promote, "retire": domain.retire}[
+            step
+        ]()
+        after = copy.deepcopy(domain.values)
+        domain.stack.write(after)
+        killed = up_killed_after(domain.stack, dice.randint(1, 8), dice) is None
+        print(f"{step}: {'killed' if killed else 'came through'}")
+        domain.values = before
+        domain.stack.write(before)
+        domain.stack.engine.select_stack(domain.name)
+        domain.apply()
+        assert {g: a.role for g, a in domain.recorded().anchors.items()} == {
+            g: a["role"] for g, a in domain.anchors.items()
+        }
+        domain.values = after
+        if step != "add":
+            domain.hold_down()
+        domain.apply()
+        domain.hold_down()
+    assert [*domain.recorded().anchors] == ["g2"]
+    assert domain.apply().changes == {}
