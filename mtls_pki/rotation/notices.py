@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from mtls_pki.rotation.clocks import skew_notices
 from mtls_pki.rotation.evidence import BundleObservation, Evidence, LeafObservation
+from mtls_pki.rotation.guards.abandon import abandoned
+from mtls_pki.rotation.guards.chains import broken_now
 from mtls_pki.rotation.guards.leaving import ended, leaving
 from mtls_pki.rotation.guards.observed import (
     bundle_name,
@@ -36,6 +38,8 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
         *skew_notices(evidence),
         *_anchor_dates(request, now),
         *_ended_but_used(request, evidence, now),
+        *abandoned(request, evidence, now),
+        *_broken_chains(evidence, now),
         *_bundle_contents(request, evidence, now),
         *_leaves(request, evidence, now),
         *_issuers(evidence),
@@ -140,6 +144,16 @@ def _ended_but_used(request: ChangeRequest, evidence: Evidence, now: datetime) -
                 "ended; it may leave, as verifiers that check its dates refuse them already",
                 laggards=tuple(_leaf(leaf, f"issuer {leaf.issuer}") for leaf in hit),
             )
+
+
+def _broken_chains(evidence: Evidence, now: datetime) -> Iterator[Notice]:
+    for broken in broken_now(evidence, now):
+        yield Notice(
+            identifier="chain-broken",
+            message=f"{broken.count} live leaves do not verify under {broken.bundle}: "
+            f"{broken.reason}",
+            laggards=(_leaf(broken.leaf, broken.reason),),
+        )
 
 
 def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Notice]:

@@ -15,6 +15,7 @@ from mtls_pki.pki.ca_facts import AuthorityKey, CaFacts
 from mtls_pki.pki.leaf_facts import IssuingChain, LeafFacts
 from mtls_pki.pki.path import Acceptance, Verification, verify_issuer, verify_leaf
 from mtls_pki.rotation import rules
+from mtls_pki.rotation.clocks import window
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.guards.distrust import distrusted_now
 from mtls_pki.rotation.guards.laggards import of_leaf
@@ -27,15 +28,17 @@ Roots = frozenset[CaFacts]
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
-    """A chain that verifiers with some bundle do not accept.
+    """Leaves of one issuing CA that verifiers with some bundle do not accept.
 
     Attributes:
-        leaf: one that presents it.
+        leaf: one of them.
+        count: how many they are.
         bundle: which bundle that is, in words.
         reason: what the verifier says.
     """
 
     leaf: LeafObservation
+    count: int
     bundle: str
     reason: str
 
@@ -53,18 +56,20 @@ def chains_verify(request: ChangeRequest, evidence: Evidence, now: datetime) -> 
 
 def broken_now(evidence: Evidence, now: datetime) -> tuple[Broken, ...]:
     """Return the chains of live leaves that some present bundle does not verify."""
-    bundles = present_bundles(evidence)
-    found: dict[tuple[IssuingChain, str, str], Broken] = {}
+    bundles = live_bundles(evidence)
+    found: dict[tuple[str, str], list[LeafObservation]] = {}
     for leaf in _judged(evidence, now):
         for name, roots in bundles.items():
             answer = verify_leaf(_facts(leaf), roots, now)
             if not answer.everywhere:
-                key = (_facts(leaf).chain, name, answer.reason)
-                found.setdefault(key, Broken(leaf=leaf, bundle=name, reason=answer.reason))
-    return tuple(found.values())
+                found.setdefault((name, answer.reason), []).append(leaf)
+    return tuple(
+        Broken(leaf=leaves[0], count=len(leaves), bundle=name, reason=reason)
+        for (name, reason), leaves in found.items()
+    )
 
 
-def present_bundles(evidence: Evidence) -> dict[str, Roots]:
+def live_bundles(evidence: Evidence) -> dict[str, Roots]:
     """Return the distinct contents of all live bundles, each under the name of the first place."""
     found: dict[Roots, str] = {}
     for bundle in evidence.bundles:
@@ -74,6 +79,30 @@ def present_bundles(evidence: Evidence) -> dict[str, Roots]:
             name = f"{place.cluster}/{place.namespace} {place.kind} {place.name}[{place.key}]"
             found.setdefault(frozenset(facts), name)
     return {name: roots for roots, name in found.items()}
+
+
+def _held(evidence: Evidence) -> dict[str, Roots]:
+    """What verifiers may hold: live bundles, and what was recorded for them.
+
+    A bundle that somebody edited a moment ago is still mounted as it was.
+    """
+    found = live_bundles(evidence)
+    for gate in evidence.gates:
+        trusted = gate.stage.trusted_fingerprints if gate.stage is not None else frozenset()
+        roots = frozenset(root for root in gate.roots if root.spki in trusted)
+        if roots and roots not in found.values():
+            found[f"the bundle that {gate.cluster} records"] = roots
+    return found
+
+
+def _verdict(leaf: LeafFacts, roots: Roots, evidence: Evidence, now: datetime) -> Verification:
+    """What verifiers say of a leaf, by every clock that was read: the least of the answers."""
+    answers = (verify_leaf(leaf, roots, at) for at in _instants(evidence, now))
+    return min(answers, key=lambda answer: answer.acceptance)
+
+
+def _instants(evidence: Evidence, now: datetime) -> tuple[datetime, ...]:
+    return tuple(dict.fromkeys((now, *window(evidence))))
 
 
 def _facts(leaf: LeafObservation) -> LeafFacts:
@@ -98,15 +127,16 @@ def _breaking(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iter
     gone = leaving(request, evidence)
     after = request.roots_after
     with_distrusted = after | _distrusted_roots(request, evidence)
+    held = _held(evidence)
     hit: dict[tuple[str, str], list[LeafObservation]] = {}
     for leaf in _judged(evidence, now):
         if leaf.signers <= gone:
             continue
-        then = verify_leaf(_facts(leaf), after, now)
-        meant = verify_leaf(_facts(leaf), with_distrusted, now)
+        then = _verdict(_facts(leaf), after, evidence, now)
+        meant = _verdict(_facts(leaf), with_distrusted, evidence, now)
         if Acceptance.EVERY in (then.acceptance, meant.acceptance):
             continue
-        for name, roots in present_bundles(evidence).items():
+        for name, roots in held.items():
             if verify_leaf(_facts(leaf), roots, now).acceptance > then.acceptance:
                 hit.setdefault((name, then.reason), []).append(leaf)
                 break
@@ -136,11 +166,14 @@ def _starting(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iter
         root = request.roots[generation]
         holding = {
             name: roots
-            for name, roots in present_bundles(evidence).items()
+            for name, roots in live_bundles(evidence).items()
             if any(member.spki == root.spki for member in roots)
         }
         for name, roots in ({"the bundle of this change": after} | holding).items():
-            answer = verify_issuer(chain, roots, now).answer
+            answer = min(
+                (verify_issuer(chain, roots, at).answer for at in _instants(evidence, now)),
+                key=lambda each: each.acceptance,
+            )
             if answer.everywhere or _outside_dates(request, generation, now):
                 continue
             if _worse_than_now(evidence, generation, request, roots, answer, now):

@@ -155,7 +155,7 @@ def test_no_reachable_state_breaks_a_handshake() -> None:
     run_state_machine_as_test(Rotations, settings=SEARCH)
 
 
-def never(*_: object) -> bool:
+def never(*_: object, **__: object) -> bool:
     return False
 
 
