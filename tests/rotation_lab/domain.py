@@ -235,6 +235,12 @@ class Domain:
             )
         return path
 
+    def remove(self, certificate: str) -> None:
+        """Delete the Certificate at this path, and the Secret that cert-manager leaves behind."""
+        self.delete(certificate)
+        name = certificate.rpartition("/")[2]
+        self.delete(f"/api/v1/namespaces/{self.name}/secrets/{name}-tls")
+
     def delete(self, path: str, cluster_name: str | None = None) -> None:
         """Delete an object."""
         with self.api(cluster_name) as api:

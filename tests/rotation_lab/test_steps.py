@@ -188,7 +188,7 @@ def walk(make_domain: MakeDomain) -> Walk:
     domain.retire()
     walk.rogue = domain.try_apply()
     walk.bundles["refused"] = domain.bundle()
-    domain.delete(rogue)
+    domain.remove(rogue)
     domain.apply()
     walk.look("retired")
     return walk

@@ -124,7 +124,7 @@ def test_a_rotation_whose_vault_goes_away_in_the_middle_of_each_stage(
             f"issuer Issuer/{domain.issuer(old, vault=True)}",
         )
         assert held(vault, domain) == promoted
-        domain.delete(laggard)
+        domain.remove(laggard)
         # The login is gone, and role, policy and issuing CA are still there.
         last = apply("delete", f"auth/{NAME}-kubernetes")
         assert last.status != 0 or interruption.name == "restarted"

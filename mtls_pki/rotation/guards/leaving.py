@@ -13,7 +13,7 @@ from mtls_pki.rotation import rules
 from mtls_pki.rotation.clocks import cluster_time, local_time, when, when_all
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.guards.laggards import latest, of_leaf
-from mtls_pki.rotation.guards.observed import ENDPOINT, recorded_stage
+from mtls_pki.rotation.guards.observed import ENDPOINT, LEFT_BEHIND, recorded_stage
 from mtls_pki.rotation.moved import may_serve_predecessor
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
@@ -98,6 +98,8 @@ def leaf_laggards(
     for leaf in leaves_needing(request, evidence, fingerprint, now):
         owner = "" if leaf.declared else ", not declared by this stack"
         end = f", ends {instant(leaf.not_after)}" if leaf.not_after else ""
+        if leaf.kind == LEFT_BEHIND:
+            owner = "; no Certificate keeps it: delete it, if no workload mounts it"
         yield of_leaf(
             leaf,
             detail=f"chains to {name}, issuer {leaf.issuer}{end}{owner}",
