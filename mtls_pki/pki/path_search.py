@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -52,10 +52,14 @@ class PathSearch:
     """Looks for paths from the leaves of one chain to the anchors of one bundle."""
 
     def __init__(self, chain: IssuingChain, anchors: frozenset[CaFacts], at: datetime) -> None:
-        self._chain, self._anchors, self._at = chain, anchors, at
+        self._chain, self._at = chain, at
+        # A certificate may be read here with its signer at hand, and there without it.
+        signed = {replace(ca, signer=None): ca for ca in (*anchors, *chain.presented) if ca.signer}
+        self._anchors = {signed.get(replace(ca, signer=None), ca) for ca in anchors}
+        presented = {signed.get(replace(ca, signer=None), ca) for ca in chain.presented}
         # In an order that does not change from run to run.
         self._known = sorted(
-            {*anchors, *chain.presented},
+            self._anchors | presented,
             key=lambda ca: (ca.subject.der, ca.spki, ca.not_after, ca.serial or 0),
         )
         self._leading = {anchor.spki for anchor in anchors}
