@@ -95,6 +95,11 @@ class PathSearch:
         named = self._named(below, cas)
         fitting = [parent for parent in named if below.authority_key.fits(parent)]
         trusted = [parent for parent in fitting if parent in self._anchors]
+        if cas and cas[-1] in self._anchors and not trusted:
+            # From a trusted certificate OpenSSL goes on to trusted ones only.
+            reason = f"{title_of(below)} is in the bundle, but {below.issuer.text} is not"
+            yield Path(cas, complete=False, faults=(Fault(reason),))
+            return
         openssl = trusted or fitting
         openssl = [parent for parent in openssl if parent.valid_at(self._at)] or openssl
         gnutls = [

@@ -243,6 +243,14 @@ def _intermediate_as_anchor() -> Case:
     return Case([_leaf(issuing)], [issuing], SOME, "is in the bundle, but is no root")
 
 
+def _intermediate_in_the_bundle_without_its_issuer() -> Case:
+    root = _root(path_length=2)
+    upper = _ca("upper", root, "g1", path_length=1)
+    issuing = _ca("i", upper, "upper")
+    reason = "the CA CN=i.example.org is in the bundle, but CN=upper.example.org is not"
+    return Case([_leaf(issuing), issuing, upper], [root, issuing], SOME, reason)
+
+
 def _empty_bundle() -> Case:
     return Case(_steady().chain, [], NONE, "the bundle holds no certificate")
 
@@ -365,6 +373,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "two issuers of one CA, one of them trusted": lambda: _two_issuers(ONE_YEAR),
     "cross-certificates in a loop": _loop,
     "an intermediate CA as anchor": _intermediate_as_anchor,
+    "an intermediate CA in the bundle without its issuer": (
+        _intermediate_in_the_bundle_without_its_issuer
+    ),
     "an empty bundle": _empty_bundle,
     "an unknown critical extension": _strange_extension,
     "a leaf without authority key id": _leaf_without_key_id,
