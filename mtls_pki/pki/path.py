@@ -8,8 +8,9 @@ soon as the answer for its leaf becomes a lower one, or gets a further doubt. Wh
   trusted one if there is one, and one that is valid now if there is one (x509_vfy.c,
   ``get1_issuer``, ``find_issuer``). Its path must end in a root. It demands what RFC 5280 asks of a
   CA, such as key ids.
-* GnuTLS does not backtrack either, and takes a presented issuer before a trusted one. It falls back
-  on the trusted one if the presented one has ended, or if it is the last of what is presented.
+* GnuTLS does not backtrack either. It takes an issuer of that name and key id, whatever its serial
+  number, and a presented one before a trusted one. It falls back on the trusted one if the
+  presented one has ended, or if nothing else of what is presented follows but a root.
 * Go (crypto/x509) and ``cryptography`` try every path. An intermediate CA among the trusted
   certificates is an anchor for them. Go ignores key ids, but counts self-issued CAs.
 

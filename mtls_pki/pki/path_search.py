@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from mtls_pki.pki.ca_facts import CaFacts
+from mtls_pki.pki.ca_facts import AuthorityKey, CaFacts
 from mtls_pki.pki.leaf_facts import IssuingChain
 from mtls_pki.pki.path_faults import Fault, Signed, path_faults, title_of, worst_first
 
@@ -52,10 +52,14 @@ class PathSearch:
     """Looks for paths from the leaves of one chain to the anchors of one bundle."""
 
     def __init__(self, chain: IssuingChain, anchors: frozenset[CaFacts], at: datetime) -> None:
-        self._chain, self._anchors, self._at = chain, anchors, at
+        self._chain, self._at = chain, at
+        # A certificate may be read here with its signer at hand, and there without it.
+        signed = {replace(ca, signer=None): ca for ca in (*anchors, *chain.presented) if ca.signer}
+        self._anchors = {signed.get(replace(ca, signer=None), ca) for ca in anchors}
+        presented = {signed.get(replace(ca, signer=None), ca) for ca in chain.presented}
         # In an order that does not change from run to run.
         self._known = sorted(
-            {*anchors, *chain.presented},
+            self._anchors | presented,
             key=lambda ca: (ca.subject.der, ca.spki, ca.not_after, ca.serial or 0),
         )
         self._leading = {anchor.spki for anchor in anchors}
@@ -88,13 +92,19 @@ class PathSearch:
                     begun.append((*cas, parent))
 
     def _first_choices(self, below: Signed, cas: tuple[CaFacts, ...]) -> Iterator[Path]:
-        fitting = self._fitting(below, cas)
+        named = self._named(below, cas)
+        fitting = [parent for parent in named if below.authority_key.fits(parent)]
         trusted = [parent for parent in fitting if parent in self._anchors]
+        if cas and cas[-1] in self._anchors and not trusted:
+            # From a trusted certificate OpenSSL goes on to trusted ones only.
+            reason = f"{title_of(below)} is in the bundle, but {below.issuer.text} is not"
+            yield Path(cas, complete=False, faults=(Fault(reason),))
+            return
         openssl = trusted or fitting
         openssl = [parent for parent in openssl if parent.valid_at(self._at)] or openssl
         gnutls = [
             parent
-            for parent in fitting
+            for parent in named
             if parent not in openssl and parent not in trusted and not parent.self_signed
             if not trusted or (self._at < parent.not_after and self._goes_on(parent, cas))
         ]
@@ -108,20 +118,21 @@ class PathSearch:
             else:
                 yield self._dead_end(parent, (*cas, parent))
 
-    def _fitting(self, below: Signed, cas: tuple[CaFacts, ...]) -> list[CaFacts]:
-        """Return the issuers that fit by name and key ids; nobody looks at the signature yet."""
+    def _named(self, below: Signed, cas: tuple[CaFacts, ...]) -> list[CaFacts]:
+        """Return the issuers of that name and key id; nobody looks at the signature yet."""
+        key = AuthorityKey(below.authority_key.key_id)
         return [
             parent
             for parent in self._known
-            if parent.subject == below.issuer
-            and below.authority_key.fits(parent)
-            and parent not in cas
+            if parent.subject == below.issuer and key.fits(parent) and parent not in cas
         ]
 
     def _goes_on(self, ca: CaFacts, cas: tuple[CaFacts, ...]) -> bool:
-        """Tell whether an issuer fits that is no root, or one that is trusted."""
-        above = self._fitting(ca, cas)
-        return any(parent in self._anchors or not parent.self_signed for parent in above)
+        """Tell whether there is an issuer other than a root that signed it and is not trusted."""
+        return any(
+            parent in self._anchors or not parent.self_signed or parent.spki != ca.signer
+            for parent in self._named(ca, cas)
+        )
 
     def _complete(self, cas: tuple[CaFacts, ...]) -> Path:
         faults = path_faults(self._chain, cas, self._at)

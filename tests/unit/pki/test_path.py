@@ -16,7 +16,7 @@ from mtls_pki.pki.ca_facts import CaFacts, interchangeable
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.pki.expected import KeyFacts, expected_issuing_ca, expected_root
 from mtls_pki.pki.leaf_facts import LeafFacts
-from mtls_pki.pki.path import Acceptance, Verification, verify_leaf
+from mtls_pki.pki.path import Acceptance, Verification, verify_issuer, verify_leaf
 from tests.unit.pki import material
 from tests.unit.pki.chain_strategies import Example, examples
 from tests.unit.pki.material import KEY_KINDS, NOW, ONE_YEAR, TEN_YEARS, key, key_pem, parsed
@@ -243,6 +243,14 @@ def _intermediate_as_anchor() -> Case:
     return Case([_leaf(issuing)], [issuing], SOME, "is in the bundle, but is no root")
 
 
+def _intermediate_in_the_bundle_without_its_issuer() -> Case:
+    root = _root(path_length=2)
+    upper = _ca("upper", root, "g1", path_length=1)
+    issuing = _ca("i", upper, "upper")
+    reason = "the CA CN=i.example.org is in the bundle, but CN=upper.example.org is not"
+    return Case([_leaf(issuing), issuing, upper], [root, issuing], SOME, reason)
+
+
 def _empty_bundle() -> Case:
     return Case(_steady().chain, [], NONE, "the bundle holds no certificate")
 
@@ -365,6 +373,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "two issuers of one CA, one of them trusted": lambda: _two_issuers(ONE_YEAR),
     "cross-certificates in a loop": _loop,
     "an intermediate CA as anchor": _intermediate_as_anchor,
+    "an intermediate CA in the bundle without its issuer": (
+        _intermediate_in_the_bundle_without_its_issuer
+    ),
     "an empty bundle": _empty_bundle,
     "an unknown critical extension": _strange_extension,
     "a leaf without authority key id": _leaf_without_key_id,
@@ -492,6 +503,26 @@ def test_a_leaf_verifies_under_a_root_that_is_not_made_yet() -> None:
     ):
         root = expected_root(**(fields | changed))
         assert verify_leaf(leaf, frozenset({root}), NOW).acceptance is NONE
+
+
+def test_an_issuing_ca_in_the_bundle_is_the_presented_one_even_if_read_without_its_root() -> None:
+    root, issuing = parsed(_root()), parsed(_issuing(_root()))
+    leaf = LeafFacts.of((parsed(_leaf(_issuing(_root()))), issuing), (root,))
+    alone = CaFacts.of(issuing)
+    assert alone.signer is None
+    assert verify_leaf(leaf, frozenset({CaFacts.of(root), alone}), NOW).everywhere
+
+
+def test_leaves_of_one_issuing_ca_share_its_chain_and_one_verification() -> None:
+    root, issuing = _root(), _issuing(_root())
+    leaves = [
+        LeafFacts.of((parsed(_leaf(issuing)), parsed(issuing)), (parsed(root),)) for _ in range(3)
+    ]
+    assert all(leaf.chain is leaves[0].chain for leaf in leaves)
+    anchors = frozenset({CaFacts.of(parsed(root))})
+    verify_issuer.cache_clear()
+    assert all(verify_leaf(leaf, anchors, NOW).everywhere for leaf in leaves)
+    assert verify_issuer.cache_info().misses == 1
 
 
 def test_renewed_certificates_are_interchangeable_unless_their_serial_number_is_named() -> None:
