@@ -384,7 +384,7 @@ def observe_bundle(
                         subject=member.subject.rfc4514_string(),
                         not_after=member.not_valid_after_utc,
                         self_signed=is_self_signed(member),
-                        facts=CaFacts.of(member),
+                        facts=CaFacts.of(member, members),
                     )
                     for member in members
                 ),

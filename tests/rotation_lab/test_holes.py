@@ -57,8 +57,8 @@ def of_anchor(generation: str = "g1", **fields: Any) -> Edit:
     return lambda domain: domain.anchors[generation].update(fields)
 
 
-def of_section(name: str, **fields: Any) -> Edit:
-    return lambda domain: domain.values[name].update(fields)
+def of_section(section: str, **fields: Any) -> Edit:
+    return lambda domain: domain.values[section].update(fields)
 
 
 def direct(domain: Domain) -> None:

@@ -137,7 +137,7 @@ def _breaking(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iter
         if Acceptance.EVERY in (then.acceptance, meant.acceptance):
             continue
         for name, roots in held.items():
-            if verify_leaf(_facts(leaf), roots, now).acceptance > then.acceptance:
+            if then.worse_than(verify_leaf(_facts(leaf), roots, now)):
                 hit.setdefault((name, then.reason), []).append(leaf)
                 break
     for (name, reason), leaves in hit.items():
@@ -212,11 +212,11 @@ def _worse_than_now(
     """
     fingerprint = request.new.anchors[generation].fingerprint
     answers = [
-        verify_leaf(_facts(leaf), roots, now).acceptance
+        verify_leaf(_facts(leaf), roots, now)
         for leaf in _judged(evidence, now)
         if fingerprint in leaf.signers
     ]
-    return max(answers, default=Acceptance.EVERY) > answer.acceptance
+    return not answers or any(answer.worse_than(each) for each in answers)
 
 
 def _chains_after(request: ChangeRequest) -> Mapping[str, IssuingChain]:
