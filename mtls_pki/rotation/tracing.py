@@ -17,7 +17,6 @@ from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.rules import Laggard
 from mtls_pki.rotation.text import instant
 
-
 _Recorded = tuple[str, datetime | None]
 
 
