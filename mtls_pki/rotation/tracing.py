@@ -2,7 +2,7 @@
 
 An anchor that has issued leaves the bundles only when every source of leaves shows all of them and
 none is left, or when the longest lifetime of a leaf has passed since the anchor stopped issuing.
-The times are those that servers recorded.
+The times are those that servers recorded, each by its own clock.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from mtls_pki.rotation.clocks import cluster_time, remaining, when, when_all
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.rules import Laggard
 from mtls_pki.rotation.text import instant
+
+_Recorded = tuple[str, datetime | None]
 
 
 def longest_lifetime(evidence: Evidence, allowed: timedelta) -> timedelta:
@@ -34,24 +37,27 @@ def longest_lifetime(evidence: Evidence, allowed: timedelta) -> timedelta:
     return max((allowed, *seen))
 
 
-def stopped_issuing(evidence: Evidence, fingerprint: str, now: datetime) -> datetime | None:
-    """Return since when nothing can have been issued by the anchor, None where that is unknown.
+def stopped_issuing(
+    evidence: Evidence, fingerprint: str
+) -> tuple[tuple[str, datetime | None], ...]:
+    """Return after what nothing can have been issued by the anchor: (cluster, its recorded time).
 
-    It is the latest of what was recorded: the stage of each cluster, the issuers of the stack (an
-    update that was killed has changed the stage and not yet all of them), and the youngest leaf of
-    the anchor. While a recorded stage lets the anchor issue, it is now.
+    The latest of them counts. They are when each cluster's stage changed; when the issuers of the
+    stack did, for an update that was killed has changed the stage and not yet all of them; and when
+    each leaf of the anchor was issued. While a cluster's stage lets the anchor issue, it is now.
     """
-    times: list[datetime | None] = [gate.changed_at for gate in evidence.gates]
-    times += [each.changed_at for each in evidence.issuers if each.changed_at is not None]
-    for leaf in evidence.leaves:
-        if fingerprint in leaf.signers:
-            times += [time for time in (leaf.not_before, leaf.issued_at) if time is not None]
+    times: list[_Recorded] = []
     for gate in evidence.gates:
         generation = gate.stage.generation_of(fingerprint) if gate.stage else None
-        if gate.stage and generation in gate.stage.issuing_generations:
-            times.append(now)
-    known = [time for time in times if time is not None]
-    return max(known) if known and len(known) == len(times) else None
+        issues = gate.stage is not None and generation in gate.stage.issuing_generations
+        times.append(
+            (gate.cluster, cluster_time(gate.cluster, evidence) if issues else gate.changed_at)
+        )
+    times += [(each.cluster, each.changed_at) for each in evidence.issuers if each.changed_at]
+    for leaf in evidence.leaves:
+        if fingerprint in leaf.signers:
+            times += [(leaf.cluster, time) for time in (leaf.not_before, leaf.issued_at) if time]
+    return tuple(times)
 
 
 def untraced(
@@ -68,29 +74,28 @@ def untraced(
         request: the change in which the anchor leaves.
         evidence: what was read.
         fingerprint: of the anchor, which has issued.
-        now: the time of the evidence.
+        now: by which ends are judged.
         longest_lifetime: of a leaf (`longest_lifetime`).
     """
     return (
-        *_sources(request, evidence, fingerprint, now, longest_lifetime),
+        *_sources(request, evidence, fingerprint, longest_lifetime),
         *_authorities(request, evidence, fingerprint, now),
     )
 
 
 def _sources(
-    request: ChangeRequest,
-    evidence: Evidence,
-    fingerprint: str,
-    now: datetime,
-    lifetime: timedelta,
+    request: ChangeRequest, evidence: Evidence, fingerprint: str, lifetime: timedelta
 ) -> Iterator[Laggard]:
-    stopped = stopped_issuing(evidence, fingerprint, now)
-    clears_at = None if stopped is None else stopped + lifetime
-    if clears_at is not None and clears_at <= now:
-        return
+    times = stopped_issuing(evidence, fingerprint)
+    known = [(cluster, time) for cluster, time in times if time is not None]
     name = _name(request, fingerprint)
+    stopped = clears_at = None
     bound = f"when {name} stopped issuing is not recorded"
-    if stopped is not None and clears_at is not None:
+    if known and len(known) == len(times):
+        if not any(remaining(cluster, time + lifetime, evidence) for cluster, time in known):
+            return
+        stopped = max(time for _, time in known)
+        clears_at = max(when(cluster, time + lifetime, evidence) for cluster, time in known)
         bound = (
             f"{name} issued until {instant(stopped)} at the latest, and a leaf of it may live for "
             f"{format_duration(lifetime)}, until {instant(clears_at)}"
@@ -130,7 +135,7 @@ def _authorities(
             name=leaf.name,
             detail=f"{below}; leaves that it signed are not seen, and may live{end}",
             since=leaf.in_place_since,
-            clears_at=leaf.not_after,
+            clears_at=when_all(leaf.not_after, evidence) if leaf.not_after else None,
         )
 
 

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography import x509
@@ -96,15 +96,19 @@ def observe_endpoints(
 ) -> tuple[LeafObservation, ...]:
     """Judge the chains that were presented; endpoints without one are left out."""
     return tuple(
-        observe_leaf(
-            cluster=ENDPOINTS,
-            namespace="",
-            name=str(each.endpoint),
-            kind=ENDPOINT,
-            declared=False,
-            issuer=_issuer(each.chain_pem),
-            chain_pem=each.chain_pem,
-            anchors=anchors,
+        replace(
+            observe_leaf(
+                cluster=ENDPOINTS,
+                namespace="",
+                name=str(each.endpoint),
+                kind=ENDPOINT,
+                declared=False,
+                issuer=_issuer(each.chain_pem),
+                chain_pem=each.chain_pem,
+                anchors=anchors,
+            ),
+            # What is served is seen, so nothing else is.
+            predecessor=frozenset(),
         )
         for each in served
         if each.error is None

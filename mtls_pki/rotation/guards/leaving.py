@@ -13,7 +13,7 @@ from mtls_pki.rotation import rules
 from mtls_pki.rotation.clocks import cluster_time, local_time, when, when_all
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.guards.laggards import latest, of_leaf
-from mtls_pki.rotation.guards.observed import ENDPOINT, LEFT_BEHIND, recorded_stage
+from mtls_pki.rotation.guards.observed import LEFT_BEHIND, recorded_stage
 from mtls_pki.rotation.moved import may_serve_predecessor
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
@@ -116,17 +116,12 @@ def leaf_laggards(
                 detail=f"its signer is unknown, so it may be {name}: {leaf.problem}",
                 clears_at=when_all(leaf.not_after, evidence) if leaf.not_after else None,
             )
-        elif (
-            may_have_issued
-            and leaf.kind != ENDPOINT
-            and leaf.signers
-            and may_serve_predecessor(
-                leaf,
-                fingerprint,
-                now=cluster_time(leaf.cluster, evidence),
-                hold_down=request.hold_down,
-                longest_lifetime=longest,
-            )
+        elif may_have_issued and may_serve_predecessor(
+            leaf,
+            fingerprint,
+            now=cluster_time(leaf.cluster, evidence),
+            hold_down=request.hold_down,
+            longest_lifetime=longest,
         ):
             since = leaf.in_place_since or cluster_time(leaf.cluster, evidence)
             yield of_leaf(

@@ -49,6 +49,10 @@ def issuer(changed_at: datetime | None) -> IssuerObservation:
     )
 
 
+def stopped(found: Evidence) -> datetime:
+    return max(time for _, time in stopped_issuing(found, G1) if time is not None)
+
+
 def laggards(found: Evidence, longest: timedelta = DAY) -> tuple[Laggard, ...]:
     return untraced(RETIRE, found, G1, NOW, longest_lifetime=longest)
 
@@ -87,26 +91,35 @@ def test_a_stage_whose_age_is_not_recorded_has_no_end() -> None:
     assert "when g1 stopped issuing is not recorded" in blocked.detail
 
 
+def test_the_time_is_that_of_the_clock_that_recorded_it() -> None:
+    """The cluster is an hour behind: it recorded the promotion in what is the past elsewhere."""
+    behind = NOW - timedelta(hours=1)
+    dev = cluster(gate=PROMOTED, gate_changed_at=behind - DAY + timedelta(minutes=1))
+    found = evidence(replace(dev, observed_at=behind, untraceable=(SECRETS,)))
+    (blocked,) = laggards(found)
+    assert blocked.clears_at == NOW + timedelta(minutes=1)
+
+
 def test_it_stopped_when_the_last_cluster_was_promoted() -> None:
     late = cluster("eu", gate=PROMOTED, gate_changed_at=NOW - timedelta(minutes=5))
     dev = cluster(gate=PROMOTED)
-    assert stopped_issuing(evidence(dev, late), G1, NOW) == NOW - timedelta(minutes=5)
+    assert stopped(evidence(dev, late)) == NOW - timedelta(minutes=5)
 
 
 def test_it_stopped_when_the_last_issuer_followed() -> None:
     """An update that was killed had changed the stage, and the stable issuer came later."""
     found = seen(issuers=[issuer(NOW - timedelta(minutes=1)), issuer(None)])
-    assert stopped_issuing(found, G1, NOW) == NOW - timedelta(minutes=1)
+    assert stopped(found) == NOW - timedelta(minutes=1)
 
 
 def test_it_stopped_after_its_youngest_leaf_at_the_earliest() -> None:
     found = seen(leaf("web", "g1", issued=NOW - timedelta(minutes=2)), leaf("other", "g2"))
-    assert stopped_issuing(found, G1, NOW) == NOW - timedelta(minutes=2)
+    assert stopped(found) == NOW - timedelta(minutes=2)
 
 
 def test_it_has_not_stopped_while_a_stage_lets_it_issue() -> None:
     issuing = cluster("eu", gate=stage(g1="issuing", g2="incoming"))
-    assert stopped_issuing(evidence(issuing), G1, NOW) == NOW
+    assert stopped(evidence(issuing)) == NOW
 
 
 @pytest.mark.parametrize(

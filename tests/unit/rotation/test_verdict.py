@@ -329,7 +329,7 @@ def test_a_leaf_that_just_moved_keeps_the_old_anchor_for_the_hold_down() -> None
     assert "may still serve" in refusal.laggards[0].detail
     assert refusal.earliest == NOW + timedelta(seconds=90)
     # The chain that a live handshake served has no such doubt.
-    served = replace(fresh, kind="endpoint")
+    served = replace(fresh, kind="endpoint", predecessor=frozenset())
     seen = evidence(cluster(bundles=[bundle("g1", "g2")], leaves=[served], gate=PROMOTED))
     assert up(request(PROMOTED, DONE), seen).allowed
 
