@@ -61,6 +61,7 @@ class CaIssuer(Issuer):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
+                delete_before_replace=True,
             ),
         )
         self.guarded = (

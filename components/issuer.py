@@ -107,6 +107,7 @@ class Issuer(pulumi.ComponentResource):
                 depends_on=depends_on,
                 custom_timeouts=await_at_most(args.ready_timeout),
                 hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
+                delete_before_replace=True,
             ),
         )
         self.guarded += (

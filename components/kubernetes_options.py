@@ -47,6 +47,10 @@ def guarded_by(
 ) -> pulumi.ResourceHookBinding:
     """Return the binding of an object that carries trust.
 
+    Such an object also needs ``delete_before_replace``: where nothing differs and an option of the
+    engine alone asks for a replacement, the engine would first create it, over itself, and come to
+    ``delete_guard`` afterwards.
+
     Args:
         guard: judges before the object is created or updated.
         delete_guard: judges before it is deleted or replaced. The engine keeps the name of this

@@ -10,7 +10,12 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import await_at_most, awaited, guarded_by
+from mtls_pki.components.kubernetes_options import (
+    GuardedObject,
+    await_at_most,
+    awaited,
+    guarded_by,
+)
 from mtls_pki.pki.key_algorithms import KEY_KINDS, KeyAlgorithm
 from mtls_pki.rotation.durations import format_duration
 
@@ -39,6 +44,7 @@ class ServiceCertificateArgs:
         ready_timeout: how long ``up`` waits for it to be Ready.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
         guard: hook that judges before it is written.
+        delete_guard: hook that judges whether it may be deleted.
     """
 
     certificate_name: str
@@ -59,6 +65,7 @@ class ServiceCertificateArgs:
     ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
 
 
 class ServiceCertificate(CustomResource):
@@ -66,7 +73,12 @@ class ServiceCertificate(CustomResource):
 
     It is the Kubernetes resource itself, without a component around it: with a thousand services, a
     wrapper for each would double the resources in the state, and every step writes the whole state.
+
+    Attributes:
+        guarded: the resource with its place.
     """
+
+    guarded: GuardedObject
 
     def __init__(
         self, name: str, args: ServiceCertificateArgs, opts: pulumi.ResourceOptions | None = None
@@ -102,10 +114,14 @@ class ServiceCertificate(CustomResource):
             opts=pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     custom_timeouts=await_at_most(args.ready_timeout),
-                    hooks=guarded_by(args.guard, on_failure=args.on_failure),
+                    hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
+                    delete_before_replace=True,
                 ),
                 opts,
             ),
+        )
+        self.guarded = GuardedObject(
+            resource=self, namespace=args.namespace, name=args.certificate_name
         )
 
 

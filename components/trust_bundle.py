@@ -94,7 +94,9 @@ class TrustBundle(pulumi.ComponentResource):
                 name=args.bundle_name, namespace=namespace, annotations=owned()
             ),
             data=dict.fromkeys(args.keys, self.pem),
-            opts=pulumi.ResourceOptions(parent=self, hooks=_hooks(args)),
+            opts=pulumi.ResourceOptions(
+                parent=self, hooks=_hooks(args), delete_before_replace=True
+            ),
         )
 
     def _bundle(self, name: str, args: TrustBundleArgs) -> CustomResource:
@@ -122,6 +124,7 @@ class TrustBundle(pulumi.ComponentResource):
                 parent=self,
                 custom_timeouts=await_at_most(args.ready_timeout),
                 hooks=_hooks(args),
+                delete_before_replace=True,
             ),
         )
 

@@ -58,7 +58,9 @@ class TrustGate(pulumi.ComponentResource):
             ),
             data=args.data,
             opts=pulumi.ResourceOptions(
-                parent=self, hooks=guarded_by(args.guard, args.delete_guard)
+                parent=self,
+                hooks=guarded_by(args.guard, args.delete_guard),
+                delete_before_replace=True,
             ),
         )
         self.guarded = (

@@ -162,6 +162,7 @@ def service_certificate_args(
     issuer: Issuer,
     on_failure: pulumi.ErrorHook,
     guard: pulumi.ResourceHook,
+    delete_guard: pulumi.ResourceHook | None,
 ) -> ServiceCertificateArgs:
     """Return the arguments of one service's Certificate in one cluster."""
     service: ServiceSettings = settings.services[name]
@@ -186,6 +187,7 @@ def service_certificate_args(
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
         guard=guard,
+        delete_guard=delete_guard,
     )
 
 

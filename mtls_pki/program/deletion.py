@@ -10,7 +10,7 @@ from pulumi import Input, Output
 
 from mtls_pki.components.kubernetes_options import GuardedObject
 from mtls_pki.program.guard import TrustGuard
-from mtls_pki.rotation.guards.deletion import leaves_in_need
+from mtls_pki.rotation.guards.deletion import Need, every_leaf, leaves_in_need
 from mtls_pki.settings.judgement import decisive
 from mtls_pki.settings.model import Settings
 
@@ -24,7 +24,8 @@ class _Kept:
     cluster: str
     namespace: str | None
     name: Input[str]
-    issuer: str | None
+    needed_by: Need
+    part: str | None
 
     async def is_at(self, namespace: object, name: object) -> bool:
         """Whether the object of this place is meant."""
@@ -33,8 +34,7 @@ class _Kept:
 
     def given_up_by(self, name: str) -> set[str]:
         """The entries of ``abandon`` that let it go, if it has this name."""
-        part = f"issuer/{self.issuer}" if self.issuer else f"bundle/{name}"
-        entries = {f"cluster/{self.cluster}", part}
+        entries = {f"cluster/{self.cluster}", self.part or f"bundle/{name}"}
         return entries | ({f"namespace/{self.namespace}"} if self.namespace else set())
 
 
@@ -64,20 +64,31 @@ class DeletionGuard:
         self.binding = None if settings.given_up else hook
 
     def keep(
-        self, cluster: str, guarded: Iterable[GuardedObject], *, issuer: str | None = None
+        self,
+        cluster: str,
+        guarded: Iterable[GuardedObject],
+        *,
+        needed_by: Need = every_leaf,
+        part: str | None = None,
     ) -> None:
         """Note what the configuration asks for.
 
         Args:
             cluster: where the objects are.
             guarded: the objects.
-            issuer: ``Kind/name`` of the issuer that they are or belong to.
+            needed_by: which leaves need them.
+            part: what ``abandon`` calls them, such as ``issuer/Issuer/mtls-ca-g1-i1``; None for a
+                bundle.
         """
         for each in guarded:
             resource = each.resource
             key = resource.pulumi_resource_type, resource.pulumi_resource_name
             self._kept[key] = _Kept(
-                cluster=cluster, namespace=each.namespace, name=each.name, issuer=issuer
+                cluster=cluster,
+                namespace=each.namespace,
+                name=each.name,
+                needed_by=needed_by,
+                part=part,
             )
 
     async def _refuse(self, args: pulumi.ResourceHookArgs) -> None:
@@ -97,9 +108,7 @@ class DeletionGuard:
 
     async def _require_unneeded(self, kept: _Kept, what: str) -> None:
         evidence = await self._guard.evidence()
-        needing = leaves_in_need(
-            evidence, evidence.observed_at, cluster=kept.cluster, issuer=kept.issuer
-        )
+        needing = leaves_in_need(evidence, evidence.observed_at, kept.needed_by)
         named = [
             f"{leaf.cluster}/{leaf.namespace} {leaf.kind} {leaf.name}"
             for leaf in needing[:_NAMED_LEAVES]

@@ -27,6 +27,7 @@ from mtls_pki.program.arguments import (
 from mtls_pki.program.clusters import FailureHooks
 from mtls_pki.program.hooks import ClusterGuard
 from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.guards.deletion import issued_by, kept_by
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name, issuing_generations, secret_name
 from mtls_pki.settings.trust_domain import bundle_forms
@@ -151,7 +152,13 @@ def declare_issuers(
             options=gate.behind,
         )
         issuer = issuing[backend].issuer(place, anchors[generation])
-        deletion.keep(cluster, issuer.guarded, issuer=f"{issuer.kind}/{name}")
+        reference = f"{issuer.kind}/{name}"
+        deletion.keep(
+            cluster,
+            issuer.guarded,
+            needed_by=issued_by(cluster, reference),
+            part=f"issuer/{reference}",
+        )
         return issuer
 
     stable = settings.issuing
@@ -175,7 +182,7 @@ def declare_certificates(
     settings: Settings, gate: Gate, issuers: Issuers, on_failure: FailureHooks
 ) -> None:
     """Declare the Certificates of one cluster; of those without an issuer yet there is none."""
-    cluster = gate.address.name
+    cluster, deletion = gate.address.name, gate.guard.deletion
     for name, service in settings.services.items():
         if cluster not in settings.clusters_of(service):
             continue
@@ -185,10 +192,23 @@ def declare_certificates(
         if issuer is None:
             continue
         hook = on_failure.of(settings.backend_of(generation).name)
-        ServiceCertificate(
+        args = service_certificate_args(
+            settings,
+            settings.clusters[cluster],
+            name,
+            issuer,
+            hook,
+            gate.guard.behind,
+            deletion.binding,
+        )
+        certificate = ServiceCertificate(
             f"{cluster}-{name}",
-            service_certificate_args(
-                settings, settings.clusters[cluster], name, issuer, hook, gate.guard.behind
-            ),
+            args,
             pulumi.ResourceOptions(provider=gate.behind.provider, depends_on=[issuer.issuer]),
+        )
+        deletion.keep(
+            cluster,
+            [certificate.guarded],
+            needed_by=kept_by(cluster, args.namespace, args.certificate_name),
+            part="stack",
         )

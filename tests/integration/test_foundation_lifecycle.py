@@ -15,30 +15,40 @@ from tests.integration.support.killing import kill_session, suspend_session
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
 
 
-def test_destroy_is_refused_for_the_protected_anchor_and_works_after_unprotecting(
-    plane: ControlPlane, api: Api, make_stack: MakeStack
+@pytest.mark.parametrize("by", ["up", "program"])
+def test_destroy_is_refused_and_works_for_a_stack_that_is_abandoned(
+    plane: ControlPlane, api: Api, make_stack: MakeStack, by: str
 ) -> None:
-    stack = make_stack("ended")
+    name = f"ended-by-{by}"
+    stack = make_stack(name)
     # Directly under the root, by a ClusterIssuer: the other shape of a stack.
-    issuing = {"kind": "ClusterIssuer", "direct": True, "name": "ended-ca"}
-    stack.write(small_stack("ended", plane.kubeconfig, issuing=issuing))
+    issuing = {"kind": "ClusterIssuer", "direct": True, "name": f"{name}-ca"}
+    values = small_stack(name, plane.kubeconfig, issuing=issuing)
+    stack.write(values)
     stack.init()
     stack.up()
-    chain = cluster.secret(api, "ended", "web-tls")["tls.crt"]
-    bundle = cluster.config_map(api, "ended", "ended-trust")["ca.crt"]
-    assert_chain_holds(chain, bundle, "web.ended.svc.cluster.local")
+    chain = cluster.secret(api, name, "web-tls")["tls.crt"]
+    bundle = cluster.config_map(api, name, f"{name}-trust")["ca.crt"]
+    assert_chain_holds(chain, bundle, f"web.{name}.svc.cluster.local")
     before = cluster.settled_snapshot(api)
 
-    refused = stack.try_destroy()
+    for options in ((), ("--skip-preview",)):
+        refused = stack.try_destroy(*options)
+        assert refused.status != 0
+        assert "--run-program" in refused.output
+    refused = stack.try_destroy("--run-program", "--skip-preview")
     assert refused.status != 0
-    assert "g1-key" in refused.output
-    assert "protected" in refused.output
+    assert "abandon: [stack]" in refused.output
     assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
 
-    stack.must("state", "unprotect", "--all", "--yes", "--stack", "ended")
-    destroyed = stack.try_destroy()
+    stack.write({**values, "abandon": ["stack"]})
+    if by == "up":
+        assert stack.up().changes == {}
+        destroyed = stack.try_destroy()
+    else:
+        destroyed = stack.try_destroy("--run-program")
     assert destroyed.status == 0, destroyed.output
-    left = [path for path in cluster.snapshot(api) if "ended" in path]
+    left = [path for path in cluster.snapshot(api) if name in path]
     # cert-manager keeps what it wrote, but the namespace took it along.
     assert left == []
 

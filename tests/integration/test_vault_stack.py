@@ -265,10 +265,10 @@ def test_destroy_is_refused_and_touches_nothing(
     applied: Stack, vault: Vault, vault_api: Api
 ) -> None:
     before, since = cluster.settled_snapshot(vault_api), dt.datetime.now(dt.UTC)
-    refused = applied.try_destroy()
-    assert refused.status != 0
-    assert "protected" in refused.output
-    assert mount(NAME) in refused.output
+    for options, words in (((), "--run-program"), (("--run-program",), "abandon: [stack]")):
+        refused = applied.try_destroy(*options)
+        assert refused.status != 0
+        assert words in refused.output
     assert writes(vault, since, user(applied)) == []
     assert cluster.changed_objects(before, cluster.snapshot(vault_api)) == set()
 

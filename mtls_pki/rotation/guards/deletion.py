@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
 
+Need = Callable[[LeafObservation], bool]
+"""Whether a live leaf of the domain needs an object."""
 
-def leaves_in_need(
-    evidence: Evidence, now: datetime, *, cluster: str, issuer: str | None
-) -> tuple[LeafObservation, ...]:
-    """Return the live leaves that need an object.
 
-    A bundle and a gate are needed by every leaf of the domain: whoever reads the bundle meets
-    leaves of all its clusters. An issuer is needed by the leaves that it issued, for they are
-    renewed there. A leaf whose signer is not known counts.
+def every_leaf(_: LeafObservation) -> bool:
+    """Of a bundle and of a gate: whoever reads the bundle meets leaves of all clusters."""
+    return True
+
+
+def issued_by(cluster: str, issuer: str) -> Need:
+    """Of the issuer ``Kind/name`` and what belongs to it: there its leaves are renewed."""
+    return lambda leaf: (leaf.cluster, leaf.issuer) == (cluster, issuer)
+
+
+def kept_by(cluster: str, namespace: str, name: str) -> Need:
+    """Of a Certificate: without it nobody renews its leaf, and nobody can tell who uses it."""
+    return lambda leaf: (leaf.cluster, leaf.namespace, leaf.name) == (cluster, namespace, name)
+
+
+def leaves_in_need(evidence: Evidence, now: datetime, need: Need) -> tuple[LeafObservation, ...]:
+    """Return the live leaves that need an object; one whose signer is not known counts.
 
     Args:
         evidence: of all clusters.
         now: aware UTC.
-        cluster: of the object.
-        issuer: ``Kind/name`` of the issuer that the object is or belongs to; None for bundles and
-            gates.
+        need: which leaves need it.
     """
     return tuple(
         leaf
         for leaf in evidence.leaves
-        if leaf.live(now)
-        and (leaf.signers or leaf.problem is not None)
-        and (issuer is None or (leaf.cluster == cluster and leaf.issuer == issuer))
+        if leaf.live(now) and (leaf.signers or leaf.problem is not None) and need(leaf)
     )

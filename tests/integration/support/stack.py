@@ -145,9 +145,9 @@ class Stack:
         """``pulumi refresh``, which must not fail."""
         return self._succeeded(self.try_refresh(*options))
 
-    def try_destroy(self) -> Run:
+    def try_destroy(self, *options: str) -> Run:
         """``pulumi destroy`` with its preview, whatever comes of it."""
-        return self._operation("destroy", "--yes")
+        return self._operation("destroy", "--yes", *options)
 
     def start_up(self, *options: str) -> subprocess.Popen[bytes]:
         """Start ``pulumi up`` as the leader of a session of its own, and do not wait for it."""

@@ -15,6 +15,7 @@ from mtls_pki.program import guard
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
 from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.guards.deletion import Need, every_leaf, issued_by, kept_by
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.settings.model import Settings
 from tests.unit.program.engine import Program, run_code, run_program
@@ -60,11 +61,11 @@ class Hooks:
         self.deletion = DeletionGuard(settings, self.guard)
         self.cluster = ClusterGuard(settings, "dev", self.guard, self.deletion)
 
-    def keep_bundle(self, issuer: str | None = None) -> None:
+    def keep_bundle(self, needed_by: Need = every_leaf) -> None:
         """The configuration asks for the bundle."""
         resource = pulumi.CustomResource(CONFIG_MAP, "dev-mesh-trust-app", {})
         kept = GuardedObject(resource=resource, namespace="app", name="mesh-trust")
-        self.deletion.keep("dev", [kept], issuer=issuer)
+        self.deletion.keep("dev", [kept], needed_by=needed_by)
 
 
 @pytest.fixture
@@ -186,18 +187,24 @@ def test_an_engine_option_deletes_nothing_that_a_live_leaf_needs(ask: Ask) -> No
     assert "is in use" in answer
 
 
-def test_an_issuer_is_needed_by_the_leaves_that_it_issued(ask: Ask) -> None:
-    def delete(issuer: str) -> Callable[[Hooks], list[Any]]:
+def test_an_issuer_is_needed_by_its_leaves_and_a_certificate_by_its_own(ask: Ask) -> None:
+    def delete(needed_by: Need) -> Callable[[Hooks], list[Any]]:
         def acts(hooks: Hooks) -> list[Any]:
-            hooks.keep_bundle(issuer)
+            hooks.keep_bundle(needed_by)
             return [(hooks.deletion.binding, called("dev-mesh-trust-app", old=BUNDLE))]
 
         return acts
 
     (its_leaf,) = there().leaves
-    (answer,) = ask({}, there(), delete(its_leaf.issuer))
-    assert "is in use" in answer
-    assert ask({}, there(), delete("Issuer/other")) == [""]
+    for need in (issued_by("dev", its_leaf.issuer), kept_by("dev", "monoskope", "web")):
+        (answer,) = ask({}, there(), delete(need))
+        assert "is in use" in answer
+    for no_need in (
+        issued_by("dev", "Issuer/other"),
+        issued_by("west", its_leaf.issuer),
+        kept_by("dev", "monoskope", "db"),
+    ):
+        assert ask({}, there(), delete(no_need)) == [""]
 
 
 def test_what_the_configuration_no_longer_asks_for_is_judged_like_the_change(ask: Ask) -> None:

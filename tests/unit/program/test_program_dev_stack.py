@@ -164,6 +164,7 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
     assert gateway.hooks == {
         "before_create": ("guard/behind/dev",),
         "before_update": ("guard/behind/dev",),
+        "before_delete": ("guard/delete",),
         "on_error": ("explain-dev",),
     }
 

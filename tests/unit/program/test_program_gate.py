@@ -69,7 +69,7 @@ def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Progra
 
 
 def test_whoever_acts_is_judged(program: Program) -> None:
-    """By the guard of its cluster, in previews too; a Certificate is deleted like any object."""
+    """By the guard of its cluster, in previews too."""
     for resource in program.resources:
         cluster = resource.name.partition("-")[0]
         if resource.kind in {"Secret", "ClusterIssuer", "Certificate", "ConfigMap"}:
@@ -78,9 +78,8 @@ def test_whoever_acts_is_judged(program: Program) -> None:
                 name = f"guard-{cluster}"
             assert resource.hooks["before_create"] == (name,)
             assert resource.hooks["before_update"] == (name,)
-            deletion = () if resource.kind == "Certificate" else ("guard/delete",)
-            assert resource.hooks.get("before_delete", ()) == deletion
-            for each in (name, *deletion):
+            assert resource.hooks["before_delete"] == ("guard/delete",)
+            for each in (name, "guard/delete"):
                 hook = program.hooks[each]
                 assert isinstance(hook, pulumi.ResourceHook)
                 assert hook.opts is not None
