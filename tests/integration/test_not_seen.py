@@ -102,44 +102,34 @@ class TestAnApiServerWithCertManager:
         assert not [*skew_notices(evidence)]
 
 
-class TestAnApiServerWithoutCertManager:
-    @pytest.fixture(scope="class")
-    def plane(self, lab: Lab) -> Iterator[ControlPlane]:
-        (plane,) = lab.up("unserved")
-        yield plane
-        plane.down(purge=True)
+@pytest.fixture
+def unserved(lab: Lab) -> Iterator[ControlPlane]:
+    """A control plane of this test's own, which loses cert-manager."""
+    (plane,) = lab.up("unserved")
+    yield plane
+    plane.down(purge=True)
 
-    @pytest.fixture(scope="class")
-    def api(self, plane: ControlPlane) -> Iterator[Api]:
-        with contextlib.closing(plane.api()) as administrator:
-            yield administrator
 
-    def test_it_is_seen_from_one_missing_kind_to_all_of_them(
-        self, plane: ControlPlane, api: Api
-    ) -> None:
-        """One test, for what goes away does not come back."""
-        reach = {"dev": plane.kubeconfig}
-        assert read(reach).unreachable == ()
-
+def test_an_api_that_is_not_served_is_seen_from_one_kind_to_all_of_them(
+    unserved: ControlPlane,
+) -> None:
+    reach, install = {"dev": unserved.kubeconfig}, {"certManager.install": True}
+    assert read(reach).unreachable == ()
+    with contextlib.closing(unserved.api()) as api:
         api.request("DELETE", f"{CRDS}/certificaterequests.cert-manager.io")
-        unserved = f"{V1} is not served (certificaterequests), so nobody sees which leaves were"
-        wait_for(
-            lambda: missing(read(reach)).startswith(unserved),
-            "evidence that a kind is not served",
-        )
-        assert read(reach, **{"certManager.install": True}).unreachable == ()
+        one = f"{V1} is not served (certificaterequests), so nobody sees which leaves were issued"
+        wait_for(lambda: missing(read(reach)).startswith(one), "evidence that a kind is not served")
+        assert read(reach, **install).unreachable == ()
 
-        strip(plane, api)
+        strip(unserved, api)
         wait_for(lambda: not _served(api), "end of cert-manager's API")
         wait_for(lambda: not api.exists(NAMESPACE), "end of the namespace")
         assert missing(read(reach)).endswith("; install cert-manager with its CRDs")
-        assert read(reach, **{"certManager.install": True}).unreachable == ()
+        assert read(reach, **install).unreachable == ()
 
         put(api, NAMESPACE, "Namespace")
         put(api, RECORD, "ConfigMap", data={"stage.json": STAGE.to_json()})
-        assert "install the CRDs of cert-manager again" in missing(
-            read(reach, **{"certManager.install": True})
-        )
+        assert "install the CRDs of cert-manager again" in missing(read(reach, **install))
 
 
 def _served(api: Api) -> bool:
@@ -215,4 +205,5 @@ def test_one_cluster_that_forbids_one_list_is_missing_where_no_stage_changes(
     assert seen.exit_code is ExitStatus.EVIDENCE_MISSING
     verdict = seen.verdict()
     assert [cluster for cluster, _ in verdict.unread] == ["prod"]
+    assert "evidence-complete" in {refusal.rule.identifier for refusal in verdict.refusals}
     assert verdict.exit_code is ExitStatus.EVIDENCE_MISSING
