@@ -64,8 +64,7 @@ def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Progra
     ]
     assert len(waiting) == 2 * (3 + 3 + 1 + 1)
     for resource in waiting:
-        cluster = resource.name.partition("-")[0]
-        assert f"{cluster}-gate" in program.waits_for(resource), resource.name
+        assert f"{resource.cluster}-gate" in program.waits_for(resource), resource.name
 
 
 def test_whoever_acts_is_judged(program: Program) -> None:
