@@ -26,6 +26,7 @@ from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import former_trust_name
 from mtls_pki.settings.trust_domain import bundle_places
 
+_BUNDLES = "/apis/trust.cert-manager.io/v1alpha1/bundles"
 # On every target of a Bundle, with the Bundle's name (trust-manager,
 # pkg/apis/trust/v1alpha1/types_bundle.go).
 _BUNDLE_LABEL = "trust.cert-manager.io/bundle"
@@ -78,8 +79,16 @@ class BundleSource(Source):
         return Trusted(
             bundles=observations,
             anchors=tuple(_members(texts)),
-            owned=tuple(_owned(cluster.name, asked, found)),
+            owned=(*_owned(cluster.name, asked, found), *_bundle_object(cluster, settings)),
         )
+
+
+def _bundle_object(cluster: Cluster, settings: Settings) -> Iterator[OwnedObject]:
+    """Yield whose the Bundle is that trust-manager would copy from."""
+    if settings.trust.via == "trust-manager":
+        live = cluster.get(f"{_BUNDLES}/{settings.trust.name}")
+        if live is not None:
+            yield owned_object(cluster.name, "Bundle", live["metadata"])
 
 
 def _owned(

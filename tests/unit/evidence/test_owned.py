@@ -58,6 +58,14 @@ def test_copies_of_trust_manager_are_nobodys_to_write(stack: Stack) -> None:
     assert found(stack) == {}
 
 
+def test_the_bundle_that_trust_manager_copies_names_its_owner(stack: Stack) -> None:
+    path = "/apis/trust.cert-manager.io/v1alpha1/bundles/mesh-trust"
+    stack.dev.objects[path] = annotated({"metadata": {"name": "mesh-trust"}})  # type: ignore[assignment]
+    seen = found(stack, trust__via="trust-manager")["dev/Bundle/mesh-trust"]
+    assert seen.owner == "mtls-pki/pay"
+    assert "dev/Bundle/mesh-trust" not in found(stack)
+
+
 def test_an_issuer_of_the_stacks_name_is_found_and_no_other(stack: Stack) -> None:
     stack.dev.objects[CLUSTER_ISSUERS] = [annotated(issuer("mtls-ca-g1-i1")), issuer("team-ca")]
     assert found(stack)["dev/ClusterIssuer/mtls-ca-g1-i1"].owner == "mtls-pki/pay"
