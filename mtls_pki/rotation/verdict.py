@@ -16,9 +16,9 @@ from mtls_pki.rotation.guards.distrust import distrusted_stay_so, waivable
 from mtls_pki.rotation.guards.issuing import held_everywhere
 from mtls_pki.rotation.guards.leaving import no_live_leaf
 from mtls_pki.rotation.guards.observed import unread_clusters
+from mtls_pki.rotation.guards.ownership import one_owner
 from mtls_pki.rotation.guards.places import leaving_places
 from mtls_pki.rotation.notices import notices, who_breaks
-from mtls_pki.rotation.ownership import ownership_refusals
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
 from mtls_pki.rotation.transitions import Change, classify, identity_refusals, structural_refusals
@@ -68,16 +68,16 @@ GUARDS: tuple[Guard, ...] = (
     no_live_leaf,
     chains_verify,
     leaving_places,
+    one_owner,
 )
 
 
 def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mode) -> Verdict:
     """Judge ``request`` by ``evidence`` at ``now`` (aware UTC).
 
-    Shape and ownership first: a change that waiting cannot make safe is refused for that alone, and
-    other evidence is not looked at. A change that distrusts an anchor does not wait for what has to
-    do with that anchor; such refusals become notices, which say who will break. It waives nothing
-    else.
+    Shape first: a change that waiting cannot make safe is refused for that alone, and evidence is
+    not looked at. A change that distrusts an anchor does not wait for what has to do with that
+    anchor; such refusals become notices, which say who will break. It waives nothing else.
     """
     shape = list(
         structural_refusals(request.old, request.new, acknowledgements=request.acknowledgements)
@@ -89,7 +89,6 @@ def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mo
     pinned = request.recorded.domain.clusters if request.recorded else {}
     shape += cluster_refusals(evidence, pinned, abandon=request.abandon)
     unread = unread_clusters(request, evidence)
-    shape += ownership_refusals(request.claim, request.new, evidence)
     said = list(notices(request, evidence, now))
     refusals = list(dict.fromkeys(shape))
     if not shape:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import ClusterEvidence, Evidence
+from mtls_pki.rotation.guards.ownership import one_owner, ownership_notices, unknown_record
 from mtls_pki.rotation.owned_object import Claim, OwnedObject
-from mtls_pki.rotation.ownership import ownership_notices, ownership_refusals, unknown_record
 from mtls_pki.rotation.report import refusal_message
 from mtls_pki.rotation.request import Mode
+from mtls_pki.rotation.rules import Notice, Refusal
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.verdict import judge
 from tests.unit.rotation.cases import (
@@ -46,8 +47,16 @@ def seen(
     return evidence(replace(found, owned=owned, gate=recorded))
 
 
+def judged(claim: Claim, found: Evidence) -> list[Refusal]:
+    return one_owner(request(STAGE, STAGE, claim=claim), found, NOW)
+
+
+def told(claim: Claim, found: Evidence) -> list[Notice]:
+    return list(ownership_notices(request(STAGE, STAGE, claim=claim), found))
+
+
 def refused(claim: Claim, found: Evidence) -> list[str]:
-    refusals = ownership_refusals(claim, STAGE, found)
+    refusals = judged(claim, found)
     assert {refusal.rule for refusal in refusals} <= {rules.ONE_OWNER}
     return [refusal.remedy for refusal in refusals]
 
@@ -58,7 +67,7 @@ def test_an_object_of_another_stack_is_refused_and_whose_it_is_said(
     gate: TrustStage | None, adopt: frozenset[str]
 ) -> None:
     claim = replace(OWN, adopt=adopt)
-    (refusal,) = ownership_refusals(claim, STAGE, seen(THEIRS, gate=gate))
+    (refusal,) = judged(claim, seen(THEIRS, gate=gate))
     assert "mtls-pki/pay (trust domain pay.example.org)" in refusal.seen[0]
     assert [each.place for each in refusal.laggards] == ["dev/monoskope ConfigMap mesh-trust"]
     assert "issuing.name" in refusal.remedy
@@ -86,11 +95,11 @@ def test_an_object_of_nobody_is_refused_with_the_entry_that_adopts_it() -> None:
 
 def test_adoption_is_told_as_long_as_it_changes_something() -> None:
     claim = replace(OWN, adopt=frozenset({BUNDLE.entry}))
-    (notice,) = ownership_notices(claim, STAGE, seen(BUNDLE))
+    (notice,) = told(claim, seen(BUNDLE))
     assert notice.identifier == "adopts"
     assert BUNDLE.entry in notice.message
     own = replace(BUNDLE, owner="mtls-pki/dev")
-    assert list(ownership_notices(claim, STAGE, seen(own))) == []
+    assert told(claim, seen(own)) == []
 
 
 @pytest.mark.parametrize(
@@ -111,20 +120,20 @@ def test_a_secret_that_another_stacks_issuer_uses_is_that_stacks() -> None:
         owner="mtls-pki/pay",
         through="dev/ClusterIssuer/pay-ca",
     )
-    (refusal,) = ownership_refusals(OWN, STAGE, seen(claimed))
+    (refusal,) = judged(OWN, seen(claimed))
     assert "claimed by dev/ClusterIssuer/pay-ca" in refusal.laggards[0].detail
 
 
 def test_a_cluster_that_takes_over_another_ones_name_is_refused() -> None:
     dev = seen(names=("dev", "lab")).reachable[0]
     other = ClusterEvidence(cluster="lab")
-    (refusal,) = ownership_refusals(OWN, STAGE, evidence(dev, other))
+    (refusal,) = judged(OWN, evidence(dev, other))
     assert "called dev now was called lab" in refusal.seen[0]
-    assert not ownership_refusals(OWN, STAGE, evidence(dev, replace(other, cluster="new")))
+    assert not judged(OWN, evidence(dev, replace(other, cluster="new")))
 
 
 def test_a_renamed_cluster_is_told() -> None:
-    (notice,) = ownership_notices(OWN, STAGE, seen(names=("lab", "old")))
+    (notice,) = told(OWN, seen(names=("lab", "old")))
     assert notice.identifier == "renames-cluster"
     assert "the cluster lab is called dev now" in notice.message
 
@@ -168,11 +177,7 @@ def test_an_object_is_written_only_if_nobody_else_can_own_it(
         adopt=frozenset(each.entry for each, _ in zip(owned, listed, strict=False)),
     )
     found = seen(*owned, gate=STAGE if recorded else None)
-    named = {
-        laggard.place
-        for refusal in ownership_refusals(claim, STAGE, found)
-        for laggard in refusal.laggards
-    }
+    named = {laggard.place for refusal in judged(claim, found) for laggard in refusal.laggards}
     for each in owned:
         mine = each.owner in {"mtls-pki/dev", "mtls-pki/old"}
         nobodys = each.owner is None and (

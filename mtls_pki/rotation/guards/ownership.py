@@ -10,12 +10,14 @@ one object undo each other's work.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
 
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import BundleObservation, Evidence
 from mtls_pki.rotation.owned_object import Claim, OwnedObject
+from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.rules import Laggard, Notice, Refusal
-from mtls_pki.rotation.stage import TrustStage
 
 _OTHER_STACK = (
     "give this stack names of its own (trust.name, issuing.name, a service's `name:`), or take the "
@@ -27,17 +29,10 @@ _NOBODY = (
 )
 
 
-def ownership_refusals(claim: Claim, new: TrustStage, evidence: Evidence) -> list[Refusal]:
-    """Return why objects that the stack would write are not its own to write.
-
-    Args:
-        claim: who the stack is, and what it adopts.
-        new: the stage that the configuration asks for; a bundle that holds only its roots is no
-            loss to anybody.
-        evidence: of all clusters.
-    """
+def one_owner(request: ChangeRequest, evidence: Evidence, _: datetime) -> list[Refusal]:
+    """Refuse to write objects that are not the stack's own to write, whatever changes in them."""
     refusals = list(_name_taken(evidence))
-    found = tuple(_foreign(claim, new, evidence))
+    found = tuple(_foreign(request, evidence))
     others = tuple(each for each in found if each.owner is not None)
     nobodys = tuple(each for each in found if each.owner is None)
     if others:
@@ -46,7 +41,7 @@ def ownership_refusals(claim: Claim, new: TrustStage, evidence: Evidence) -> lis
                 rule=rules.ONE_OWNER,
                 seen=(
                     f"{_count(others)} of other stacks: {', '.join(_owners(others))}",
-                    f"this stack is {claim.owner}",
+                    f"this stack is {request.claim.owner}",
                 ),
                 laggards=tuple(map(_laggard, others)),
                 remedy=_OTHER_STACK,
@@ -67,10 +62,11 @@ def ownership_refusals(claim: Claim, new: TrustStage, evidence: Evidence) -> lis
     return refusals
 
 
-def ownership_notices(claim: Claim, new: TrustStage, evidence: Evidence) -> Iterator[Notice]:
+def ownership_notices(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
     """Yield which objects of somebody else the change takes over, and which clusters it renames."""
-    unasked = Claim(owner=claim.owner, former=claim.former)
-    for each in _foreign(unasked, new, evidence):
+    claim = request.claim
+    unasked = replace(request, claim=replace(claim, adopt=frozenset()))
+    for each in _foreign(unasked, evidence):
         if each.owner is None and each.entry in claim.adopt:
             yield Notice(
                 identifier="adopts",
@@ -140,13 +136,15 @@ def _name_taken(evidence: Evidence) -> Iterator[Refusal]:
                 )
 
 
-def _foreign(claim: Claim, new: TrustStage, evidence: Evidence) -> Iterator[OwnedObject]:
+def _foreign(request: ChangeRequest, evidence: Evidence) -> Iterator[OwnedObject]:
+    claim = request.claim
     bundles = {
         (each.place.cluster, each.place.namespace, each.place.name): each
         for each in evidence.bundles
     }
-    stages = [new, *(gate.stage for gate in evidence.gates if gate.stage is not None)]
+    stages = [request.new, *(gate.stage for gate in evidence.gates if gate.stage is not None)]
     known = {anchor.fingerprint for stage in stages for anchor in stage.anchors.values()}
+    known |= request.trusted_after
     for cluster in evidence.reachable:
         # A record that is another stack's is none of ours; it is among the objects itself.
         recorded = cluster.gate is not None
