@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mtls_pki.clusters.connection import Cluster
 from mtls_pki.rotation.owned_object import OwnedObject
 
 OWNER = "mtls-pki/owner"
@@ -45,6 +46,25 @@ def owned_object(
         trust_domain=annotations.get(TRUST_DOMAIN),
         by_program=FIELD_MANAGER in managers,
     )
+
+
+def find_object(
+    cluster: Cluster, *, api_version: str, kind: str, namespace: str | None, name: str
+) -> OwnedObject | None:
+    """Return whose an object is, None where there is none; what it holds is not read.
+
+    Raises:
+        ClusterError: the cluster cannot be read.
+    """
+    group = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    found = cluster.list_metadata(
+        # The plurals of all kinds that the program declares are regular.
+        f"{group}{scope}/{kind.lower()}s",
+        lambda live: owned_object(cluster.name, kind, live["metadata"]),
+        {"fieldSelector": f"metadata.name={name}"},
+    )
+    return next(iter(found), None)
 
 
 def cluster_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,13 +16,19 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from mtls_pki.clusters.ownership import CLUSTER_NAMES, OWNER, RESOURCE, TRUST_DOMAIN
 from mtls_pki.settings.model import Settings
 
+_JUDGED_KIND = "kubernetes:core/v1:Secret"
 # Objects that a release before the annotations made go without them: adding them would change every
 # object of every stack at once.
 _UNCHANGED = [f'metadata.annotations["{key}"]' for key in (OWNER, TRUST_DOMAIN, RESOURCE)]
 
 
-def marked(settings: Settings) -> pulumi.ResourceTransformation:
-    """Return the transformation that writes on each Kubernetes object whose it is."""
+def marked(settings: Settings, secret_owner: pulumi.ResourceHook) -> pulumi.ResourceTransformation:
+    """Return the transformation that writes on each Kubernetes object whose it is.
+
+    Args:
+        settings: of the stack.
+        secret_owner: judges before a Secret is created, for whose it is, evidence does not show.
+    """
 
     def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         metadata = args.props.get("metadata")
@@ -37,10 +43,17 @@ def marked(settings: Settings) -> pulumi.ResourceTransformation:
         if not _annotations(metadata):
             # The engine would leave an empty mapping where a namespace of such a release has none.
             ignored = ["metadata.annotations"]
+        judged = args.type_ == _JUDGED_KIND
         return pulumi.ResourceTransformationResult(
             props={**args.props, "metadata": _with_annotations(metadata, own)},
             opts=pulumi.ResourceOptions.merge(
-                args.opts, pulumi.ResourceOptions(ignore_changes=ignored)
+                args.opts,
+                pulumi.ResourceOptions(
+                    ignore_changes=ignored,
+                    hooks=pulumi.ResourceHookBinding(
+                        before_create=[secret_owner] if judged else None
+                    ),
+                ),
             ),
         )
 

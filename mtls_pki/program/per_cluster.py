@@ -83,10 +83,14 @@ def declare_gate(
         enable_secret_mutable=True,
         enable_config_map_mutable=True,
         # A renamed cluster is the same one; another identifier would replace all of its objects.
-        opts=pulumi.ResourceOptions(ignore_changes=["clusterIdentifier"], transformations=moves),
+        opts=pulumi.ResourceOptions(
+            ignore_changes=["clusterIdentifier"],
+            transformations=moves,
+            hooks=pulumi.ResourceHookBinding(before_create=[guard.provider]),
+        ),
     )
     everything = pulumi.ResourceOptions(
-        provider=provider, transformations=[marked(settings), *moves]
+        provider=provider, transformations=[marked(settings, guard.secret_owner), *moves]
     )
     prerequisites = _prerequisites(settings, cluster, everything)
     gate = TrustGate(

@@ -199,6 +199,7 @@ class GateObservation:
         domain: what the trust domain consisted of; None where an earlier release wrote the record.
         object_name: of the ConfigMap.
         roots: what verifiers judge of the recorded roots.
+        marked: an annotation names its owner, and so does one of whatever that stack has made.
         cluster_names: what the stack has called the cluster, the latest name first; none where an
             earlier release wrote the record.
     """
@@ -211,6 +212,7 @@ class GateObservation:
     object_name: str = ""
     roots: tuple[CaFacts, ...] = ()
     cluster_names: tuple[str, ...] = ()
+    marked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

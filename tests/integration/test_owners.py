@@ -1,7 +1,4 @@
-"""One owner of each object: what is renamed moves, and what is somebody else's is left alone.
-
-The tests of one stack follow each other's names: a cluster keeps the name that a test gave it.
-"""
+"""One owner of each object: what is renamed moves, and what is somebody else's is left alone."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
+from tests.integration.support.configuration import small_stack
 from tests.integration.support.stack import Run, Stack
 from tests.unit.pki import material
 
@@ -148,34 +146,6 @@ def test_a_renamed_cluster_keeps_everything(api: Api, first: Stack) -> None:
     assert first.rotation("check").returncode == 0
 
 
-def test_a_record_without_names_does_not_let_a_renamed_cluster_be_made_again(
-    api: Api, first: Stack
-) -> None:
-    before = identities(api)
-    # As a release wrote it that did not write owners and names down.
-    for path in OBJECTS:
-        keys = ("owner", "trust-domain", "urn", "cluster-names")
-        cluster.patch(
-            api, path, {"metadata": {"annotations": dict.fromkeys(f"mtls-pki/{k}" for k in keys)}}
-        )
-    assert first.up().changes == {}
-    assert first.rotation("check").returncode == 0
-    call(first, "west")
-    for run in (first.preview(), first.try_up()):
-        assert run.status != 0, run.output
-        assert "clusters.west.formerly" in run.output
-    assert identities(api) == before
-    call(first, "west", formerly="dev")
-    only_changes(first.up(), "update")
-    assert identities(api) == before
-    # Now the record knows.
-    call(first, "west")
-    assert first.up().changes == {}
-    call(first, "dev")
-    only_changes(first.up(), "update")
-    assert identities(api) == before
-
-
 def test_what_a_run_that_was_killed_has_made_is_its_own(api: Api, first: Stack) -> None:
     """The object is there, and the state does not have it."""
     for name in ("dev/shop/web", "dev-mesh-trust-shop"):
@@ -209,20 +179,16 @@ def test_namespaces_stay_when_they_are_no_longer_created(api: Api, first: Stack)
     assert identities(api) == before
 
 
-@pytest.fixture(scope="module")
-def second(own_plane: ControlPlane, first: Stack, make_stack: MakeStack) -> Stack:
-    """A second stack in the same cluster: a bundle of its own, and the default name of issuers."""
-    stack = make_stack("second")
-    values = configured(own_plane, "pay", "pay", "till")
-    stack.write({**values, "trust": {**values["trust"], "name": "pay-trust"}})
-    stack.init()
-    return stack
-
-
-def test_a_second_stack_with_the_same_issuers_is_refused_and_told_whose_they_are(
-    api: Api, first: Stack, second: Stack
+def test_two_stacks_in_one_cluster(
+    api: Api, own_plane: ControlPlane, first: Stack, make_stack: MakeStack
 ) -> None:
-    before = cluster.settled_snapshot(api)
+    """The second has a bundle of its own, and first the name of issuers that is the default."""
+    before, mine = cluster.settled_snapshot(api), identities(api)
+    second = make_stack("second")
+    values = configured(own_plane, "pay", "pay", "till")
+    values["trust"]["name"] = "pay-trust"
+    second.write(values)
+    second.init()
     refused(
         second,
         "owned by mtls-pki/first",
@@ -232,33 +198,36 @@ def test_a_second_stack_with_the_same_issuers_is_refused_and_told_whose_they_are
     )
     assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
 
-
-def test_stacks_of_different_names_live_side_by_side(api: Api, first: Stack, second: Stack) -> None:
-    before = identities(api)
-    values = second.read()
+    # With names of its own both live side by side.
     issuing = {"name": "pay-ca", "secretName": "pay-root"}
     second.write({**values, "issuing": issuing})
     second.up()
     assert first.up().changes == {}
-    assert identities(api) == before
+    assert identities(api) == mine
     assert second.up().changes == {}
-    # An issuer of another name keeps its CA Secret, which is not made and deleted.
+
+    # An issuer of another name keeps its CA Secret, which is not made and then deleted.
     path = "/api/v1/namespaces/cert-manager/secrets/pay-root-g1-i1"
     uid = metadata(api, path)["uid"]
     second.write({**values, "issuing": {**issuing, "name": "pay-issuer"}})
-    seen = second.preview()
-    assert "pay-root" not in "".join(seen.changes)
+    assert "pay-root" not in "".join(second.preview().changes)
     second.up()
     assert metadata(api, path)["uid"] == uid
 
-
-def test_a_ca_secret_of_another_stack_is_not_taken(api: Api, second: Stack) -> None:
-    values = second.read()
+    # No source of evidence reads the other stack's CA Secret, only the issuer that uses it.
+    version = metadata(api, CA_SECRET)["resourceVersion"]
     second.write({**values, "issuing": {"name": "pay-issuer", "secretName": "mtls-ca"}})
-    before = metadata(api, CA_SECRET)["resourceVersion"]
     refused(second, "cert-manager Secret mtls-ca-g1-i1", "owned by mtls-pki/first")
-    assert metadata(api, CA_SECRET)["resourceVersion"] == before
-    second.write(values)
+    assert metadata(api, CA_SECRET)["resourceVersion"] == version
+
+    # One that stands alone is seen when it is about to be written.
+    body = {"metadata": {"name": "alone-g1-i1"}, "stringData": {"x": "y"}}
+    api.request("POST", "/api/v1/namespaces/cert-manager/secrets", body)
+    second.write({**values, "issuing": {"name": "pay-issuer", "secretName": "alone"}})
+    run = second.try_up()
+    assert run.status != 0
+    assert "adopt: [dev/cert-manager/Secret/alone-g1-i1]" in run.output
+    assert set(cluster.secret(api, "cert-manager", "alone-g1-i1")) == {"x"}
 
 
 def test_a_bundle_of_somebody_else_is_not_overwritten_unless_it_is_adopted(
@@ -289,12 +258,69 @@ def test_a_bundle_of_somebody_else_is_not_overwritten_unless_it_is_adopted(
     assert first.up().changes == {}
 
 
-def test_a_renamed_stack_keeps_what_it_owned(api: Api, first: Stack) -> None:
-    before = identities(api)
-    values = first.read()
-    first.must("stack", "rename", "renamed", "--stack", "first")
-    first.name = "renamed"
-    refused(first, "this stack is mtls-pki/renamed", "formerOwners")
-    first.write({**values, "formerOwners": ["mtls-pki/first"]})
-    only_changes(first.up(), "update")
-    assert identities(api) == before
+@pytest.fixture
+def other(own_plane: ControlPlane, make_stack: MakeStack) -> Any:
+    """Make and apply a stack with names of its own."""
+
+    def make(name: str) -> Stack:
+        stack = make_stack(name)
+        stack.write(small_stack(name, own_plane.kubeconfig, services={"web": {"namespace": name}}))
+        stack.init()
+        stack.up()
+        return stack
+
+    return make
+
+
+def test_a_renamed_stack_keeps_what_it_owned(api: Api, other: Any) -> None:
+    stack = other("moves")
+    values = stack.read()
+    stack.must("stack", "rename", "moved", "--stack", "moves")
+    stack.name = "moved"
+    before = cluster.settled_snapshot(api)
+    refused(stack, "this stack is mtls-pki/moved", "formerOwners")
+    assert cluster.changed_objects(before, cluster.snapshot(api)) == set()
+    stack.write({**values, "formerOwners": ["mtls-pki/moves"]})
+    only_changes(stack.up(), "update")
+    assert stack.rotation("check").returncode == 0
+
+
+def test_a_record_without_names_does_not_let_a_renamed_cluster_be_made_again(
+    api: Api, other: Any
+) -> None:
+    stack = other("older")
+    namespaced = "/api/v1/namespaces"
+    paths = (
+        f"{namespaced}/cert-manager/configmaps/older-trust-stage",
+        f"{namespaced}/older/configmaps/older-trust",
+        f"{cluster.CERT_MANAGER}/namespaces/older/issuers/older-ca-g1-i1",
+        f"{namespaced}/older/secrets/older-ca-g1-i1",
+        f"{cluster.CERT_MANAGER}/namespaces/older/certificates/web",
+    )
+    # As a release wrote them that did not write owners and names down.
+    keys = ("owner", "trust-domain", "urn", "cluster-names")
+    for path in paths:
+        gone = dict.fromkeys(f"mtls-pki/{key}" for key in keys)
+        cluster.patch(api, path, {"metadata": {"annotations": gone}})
+    before = {path: metadata(api, path)["uid"] for path in paths}
+    assert stack.up().changes == {}
+    assert stack.rotation("check").returncode == 0
+
+    call(stack, "west")
+    for run in (stack.preview(), stack.try_up()):
+        assert run.status != 0, run.output
+        assert "clusters.west.formerly" in run.output
+    # What the refused update has left is no obstacle: not to the way back, and not to going on.
+    call(stack, "dev")
+    assert stack.up().changes == {}
+    call(stack, "west")
+    assert stack.try_up().status != 0
+    call(stack, "west", formerly="dev")
+    only_changes(stack.up(), "update")
+    assert {path: metadata(api, path)["uid"] for path in paths} == before
+    # Now the record knows.
+    call(stack, "west")
+    assert stack.up().changes == {}
+    call(stack, "south")
+    only_changes(stack.up(), "update")
+    assert {path: metadata(api, path)["uid"] for path in paths} == before

@@ -137,6 +137,7 @@ def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
             object_name=metadata["name"],
             roots=tuple(map(CaFacts.of, anchors)),
             cluster_names=cluster_names(metadata),
+            marked=owned_object(cluster, "ConfigMap", metadata).owner is not None,
         ),
         anchors=anchors,
         # Known by its anchors where it names no owner.

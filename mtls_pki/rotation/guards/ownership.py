@@ -1,10 +1,10 @@
 """Whose objects a stack would write: its own, nobody's, or somebody else's.
 
 An annotation names the owner. An object without one is the stack's own where a stack of this
-program wrote it and the cluster has this stack's stage record: releases before the annotation left
-such objects. Everything else belongs to somebody else, and only the reviewed setting ``adopt``
-makes it the stack's. An object that names another stack is not even adopted: two stacks that write
-one object undo each other's work.
+program wrote it and the cluster has this stack's stage record, without an annotation too: releases
+before the annotation left such objects. Everything else belongs to somebody else, and only the
+reviewed setting ``adopt`` makes it the stack's. An object that names another stack is not even
+adopted: two stacks that write one object undo each other's work.
 """
 
 from __future__ import annotations
@@ -51,10 +51,7 @@ def one_owner(request: ChangeRequest, evidence: Evidence, _: datetime) -> list[R
         refusals.append(
             Refusal(
                 rule=rules.ONE_OWNER,
-                seen=(
-                    f"{_count(nobodys)} that no stack of this program owns, in the place of "
-                    "objects of this stack",
-                ),
+                seen=(f"{_count(nobodys)} in the place of this stack's that name no owner",),
                 laggards=tuple(map(_laggard, nobodys)),
                 remedy=_NOBODY.format(", ".join(each.entry for each in nobodys)),
             )
@@ -146,13 +143,12 @@ def _foreign(request: ChangeRequest, evidence: Evidence) -> Iterator[OwnedObject
     known = {anchor.fingerprint for stage in stages for anchor in stage.anchors.values()}
     known |= request.trusted_after
     for cluster in evidence.reachable:
-        # A record that is another stack's is none of ours; it is among the objects itself.
-        recorded = cluster.gate is not None
+        unmarked = cluster.gate is not None and not cluster.gate.marked
         for each in cluster.owned:
             if claim.holds(each.owner):
                 continue
             if each.owner is None:
-                if each.entry in claim.adopt or (each.by_program and recorded):
+                if each.entry in claim.adopt or (each.by_program and unmarked):
                     continue
                 bundle = bundles.get((each.cluster, each.namespace, each.name))
                 if each.kind == "ConfigMap" and _trusts_only(bundle, known):
@@ -181,6 +177,8 @@ def _count(found: tuple[OwnedObject, ...]) -> str:
 
 def _laggard(found: OwnedObject) -> Laggard:
     whose = "without an owner" if found.owner is None else f"owned by {found.owner}"
+    if found.owner is None and found.by_program:
+        whose = "of a stack of an earlier release"
     through = f", claimed by {found.through}" if found.through else ""
     return Laggard(
         cluster=found.cluster,

@@ -70,12 +70,13 @@ def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Progra
 def test_whoever_acts_is_judged(program: Program) -> None:
     """By the guard of its cluster, in previews too; a Certificate is deleted like any object."""
     for resource in program.resources:
-        cluster = resource.name.partition("-")[0]
+        cluster = resource.cluster
         if resource.kind in {"Secret", "ClusterIssuer", "Certificate", "ConfigMap"}:
             name = f"guard/behind/{cluster}"
             if resource.name.endswith("-gate"):
                 name = f"guard-{cluster}"
-            assert resource.hooks["before_create"] == (name,)
+            also = (f"guard/secret/{cluster}",) if resource.kind == "Secret" else ()
+            assert resource.hooks["before_create"] == (name, *also)
             assert resource.hooks["before_update"] == (name,)
             deletion = () if resource.kind == "Certificate" else ("guard/delete",)
             assert resource.hooks.get("before_delete", ()) == deletion
