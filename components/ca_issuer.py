@@ -30,6 +30,8 @@ class CaIssuerArgs:
         on_failure: hook that says why an operation failed, in cert-manager's own words.
         guard: hook that judges before Secret or issuer is written.
         delete_guard: hook that judges whether they may be deleted.
+        secret_resource: Pulumi name of the CA Secret, by what it is, so that an issuer of another
+            name can keep it; None: after the issuer.
     """
 
     kind: IssuerKind
@@ -41,6 +43,7 @@ class CaIssuerArgs:
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
     delete_guard: pulumi.ResourceHook | None = None
+    secret_resource: str | None = None
 
 
 class CaIssuer(Issuer):
@@ -51,8 +54,9 @@ class CaIssuer(Issuer):
     ) -> None:
         """Declare the Secret and the issuer; constructing raises nothing."""
         super().__init__(name, args, opts)
+        former = f"{name}-ca"
         secret = Secret(
-            f"{name}-ca",
+            args.secret_resource or former,
             type="kubernetes.io/tls",
             metadata=ObjectMetaArgs(
                 name=args.secret_name, namespace=args.namespace, annotations=owned()
@@ -60,6 +64,7 @@ class CaIssuer(Issuer):
             string_data={"tls.crt": args.signing.chain_pem, "tls.key": args.signing.key_pem},
             opts=pulumi.ResourceOptions(
                 parent=self,
+                aliases=[pulumi.Alias(name=former)] if args.secret_resource else None,
                 hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
                 delete_before_replace=True,
             ),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from kubernetes.client import ApiClient, Configuration
@@ -33,6 +34,9 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=
 # A continue token lives for five minutes (etcd compaction). A list that outlives its token more
 # often than this will never end.
 _LIST_ATTEMPTS = 3
+# The loader keeps certificates in files that it shares, and tells others of a file before it has
+# written it (kubernetes, config/kube_config.py, _create_temp_file_with_content).
+_LOADING = Lock()
 
 _EVIDENCE = "deploy/rbac-evidence.yaml"
 _DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in"}
@@ -114,12 +118,13 @@ class ApiServer:
         # No retries: they would only hide which cluster cannot be reached.
         configuration.retries = Retry(0)
         try:
-            self._client: ApiClient = new_client_from_config(
-                config_file=address.kubeconfig,
-                context=address.context,
-                persist_config=False,
-                client_configuration=configuration,
-            )
+            with _LOADING:
+                self._client: ApiClient = new_client_from_config(
+                    config_file=address.kubeconfig,
+                    context=address.context,
+                    persist_config=False,
+                    client_configuration=configuration,
+                )
         except _UNUSABLE_KUBECONFIG as error:
             place = address.kubeconfig or "the default kubeconfig"
             raise ClusterError(

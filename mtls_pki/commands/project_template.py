@@ -87,6 +87,16 @@ names, leaf lifetimes."
     type: object
     description: "{install: true} to install cert-manager (and trust-manager) from their charts."
     default: {}
+  adopt:
+    type: array
+    items: {type: string}
+    description: "Objects of nobody that become this stack's, as a refusal names them."
+    default: []
+  formerOwners:
+    type: array
+    items: {type: string}
+    description: "Names of this stack before pulumi stack rename: [PROJECT/STACK]."
+    default: []
   abandon:
     type: array
     items: {type: string}

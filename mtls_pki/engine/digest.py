@@ -51,6 +51,7 @@ class Step:
         new: inputs after, empty for one that goes.
         fields: what the provider says changes, for what inputs do not show.
         protected: it may not be deleted; before, or after for one that is new.
+        retained: what it stands for stays when it goes.
         secret: it holds secrets, or what reaches a cluster, so that no value of it is shown.
     """
 
@@ -63,6 +64,7 @@ class Step:
     new: Mapping[str, Any] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     protected: bool = False
+    retained: bool = False
     secret: bool = False
 
     @property
@@ -179,6 +181,8 @@ def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
         new=after if not op.startswith(("delete", "discard")) else {},
         fields=tuple(dict.fromkeys(map(str, named or _list(step.get("diffReasons"))))),
         protected=was if old else is_,
+        # What the engine goes by is in its state, not in the program.
+        retained=bool(old.get("retainOnDelete")),
         secret=kind == KUBERNETES_SECRET
         or kind.startswith(PROVIDER)
         or any(state.get("additionalSecretOutputs") for state in (old, new))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi import Input, Output
 
+from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
+from mtls_pki.clusters.ownership import find_object
 from mtls_pki.components.kubernetes_options import GuardedObject
 from mtls_pki.program.guard import TrustGuard
 from mtls_pki.rotation.guards.deletion import Need, every_leaf, leaves_in_need
@@ -92,6 +96,7 @@ class DeletionGuard:
             )
 
     async def _refuse(self, args: pulumi.ResourceHookArgs) -> None:
+        await asyncio.to_thread(self._require_own, args)
         if self._settings.given_up:
             return
         kept = self._kept.get((args.type, args.name))
@@ -105,6 +110,37 @@ class DeletionGuard:
         elif not kept.given_up_by(name) & {*self._settings.abandon}:
             path = "/".join(part for part in (namespace, name) if part)
             await self._require_unneeded(kept, f"{args.type.rpartition(':')[2]} {path}")
+
+    def _require_own(self, args: pulumi.ResourceHookArgs) -> None:
+        """Spare what another stack has taken over since."""
+        inputs: Any = args.old_inputs or {}
+        cluster = self._cluster_of(args.name)
+        if cluster is None or "metadata" not in inputs:
+            return
+        try:
+            found = find_object(
+                Cluster(cluster_address(self._settings, cluster)),
+                api_version=inputs["apiVersion"],
+                kind=inputs["kind"],
+                namespace=inputs["metadata"].get("namespace"),
+                name=inputs["metadata"]["name"],
+            )
+        except ClusterError:
+            return  # The deletion fails by itself, or the verdict says what was not read.
+        if found is not None and found.owner and not self._settings.claim.holds(found.owner):
+            raise pulumi.RunError(
+                f"refused: {found.entry} belongs to {found.owner} now, and is not deleted. What to "
+                f"do: `pulumi state delete '{args.urn}'`, which leaves the object alone"
+            )
+
+    def _cluster_of(self, resource: str) -> str | None:
+        """The cluster of the configuration whose name a resource's begins with."""
+        named = [
+            each
+            for each in self._settings.clusters
+            if resource.startswith((f"{each}-", f"{each}/"))
+        ]
+        return max(named, key=len, default=None)
 
     async def _require_unneeded(self, kept: _Kept, what: str) -> None:
         evidence = await self._guard.evidence()

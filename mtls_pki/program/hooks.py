@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi
 
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.guard import TrustGuard
+from mtls_pki.program.secret_owner import SecretOwner
 from mtls_pki.rotation.evidence import ClusterEvidence, Evidence
+from mtls_pki.rotation.guards.ownership import unknown_record
 from mtls_pki.rotation.report import refusal_message
 from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from mtls_pki.settings.judgement import asked_stage, decisive
@@ -48,8 +52,10 @@ class ClusterGuard:
 
     Attributes:
         cluster: its name.
+        provider: hook of the provider, which stands for the cluster in the engine's state.
         gate: hook of the gate.
         behind: hook of all that distributes trust or issues, which the gate precedes.
+        secret_owner: hook that judges before a Secret is created, beside ``behind``.
         deletion: what judges before something of it is deleted.
     """
 
@@ -62,11 +68,15 @@ class ClusterGuard:
         self._guard = guard
         self._passed = False
         self._remembered: TrustStage | None = None
+        self.provider = pulumi.ResourceHook(
+            f"guard/cluster/{cluster}", self._at_cluster, _ALSO_IN_PREVIEWS
+        )
         self.gate = pulumi.ResourceHook(f"guard-{cluster}", self._at_gate, _ALSO_IN_PREVIEWS)
         self.behind = pulumi.ResourceHook(
             f"guard/behind/{cluster}", self._behind_gate, _ALSO_IN_PREVIEWS
         )
         self.deletion = deletion
+        self.secret_owner = SecretOwner(settings, cluster, guard).hook
 
     async def _at_gate(self, args: pulumi.ResourceHookArgs) -> None:
         self._remembered = _in_state(args)
@@ -83,6 +93,15 @@ class ClusterGuard:
                 "may issue or distribute trust without it. What to do: run `pulumi up --refresh` "
                 "without --target and --exclude, which writes it first"
             )
+
+    async def _at_cluster(self, _: pulumi.ResourceHookArgs) -> None:
+        """Judge whether the cluster is new to the stack, before anything is made in it."""
+        opened = await self._guard.opened()
+        judge = opened.judge
+        unknown = unknown_record(self._settings.claim, self.cluster, judge.evidence)
+        if unknown is not None:
+            verdict = replace(decisive(judge.verdicts(opened.new)), refusals=(unknown,))
+            self._guard.require(verdict, self.cluster, judge.evidence)
 
     async def _require(self) -> Evidence:
         # Before anything is refused: the engine may end the run at the first refusal.

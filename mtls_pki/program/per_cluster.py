@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -26,6 +26,7 @@ from mtls_pki.program.arguments import (
 )
 from mtls_pki.program.clusters import FailureHooks
 from mtls_pki.program.hooks import ClusterGuard
+from mtls_pki.program.owned import marked, names_recorded, renamed
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards.deletion import issued_by, kept_by
 from mtls_pki.settings.model import Settings
@@ -58,10 +59,20 @@ def declare_gate(
     anchors: Mapping[str, TrustAnchor],
     evidence: pulumi.Output[Evidence],
     guard: ClusterGuard,
+    former: Sequence[str] = (),
 ) -> Gate:
-    """Declare a cluster's provider, what the stack installs there, and its gate."""
+    """Declare a cluster's provider, what the stack installs there, and its gate.
+
+    Args:
+        settings: of the stack.
+        anchors: by generation.
+        evidence: of all clusters.
+        guard: judges what is written in the cluster.
+        former: the cluster's names before this one; what bears them moves and is not made again.
+    """
     cluster, deletion = guard.cluster, guard.deletion
     reach = settings.clusters[cluster]
+    moves = [renamed(cluster, former)] if former else []
     provider = kubernetes.Provider(
         cluster,
         # None would become the value of KUBECONFIG, which may name several files; with the empty
@@ -72,19 +83,33 @@ def declare_gate(
         cluster_identifier=cluster,
         enable_secret_mutable=True,
         enable_config_map_mutable=True,
+        # A renamed cluster is the same one; another identifier would replace all of its objects.
+        opts=pulumi.ResourceOptions(
+            ignore_changes=["clusterIdentifier"],
+            transformations=moves,
+            hooks=pulumi.ResourceHookBinding(before_create=[guard.provider]),
+        ),
     )
-    prerequisites = _prerequisites(settings, cluster, pulumi.ResourceOptions(provider=provider))
+    everything = pulumi.ResourceOptions(
+        provider=provider, transformations=[marked(settings, guard.secret_owner), *moves]
+    )
+    prerequisites = _prerequisites(settings, cluster, everything)
     gate = TrustGate(
         f"{cluster}-gate",
         trust_gate_args(settings, cluster, anchors, evidence, guard.gate, deletion.binding),
-        pulumi.ResourceOptions(provider=provider, depends_on=prerequisites),
+        pulumi.ResourceOptions.merge(
+            everything,
+            pulumi.ResourceOptions(
+                depends_on=prerequisites, transformations=[names_recorded(cluster, former)]
+            ),
+        ),
     )
     deletion.keep(cluster, gate.guarded)
     return Gate(
         address=cluster_address(settings, cluster),
         guard=guard,
         record=gate.record,
-        behind=pulumi.ResourceOptions(provider=provider, depends_on=[gate]),
+        behind=pulumi.ResourceOptions.merge(everything, pulumi.ResourceOptions(depends_on=[gate])),
     )
 
 
@@ -98,7 +123,16 @@ def _prerequisites(
     if settings.trust.create_namespaces:
         declared += [
             Namespace(
-                f"{cluster}-{namespace}", metadata=ObjectMetaArgs(name=namespace), opts=options
+                f"{cluster}/{namespace}",
+                metadata=ObjectMetaArgs(name=namespace),
+                opts=pulumi.ResourceOptions.merge(
+                    options,
+                    pulumi.ResourceOptions(
+                        aliases=[pulumi.Alias(name=f"{cluster}-{namespace}")],
+                        # Other teams' objects stand in it too.
+                        retain_on_delete=True,
+                    ),
+                ),
             )
             for namespace in settings.trust.namespaces
             if namespace not in installed
@@ -202,9 +236,17 @@ def declare_certificates(
             deletion.binding,
         )
         certificate = ServiceCertificate(
-            f"{cluster}-{name}",
+            f"{cluster}/{args.namespace}/{args.certificate_name}",
             args,
-            pulumi.ResourceOptions(provider=gate.behind.provider, depends_on=[issuer.issuer]),
+            pulumi.ResourceOptions(
+                provider=gate.behind.provider,
+                transformations=gate.behind.transformations,
+                depends_on=[issuer.issuer],
+                aliases=[
+                    pulumi.Alias(name=f"{cluster}-{former}")
+                    for former in _former_keys(settings, name)
+                ],
+            ),
         )
         deletion.keep(
             cluster,
@@ -212,3 +254,15 @@ def declare_certificates(
             needed_by=kept_by(cluster, args.namespace, args.certificate_name),
             part="stack",
         )
+
+
+def _former_keys(settings: Settings, name: str) -> list[str]:
+    """Return the keys under which a release that named Certificates by them may know a service.
+
+    That is its present key; or, where the key was changed and ``name`` keeps the object, the
+    object's name, unless another service has that key.
+    """
+    certificate = settings.services[name].name
+    return (
+        [name] if certificate is None or certificate in settings.services else [name, certificate]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+from mtls_pki.clusters.former_names import former_names
 from mtls_pki.consumers.declare import Stack
 from mtls_pki.program import anchors, authorities, clusters, exports, per_cluster
 from mtls_pki.program.deletion import DeletionGuard
@@ -29,6 +30,7 @@ def run() -> None:
     guard = TrustGuard(settings)
     readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)
+    former = former_names(settings)
     backends = {each.settings.name: each for each in backends_of(settings)}
     issuing = authorities.prepare(settings, directory, backends)
     guard.require_allowed()
@@ -37,7 +39,11 @@ def run() -> None:
     deletion = DeletionGuard(settings, guard)
     gates = {
         cluster: per_cluster.declare_gate(
-            settings, roots, guard.seen, ClusterGuard(settings, cluster, guard, deletion)
+            settings,
+            roots,
+            guard.seen,
+            ClusterGuard(settings, cluster, guard, deletion),
+            former[cluster],
         )
         for cluster in settings.clusters
     }

@@ -23,6 +23,8 @@ def dangers(steps: Iterable[Step]) -> Iterator[Item]:
         because = f", because of {', '.join(step.fields[:NAMED])}" if step.fields else ""
         if became is Fate.REPLACED:
             text = f"{guarded}would be replaced{because}"
+        elif became is Fate.DELETED and step.kind == _NAMESPACE and step.retained:
+            text = "leaves the stack, and stays in the cluster with all that is in it"
         elif became is Fate.DELETED and lost:
             text = f"{guarded}would be deleted"
         elif became is Fate.UPDATED and BUNDLE in step.parents and (taken := _taken(step)):

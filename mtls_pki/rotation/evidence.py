@@ -21,6 +21,7 @@ from mtls_pki.pki.leaf_facts import LeafFacts
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed, is_signed_by
 from mtls_pki.rotation.domain import Domain, RecordedDomain, merged
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.rotation.stage import TrustStage
 
 
@@ -198,6 +199,9 @@ class GateObservation:
         domain: what the trust domain consisted of; None where an earlier release wrote the record.
         object_name: of the ConfigMap.
         roots: what verifiers judge of the recorded roots.
+        marked: an annotation names its owner, and so does one of whatever that stack has made.
+        cluster_names: what the stack has called the cluster, the latest name first; none where an
+            earlier release wrote the record.
     """
 
     cluster: str
@@ -207,6 +211,8 @@ class GateObservation:
     domain: Domain | None = None
     object_name: str = ""
     roots: tuple[CaFacts, ...] = ()
+    cluster_names: tuple[str, ...] = ()
+    marked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +271,7 @@ class ClusterEvidence:
             The times in its evidence are by this clock.
         skew: how far that clock is from this machine's.
         gate: None when it has none yet.
+        owned: the existing objects that the stack would write, whose they may be.
     """
 
     cluster: str
@@ -277,6 +284,7 @@ class ClusterEvidence:
     gate: GateObservation | None = None
     uses: tuple[IssuerUse, ...] = ()
     untraceable: tuple[Untraceable, ...] = ()
+    owned: tuple[OwnedObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from mtls_pki.rotation.guards.observed import (
     known_bundles,
     unread_clusters,
 )
+from mtls_pki.rotation.guards.ownership import ownership_notices
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice
@@ -45,6 +46,7 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
         *_issuers(evidence),
         *_gates(request, evidence),
         *_canaries(request),
+        *ownership_notices(request, evidence),
     )
 
 

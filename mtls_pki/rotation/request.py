@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.rotation.domain import Domain, RecordedDomain
 from mtls_pki.rotation.evidence import BundlePlace
+from mtls_pki.rotation.owned_object import Claim
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import Acknowledgement
 
@@ -49,6 +50,7 @@ class ChangeRequest:
         hold_down: how long a bundle must have held an anchor before anything issues from it; the
             longer of the configured and the recorded one.
         acknowledgements: per compromised generation, what the configuration says about it.
+        claim: who the stack is, and whose objects it adopts.
         recorded: what the clusters record that the domain depends on; None where an earlier release
             wrote all records, or there is none.
         domain: what the configuration makes of it.
@@ -66,6 +68,7 @@ class ChangeRequest:
     places: tuple[BundlePlace, ...]
     hold_down: timedelta
     acknowledgements: Mapping[str, Acknowledgement] = field(default_factory=dict)
+    claim: Claim = field(default_factory=Claim)
     recorded: RecordedDomain | None = None
     domain: Domain | None = None
     abandon: frozenset[str] = frozenset()

@@ -146,6 +146,13 @@ CHAINS_VERIFY = Rule(
     upstream="RFC 5280, section 6.1",
     by_evidence=True,
 )
+ONE_OWNER = Rule(
+    identifier="one-owner",
+    sentence="An object has one owner: a stack writes no object that another stack, or nobody of "
+    "this program, has made.",
+    upstream="controller-runtime, pkg/controller/controllerutil",
+    by_evidence=True,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from mtls_pki.rotation.guards.distrust import distrusted_stay_so, waivable
 from mtls_pki.rotation.guards.issuing import held_everywhere
 from mtls_pki.rotation.guards.leaving import no_live_leaf
 from mtls_pki.rotation.guards.observed import unread_clusters
+from mtls_pki.rotation.guards.ownership import one_owner
 from mtls_pki.rotation.guards.places import leaving_places
 from mtls_pki.rotation.notices import notices, who_breaks
 from mtls_pki.rotation.request import ChangeRequest, Mode
@@ -67,6 +68,7 @@ GUARDS: tuple[Guard, ...] = (
     no_live_leaf,
     chains_verify,
     leaving_places,
+    one_owner,
 )
 
 

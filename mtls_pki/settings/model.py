@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import Field, PrivateAttr, StrictBool, StrictInt, create_model
 
 from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
+from mtls_pki.rotation.owned_object import Claim
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.extensions import BackendSettings, Extensions, IssuerScope
 from mtls_pki.settings.section import Section
@@ -32,7 +33,9 @@ from mtls_pki.settings.types import (
     HttpsUrl,
     Instant,
     IpAddress,
+    ObjectEntry,
     Secret,
+    StackName,
     Uri,
 )
 
@@ -45,6 +48,8 @@ class ClusterSettings(Section):
     kubeconfig: str | None = None
     context: str | None = None
     cluster_domain: Domain = "cluster.local"
+    # Its name in the stack before, where its record is of a release that did not write names down.
+    formerly: DnsLabel | None = None
     # How a Vault reaches the API server to review the tokens of issuers, and which CA signed the
     # API server's certificate; by default as the kubeconfig says.
     api_server: HttpsUrl | None = None
@@ -258,6 +263,10 @@ class Settings(Section):
     cert_manager: CertManagerSettings = CertManagerSettings()
     # What leaves although somebody uses it, as the refusal names it; each entry waives only itself.
     abandon: tuple[Abandoned, ...] = ()
+    # Objects of somebody else that become this stack's, as the refusal names them.
+    adopt: tuple[ObjectEntry, ...] = ()
+    # The stack's names before `pulumi stack rename`; what they own is this stack's.
+    former_owners: tuple[StackName, ...] = ()
     # No key of the configuration: the stack's own name, by which its objects are told from others.
     _owner: str = PrivateAttr()
 
@@ -274,6 +283,13 @@ class Settings(Section):
     def given_up(self) -> bool:
         """Whether the whole stack is given up, so that nothing of it is kept from deletion."""
         return "stack" in self.abandon
+
+    @property
+    def claim(self) -> Claim:
+        """What the stack calls its own."""
+        return Claim(
+            owner=self.owner, former=frozenset(self.former_owners), adopt=frozenset(self.adopt)
+        )
 
     @property
     def issuing_generation(self) -> str:

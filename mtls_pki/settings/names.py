@@ -72,6 +72,22 @@ def secret_name(settings: Settings, generation: str) -> str:
     return _with_generations(settings.issuing.secret_base_name, settings, generation)
 
 
+def ca_secrets(settings: Settings) -> frozenset[tuple[str, str]]:
+    """Return namespace and name of every CA Secret that the stack declares."""
+    names = {
+        secret_name(settings, generation)
+        for generation in issuing_generations(settings)
+        if not settings.backend_of(generation).keeps_key
+    }
+    if settings.issuing.stable and not settings.backend_of(settings.issuing_generation).keeps_key:
+        names.add(settings.issuing.secret_base_name)
+    return frozenset(
+        (namespace or settings.issuing.cluster_resource_namespace, name)
+        for namespace in settings.issuer_namespaces
+        for name in names
+    )
+
+
 def generations_held_by(settings: Settings, backend: str) -> tuple[str, ...]:
     """Return the generations whose issuing CA the backend of this name holds, in any role."""
     return tuple(

@@ -13,6 +13,7 @@ from mtls_pki.settings.model import Settings
 
 RULES: tuple[Rule, ...] = (
     authorities.clusters_can_be_reached,
+    authorities.clusters_have_names_of_their_own,
     authorities.exactly_one_issuing,
     authorities.generated_or_brought,
     authorities.brought_files_are_sound,

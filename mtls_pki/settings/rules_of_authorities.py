@@ -285,6 +285,26 @@ def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+def clusters_have_names_of_their_own(settings: Settings) -> Iterator[Mistake]:
+    """Demand that a former name of a cluster is no name of another one.
+
+    What bears the name in the engine's state moves to the cluster that had it, and can move to one
+    only.
+    """
+    seen: dict[str, str] = {}
+    for name, cluster in settings.clusters.items():
+        former = cluster.formerly
+        if former is None:
+            continue
+        other = former if former in settings.clusters else seen.setdefault(former, name)
+        if other != name or former == name:
+            yield Mistake(
+                path=f"clusters.{name}.formerly",
+                message=f"{former!r} is a name of clusters.{other} too; write the name that this "
+                "cluster alone had, or remove the line",
+            )
+
+
 def clusters_can_be_reached(settings: Settings) -> Iterator[Mistake]:
     """Demand a kubeconfig or a context for each cluster.
 

@@ -141,6 +141,7 @@ def change_request(
         },
         places=bundle_places(settings),
         hold_down=counting_hold_down(settings.trust.hold_down, recorded, evidence.observed_at),
+        claim=settings.claim,
         acknowledgements={
             generation: Acknowledgement(
                 fingerprint=anchor.fingerprint, accept_outage=anchor.accept_outage

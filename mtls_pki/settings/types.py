@@ -30,6 +30,8 @@ _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _ABANDONED = re.compile(
     r"stack|(cluster|namespace|bundle)/[a-z0-9.-]+|issuer/[A-Za-z]+/[a-z0-9.-]+"
 )
+_OBJECT_ENTRY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?/[A-Z][A-Za-z]+/[a-z0-9.-]+")
+_STACK_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -142,6 +144,18 @@ def _abandoned(value: str) -> str:
     return value
 
 
+def _object_entry(value: str) -> str:
+    if _OBJECT_ENTRY.fullmatch(value) is None:
+        raise ValueError("write CLUSTER/NAMESPACE/KIND/NAME, as the refusal names it")
+    return value
+
+
+def _stack_name(value: str) -> str:
+    if _STACK_NAME.fullmatch(value) is None:
+        raise ValueError("write PROJECT/STACK, as the refusal names it")
+    return value
+
+
 def _https_url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -227,6 +241,8 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Uri = Annotated[str, AfterValidator(_uri)]
 Abandoned = Annotated[str, AfterValidator(_abandoned)]
+ObjectEntry = Annotated[str, AfterValidator(_object_entry)]
+StackName = Annotated[str, AfterValidator(_stack_name)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 VaultPath = Annotated[str, AfterValidator(_vault_path)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]

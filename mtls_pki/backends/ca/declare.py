@@ -27,14 +27,16 @@ def ca_issuer_args(settings: Settings, anchor: TrustAnchor, place: IssuerPlace) 
     """
     if anchor.signing is None:
         raise ValueError(f"{place.name}: its anchor has no issuing CA here")
+    namespace = place.namespace or settings.issuing.cluster_resource_namespace
     return CaIssuerArgs(
         kind=settings.issuing.kind,
         issuer_name=place.name,
         secret_name=place.secret_name,
-        namespace=place.namespace or settings.issuing.cluster_resource_namespace,
+        namespace=namespace,
         signing=anchor.signing,
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=place.on_failure,
         guard=place.guard,
         delete_guard=place.delete_guard,
+        secret_resource=f"{place.cluster}/{namespace}/{place.secret_name}",
     )

@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since
 from mtls_pki.clusters.sources.source import Source, Trusted
 from mtls_pki.pki.bundle import bundle_members
@@ -20,10 +21,12 @@ from mtls_pki.rotation.evidence import (
     GateObservation,
     observe_bundle,
 )
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import former_trust_name
 from mtls_pki.settings.trust_domain import bundle_places
 
+_BUNDLES = "/apis/trust.cert-manager.io/v1alpha1/bundles"
 # On every target of a Bundle, with the Bundle's name (trust-manager,
 # pkg/apis/trust/v1alpha1/types_bundle.go).
 _BUNDLE_LABEL = "trust.cert-manager.io/bundle"
@@ -73,7 +76,29 @@ class BundleSource(Source):
         places = dict.fromkeys((*asked, *besides))
         observations = tuple(_observe(place, found) for place in places)
         texts = {_data(found, place).get(place.key) for place in places}
-        return Trusted(bundles=observations, anchors=tuple(_members(texts)))
+        return Trusted(
+            bundles=observations,
+            anchors=tuple(_members(texts)),
+            owned=(*_owned(cluster.name, asked, found), *_bundle_object(cluster, settings)),
+        )
+
+
+def _bundle_object(cluster: Cluster, settings: Settings) -> Iterator[OwnedObject]:
+    """Yield whose the Bundle is that trust-manager would copy from."""
+    if settings.trust.via == "trust-manager":
+        live = cluster.get(f"{_BUNDLES}/{settings.trust.name}")
+        if live is not None:
+            yield owned_object(cluster.name, "Bundle", live["metadata"])
+
+
+def _owned(
+    cluster: str, asked: Iterable[BundlePlace], found: Mapping[tuple[str, str], _ConfigMap]
+) -> Iterator[OwnedObject]:
+    """Yield whose the ConfigMaps are that the stack would write; copies are trust-manager's."""
+    for name, namespace in dict.fromkeys((place.name, place.namespace) for place in asked):
+        live = found.get((name, namespace))
+        if live is not None and not live.by_trust_manager:
+            yield owned_object(cluster, "ConfigMap", live.metadata)
 
 
 def _config_maps(cluster: Cluster, name: str) -> list[_ConfigMap]:

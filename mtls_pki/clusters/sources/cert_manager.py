@@ -10,7 +10,7 @@ more. What the API server does not show is said (``Untraceable``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -20,6 +20,7 @@ from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.deviations import differences
+from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import condition, decode_pem, owned_since, parse_time
 from mtls_pki.clusters.sources.attribution import NOBODY, Attribution, StackIssuers
 from mtls_pki.clusters.sources.issuers import (
@@ -48,6 +49,7 @@ from mtls_pki.rotation.evidence import (
 )
 from mtls_pki.rotation.guards.observed import LEFT_BEHIND
 from mtls_pki.rotation.moved import may_have_followed
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.leaf_limits import longest_leaf
 from mtls_pki.settings.model import Settings
 
@@ -65,6 +67,7 @@ class _Certificate:
     """The little that is kept of a Certificate.
 
     ``as_created``: its spec was never changed. ``issued``: it was Ready at least once.
+    ``owned``: whose it is, where the stack declares it.
     """
 
     namespace: str
@@ -81,6 +84,7 @@ class _Certificate:
     not_before: datetime | None
     not_after: datetime | None
     issued_at: datetime | None
+    owned: OwnedObject | None
 
     @property
     def key(self) -> _Key:
@@ -162,6 +166,10 @@ class LeafReader:
             issuers=self.issuers.observations,
             untraceable=tuple(self._untraceable(attribution)),
             uses=tuple(self._uses(certificates.values())),
+            owned=(
+                *self.issuers.owned,
+                *(each.owned for each in certificates.values() if each.owned is not None),
+            ),
         )
 
     def _uses(self, certificates: Iterable[_Certificate]) -> Iterator[IssuerUse]:
@@ -201,7 +209,8 @@ class LeafReader:
             )
 
     def _certificates(self) -> dict[_Key, _Certificate]:
-        found = self.cluster.list_all(f"{API}/certificates", partial(_certificate, self.settings))
+        keep = partial(_certificate, self.settings, self.cluster.name, self._declared)
+        found = self.cluster.list_all(f"{API}/certificates", keep)
         return {each.key: each for each in found}
 
     def _request(
@@ -495,7 +504,9 @@ def _made_authority(issued: _Issued, certificates: Mapping[_Key, _Certificate]) 
     return Authority("Secret", certificate.namespace, certificate.secret)
 
 
-def _certificate(settings: Settings, live: Mapping[str, Any]) -> _Certificate:
+def _certificate(
+    settings: Settings, cluster: str, declared: Set[_Key], live: Mapping[str, Any]
+) -> _Certificate:
     metadata, spec, status = live["metadata"], live["spec"], live.get("status", {})
     ready = condition(live, "Ready") or {}
     revision = status.get("revision")
@@ -517,6 +528,9 @@ def _certificate(settings: Settings, live: Mapping[str, Any]) -> _Certificate:
         not_after=parse_time(status.get("notAfter")),
         # Owned by the controller that raises the revision when it has written the Secret.
         issued_at=owned_since(metadata, "f:status", "f:revision"),
+        owned=owned_object(cluster, "Certificate", metadata)
+        if (metadata["namespace"], metadata["name"]) in declared
+        else None,
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import condition, owned_since
 from mtls_pki.pki.signer_names import GROUP
 from mtls_pki.rotation.evidence import IssuerObservation
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import issuer_name, issuing_generations
+from mtls_pki.settings.names import ca_secrets, issuer_name, issuing_generations
 
 API = f"/apis/{CERT_MANAGER.api_version}"
 _NOT_OBSERVED = {
@@ -75,12 +77,15 @@ class IssuerReading:
         self_signing: identities of all SelfSigned issuers: what they sign chains to itself only.
         authorities: which CA each issuer signs with, where its ``spec`` says so.
         changed_at: when the server recorded the last change of each one's ``spec``.
+        owned: whose those of the stack are that exist, and whose the CA Secrets are of which
+            another issuer is made. No Secret is read for it.
     """
 
     observations: tuple[IssuerObservation, ...]
     self_signing: frozenset[IssuerReference]
     authorities: Mapping[IssuerReference, Authority]
     changed_at: Mapping[IssuerReference, datetime | None]
+    owned: tuple[OwnedObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +97,7 @@ class _Issuer:
     ready: bool
     reason: str
     message: str
+    owned: OwnedObject
 
 
 def stack_issuers(settings: Settings) -> dict[IssuerReference, str]:
@@ -123,7 +129,9 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
         issuer
         for api in dict.fromkeys((CERT_MANAGER, *used))
         for kind in (api.cluster_issuer, api.issuer)
-        for issuer in cluster.list_all(api.path(kind), partial(_issuer, settings, api, kind))
+        for issuer in cluster.list_all(
+            api.path(kind), partial(_issuer, cluster.name, settings, api, kind)
+        )
     ]
     return IssuerReading(
         observations=tuple(
@@ -144,10 +152,34 @@ def read_issuers(cluster: Cluster, settings: Settings) -> IssuerReading:
         self_signing=frozenset(issuer.reference for issuer in found if issuer.self_signing),
         authorities={each.reference: each.authority for each in found if each.authority},
         changed_at={each.reference: each.changed_at for each in found},
+        owned=tuple(_owned(settings, declared, found)),
     )
 
 
-def _issuer(settings: Settings, api: IssuerApi, kind: str, live: Mapping[str, Any]) -> _Issuer:
+def _owned(
+    settings: Settings, declared: Collection[IssuerReference], found: Iterable[_Issuer]
+) -> Iterator[OwnedObject]:
+    secrets = {Authority("Secret", *secret) for secret in ca_secrets(settings)}
+    for issuer in found:
+        if issuer.reference in declared:
+            yield issuer.owned
+            continue
+        # Anybody may point an issuer at a CA Secret; only a stack of this program wrote one for it.
+        theirs = issuer.owned.owner is not None or issuer.owned.by_program
+        signs_with = issuer.authority
+        if theirs and signs_with is not None and signs_with in secrets:
+            yield replace(
+                issuer.owned,
+                namespace=signs_with.place,
+                kind=signs_with.kind,
+                name=signs_with.name,
+                through=issuer.owned.entry,
+            )
+
+
+def _issuer(
+    cluster: str, settings: Settings, api: IssuerApi, kind: str, live: Mapping[str, Any]
+) -> _Issuer:
     metadata, spec = live["metadata"], live.get("spec", {})
     ready = condition(live, "Ready") or _NOT_OBSERVED
     return _Issuer(
@@ -162,6 +194,7 @@ def _issuer(settings: Settings, api: IssuerApi, kind: str, live: Mapping[str, An
         ready=ready.get("status") == "True",
         reason=ready.get("reason", ""),
         message=ready.get("message", ""),
+        owned=owned_object(cluster, kind, metadata),
     )
 
 

@@ -21,6 +21,7 @@ from mtls_pki.rotation.evidence import (
     LeafObservation,
     Untraceable,
 )
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.model import Settings
 
 
@@ -31,10 +32,12 @@ class Trusted:
     Attributes:
         bundles: what verifiers hold.
         anchors: certificates that may be anchors.
+        owned: existing objects that the stack would write, whose they may be.
     """
 
     bundles: tuple[BundleObservation, ...] = ()
     anchors: tuple[x509.Certificate, ...] = ()
+    owned: tuple[OwnedObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,14 @@ class Issued:
         issuers: who issues.
         untraceable: which leaves it does not show, and why.
         uses: which Certificates name issuers of the stack.
+        owned: as in ``Trusted``.
     """
 
     leaves: tuple[LeafObservation, ...] = ()
     issuers: tuple[IssuerObservation, ...] = ()
     untraceable: tuple[Untraceable, ...] = ()
     uses: tuple[IssuerUse, ...] = ()
+    owned: tuple[OwnedObject, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

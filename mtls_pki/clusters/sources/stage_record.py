@@ -8,13 +8,14 @@ every generation under ``<generation>.pem``. It was called ``<trust.name>-stage`
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.ownership import cluster_names, owned_object
 from mtls_pki.clusters.recorded import owned_since
 from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.pki.errors import PkiError
@@ -22,6 +23,7 @@ from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.rotation.domain import DOMAIN_KEY, Domain
 from mtls_pki.rotation.evidence import GateObservation
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.rotation.stage import STAGE_KEY, StageError, TrustStage
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stage_object_name
@@ -36,10 +38,12 @@ class StageRecord:
     Attributes:
         gate: the recorded stage, None where the cluster has no record yet.
         anchors: the recorded root certificates, of compromised generations too.
+        owned: the object under the name that the record would be made with, whose it may be.
     """
 
     gate: GateObservation | None
     anchors: tuple[x509.Certificate, ...]
+    owned: tuple[OwnedObject, ...] = ()
 
 
 def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:
@@ -54,13 +58,24 @@ def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:
     namespace, name = settings.issuing.cluster_resource_namespace, stage_object_name(settings)
     collection = f"/api/v1/namespaces/{namespace}/configmaps"
     live = cluster.get(f"{collection}/{name}")
-    if live is not None and _owner(live) in (settings.owner, None):
+    if live is not None and _is_own(live, settings, unmarked=True):
         return _record(cluster.name, live)
     others = cluster.list_all(collection, lambda each: each if _is_record(each) else None)
     for each in sorted(others, key=lambda one: str(one["metadata"]["name"])):
-        if _owner(each) == settings.owner or (_owner(each) is None and _names_ours(each, settings)):
+        if _is_own(each, settings, unmarked=_names_ours(each, settings)):
             return _record(cluster.name, each)
-    return StageRecord(gate=None, anchors=())
+    owned = () if live is None else (_owned(cluster.name, live),)
+    return StageRecord(gate=None, anchors=(), owned=owned)
+
+
+def _is_own(live: Mapping[str, Any], settings: Settings, *, unmarked: bool) -> bool:
+    """Whether a record is this stack's; ``unmarked`` is the answer for one that does not say."""
+    owner = _owned("", live).owner
+    return unmarked if owner is None else settings.claim.holds(owner)
+
+
+def _owned(cluster: str, live: Mapping[str, Any]) -> OwnedObject:
+    return owned_object(cluster, "ConfigMap", live["metadata"], owner=_owner(live))
 
 
 def _is_record(live: Mapping[str, Any]) -> bool:
@@ -68,7 +83,7 @@ def _is_record(live: Mapping[str, Any]) -> bool:
 
 
 def _owner(live: Mapping[str, Any]) -> str | None:
-    """Whose record it is, None where an earlier release wrote it."""
+    """Whose record it says that it is, None where an earlier release wrote it."""
     text = (live.get("data") or {}).get(DOMAIN_KEY)
     if text is None:
         return None
@@ -121,8 +136,12 @@ def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
             domain=domain,
             object_name=metadata["name"],
             roots=tuple(map(CaFacts.of, anchors)),
+            cluster_names=cluster_names(metadata),
+            marked=owned_object(cluster, "ConfigMap", metadata).owner is not None,
         ),
         anchors=anchors,
+        # Known by its anchors where it names no owner.
+        owned=(replace(_owned(cluster, live), by_program=True),),
     )
 
 

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import re
 import runpy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -69,10 +70,23 @@ class Declared:
     remote: bool
     protect: bool
     retain_on_delete: bool
+    ignore_changes: tuple[str, ...]
+    aliases: tuple[str, ...]
     replace_on_changes: tuple[str, ...]
     dependencies: frozenset[str]
     hooks: dict[str, tuple[str, ...]]
     timeouts: dict[str, str]
+
+    @property
+    def cluster(self) -> str:
+        """The cluster that its Pulumi name begins with."""
+        return re.split("[-/]", self.name)[0]
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The annotations that say whose it is."""
+        annotations: dict[str, str] = self.metadata["annotations"]
+        return {key: text for key, text in annotations.items() if key.startswith("mtls-pki/")}
 
     @property
     def kind(self) -> str:
@@ -242,6 +256,8 @@ class RecordingMonitor(mocks.MockMonitor):
             remote=request.remote,
             protect=request.protect,
             retain_on_delete=request.retainOnDelete,
+            ignore_changes=tuple(request.ignoreChanges),
+            aliases=tuple(alias.spec.name for alias in request.aliases),
             replace_on_changes=tuple(request.replaceOnChanges),
             dependencies=frozenset(request.dependencies),
             hooks={field.name: tuple(names) for field, names in request.hooks.ListFields()},

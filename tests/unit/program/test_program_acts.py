@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi import Output
 
+from mtls_pki.clusters.connection import ClusterError
 from mtls_pki.components.kubernetes_options import GuardedObject
-from mtls_pki.program import guard
+from mtls_pki.program import deletion, guard, secret_owner
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards.deletion import Need, every_leaf, issued_by, kept_by
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.settings.model import Settings
 from tests.unit.program.engine import Program, run_code, run_program
@@ -226,3 +229,73 @@ def test_a_renamed_object_is_not_the_one_that_the_configuration_asks_for(ask: As
         return [(hooks.deletion.binding, called("dev-mesh-trust-app", old=other))]
 
     assert ask({}, there(), delete) == [""]
+
+
+THEIRS = OwnedObject(
+    cluster="dev", namespace="cert-manager", kind="Secret", name="mtls-ca-g1-i1", owner=None
+)
+SECRET = {"metadata": {"namespace": "cert-manager", "name": "mtls-ca-g1-i1"}}
+
+
+def create_secret(hooks: Hooks) -> list[Any]:
+    args = called("dev/cert-manager/mtls-ca-g1-i1")
+    args.new_inputs = SECRET
+    return [(hooks.cluster.secret_owner, args)]
+
+
+@pytest.mark.parametrize(
+    ("found", "changes", "said"),
+    [
+        (None, {}, ""),
+        (replace(THEIRS, owner="mtls-pki/test"), {}, ""),
+        (replace(THEIRS, owner="mtls-pki/pay"), {}, "owned by mtls-pki/pay"),
+        (THEIRS, {}, f"adopt: [{THEIRS.entry}]"),
+        (THEIRS, {"adopt": [THEIRS.entry]}, ""),
+        (replace(THEIRS, by_program=True), {}, ""),
+    ],
+)
+def test_a_secret_of_somebody_else_is_not_created_over(
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    found: OwnedObject | None,
+    changes: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setattr(secret_owner, "find_object", lambda *_, **__: found)
+    monkeypatch.setattr(secret_owner, "Cluster", lambda _: None)
+    (answer,) = ask(changes, there(), create_secret)
+    assert said in answer
+    assert bool(answer) == bool(said)
+
+
+def test_a_secret_that_cannot_be_seen_is_created_only_where_an_issuer_proves_it(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise ClusterError("dev", "reading is forbidden")
+
+    monkeypatch.setattr(secret_owner, "find_object", forbidden)
+    monkeypatch.setattr(secret_owner, "Cluster", lambda _: None)
+    (answer,) = ask({}, there(), create_secret)
+    assert "cannot be seen: reading is forbidden" in answer
+    issuer = replace(THEIRS, kind="ClusterIssuer", namespace="", owner="mtls-pki/test")
+    proven = replace(there().reachable[0], owned=(issuer,))
+    assert ask({}, evidence(proven), create_secret) == [""]
+
+
+def test_what_another_stack_has_taken_over_is_not_deleted(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = replace(THEIRS, kind="ConfigMap", namespace="app", name="mesh-trust")
+    monkeypatch.setattr(deletion, "Cluster", lambda _: None)
+
+    def delete(hooks: Hooks) -> list[Any]:
+        old = {**BUNDLE, "apiVersion": "v1", "kind": "ConfigMap"}
+        return [(hooks.deletion.binding, called("dev-mesh-trust-app", old=old))]
+
+    for owner, said in (("mtls-pki/pay", "belongs to mtls-pki/pay now"), ("mtls-pki/test", "")):
+        owned = replace(found, owner=owner)
+        monkeypatch.setattr(deletion, "find_object", lambda *_, owned=owned, **__: owned)
+        (answer,) = ask({}, there(), delete)
+        assert said in answer
+        assert bool(answer) == bool(said)

@@ -118,7 +118,7 @@ def test_an_issuer_follows_its_secret_and_is_awaited(
     assert declared.metadata == {
         "name": issuer,
         "namespace": "monoskope",
-        "annotations": AWAITED,
+        "annotations": {**AWAITED, **declared.marks},
     }
     assert declared.spec == {"ca": {"secretName": secret}}
     assert declared.timeouts == {"create": "300s", "update": "300s"}
@@ -136,14 +136,14 @@ def test_the_bundle_is_the_root_alone_in_the_services_namespace(program: Program
 
 def test_a_certificate_is_exactly_this(program: Program) -> None:
     gateway = program.object("Certificate", "gateway")
-    assert gateway.name == "dev-gateway"
+    assert gateway.name == "dev/monoskope/gateway"
     assert gateway.inputs == {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
         "metadata": {
             "name": "gateway",
             "namespace": "monoskope",
-            "annotations": AWAITED,
+            "annotations": {**AWAITED, **gateway.marks},
         },
         "spec": {
             "secretName": "gateway-tls",
@@ -179,7 +179,7 @@ def test_a_database_node_keeps_its_own_names(program: Program) -> None:
 def test_everything_in_a_namespace_comes_after_it(program: Program) -> None:
     for resource in program.resources:
         if resource.inputs.get("metadata", {}).get("namespace") == "monoskope":
-            assert "dev-monoskope" in program.waits_for(resource), resource.name
+            assert "dev/monoskope" in program.waits_for(resource), resource.name
 
 
 def test_certificates_come_after_their_issuer(program: Program) -> None:

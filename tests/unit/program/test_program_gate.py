@@ -64,19 +64,19 @@ def test_whatever_issues_or_distributes_trust_waits_for_the_gate(program: Progra
     ]
     assert len(waiting) == 2 * (3 + 3 + 1 + 1)
     for resource in waiting:
-        cluster = resource.name.partition("-")[0]
-        assert f"{cluster}-gate" in program.waits_for(resource), resource.name
+        assert f"{resource.cluster}-gate" in program.waits_for(resource), resource.name
 
 
 def test_whoever_acts_is_judged(program: Program) -> None:
     """By the guard of its cluster, in previews too."""
     for resource in program.resources:
-        cluster = resource.name.partition("-")[0]
+        cluster = resource.cluster
         if resource.kind in {"Secret", "ClusterIssuer", "Certificate", "ConfigMap"}:
             name = f"guard/behind/{cluster}"
             if resource.name.endswith("-gate"):
                 name = f"guard-{cluster}"
-            assert resource.hooks["before_create"] == (name,)
+            also = (f"guard/secret/{cluster}",) if resource.kind == "Secret" else ()
+            assert resource.hooks["before_create"] == (name, *also)
             assert resource.hooks["before_update"] == (name,)
             assert resource.hooks["before_delete"] == ("guard/delete",)
             for each in (name, "guard/delete"):

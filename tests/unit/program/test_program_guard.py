@@ -86,7 +86,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> Judge:
 
 
 def arguments(state: TrustStage | None) -> pulumi.ResourceHookArgs:
-    data = {} if state is None else {"data": {STAGE_KEY: state.to_json()}}
+    data = {"data": {} if state is None else {STAGE_KEY: state.to_json()}}
     return pulumi.ResourceHookArgs(
         urn="urn", id="", name="gate", type="x:y:Z", new_inputs={}, old_inputs=data
     )

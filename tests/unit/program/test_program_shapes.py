@@ -25,7 +25,10 @@ def run(changes: dict[str, Any]) -> Program:
 def test_a_cluster_issuer_reads_its_secret_in_cert_managers_namespace() -> None:
     program = run({})
     issuer = program.object("ClusterIssuer", "mtls-ca-g1-i1")
-    assert issuer.metadata == {"name": "mtls-ca-g1-i1", "annotations": AWAITED}
+    assert issuer.metadata == {
+        "name": "mtls-ca-g1-i1",
+        "annotations": {**AWAITED, **issuer.marks},
+    }
     assert program.object("Secret", "mtls-ca-g1-i1").metadata["namespace"] == "cert-manager"
 
 
@@ -66,7 +69,7 @@ def test_trust_manager_distributes_one_bundle() -> None:
     assert bundle.inputs["apiVersion"] == "trust.cert-manager.io/v1alpha1"
     assert bundle.metadata == {
         "name": "mesh-trust",
-        "annotations": {**OWNED, "pulumi.com/waitFor": "condition=Synced"},
+        "annotations": {**OWNED, "pulumi.com/waitFor": "condition=Synced", **bundle.marks},
     }
     (source,) = bundle.spec["sources"]
     assert_is_root(parsed(source["inLine"]), path_length=1)
@@ -100,9 +103,9 @@ def test_every_object_of_a_cluster_is_of_that_clusters_provider() -> None:
     program = run({"clusters": TWO_CLUSTERS})
     objects = [r for r in program.resources if r.type.startswith("kubernetes:")]
     for resource in objects:
-        cluster = resource.name.partition("-")[0]
+        cluster = resource.cluster
         assert resource.provider == f"{program.one('kubernetes', cluster).urn}::{cluster}-id"
-    assert {r.name.partition("-")[0] for r in objects} == {"eu", "us"}
+    assert {r.cluster for r in objects} == {"eu", "us"}
 
 
 def test_clusters_are_reached_as_configured_and_identified_by_name() -> None:
@@ -122,7 +125,10 @@ def test_clusters_are_reached_as_configured_and_identified_by_name() -> None:
 
 def test_names_of_services_follow_the_cluster_and_identities_do_not() -> None:
     program = run({"clusters": TWO_CLUSTERS})
-    eu, us = program.one("Certificate", "eu-web").spec, program.one("Certificate", "us-web").spec
+    eu, us = (
+        program.one("Certificate", "eu/app/web").spec,
+        program.one("Certificate", "us/app/web").spec,
+    )
     assert eu["dnsNames"][0] == "web.app.svc.eu.local"
     assert us["dnsNames"][0] == "web.app.svc.cluster.local"
     assert eu["uris"] == us["uris"] == ["spiffe://example.org/ns/app/sa/web"]
@@ -130,15 +136,14 @@ def test_names_of_services_follow_the_cluster_and_identities_do_not() -> None:
 
 def test_a_service_can_be_in_one_cluster_only() -> None:
     program = run({"clusters": TWO_CLUSTERS, "services.web.clusters": ["us"]})
-    assert [c.name for c in program.of("Certificate")] == ["us-web"]
+    assert [c.name for c in program.of("Certificate")] == ["us/app/web"]
 
 
 def test_a_failure_is_explained_by_its_own_cluster() -> None:
     program = run({"clusters": TWO_CLUSTERS})
     assert {"explain-eu", "explain-us"} <= set(program.hooks)
     for certificate in program.of("Certificate"):
-        cluster = certificate.name.partition("-")[0]
-        assert certificate.hooks["on_error"] == (f"explain-{cluster}",)
+        assert certificate.hooks["on_error"] == (f"explain-{certificate.cluster}",)
 
 
 def test_a_service_can_say_everything_itself() -> None:
@@ -283,7 +288,7 @@ def test_everything_of_cert_manager_comes_after_it() -> None:
     program = run({"certManager.install": True, "trust.createNamespaces": True})
     for kind in ("ClusterIssuer", "Certificate", "Secret"):
         for resource in program.of(kind):
-            assert {"dev-pki", "dev-app"} <= program.waits_for(resource), resource.name
+            assert {"dev-pki", "dev/app"} <= program.waits_for(resource), resource.name
 
 
 def test_the_registry_chart_is_pinned() -> None:

@@ -332,6 +332,14 @@ def test_a_lost_bundle_gate_or_namespace_deserves_a_second_look() -> None:
     assert "is protected and would be deleted" in page
 
 
+def test_a_namespace_that_is_retained_stays_and_the_page_says_so() -> None:
+    gone = step("delete", "kubernetes:core/v1:Namespace", "east/shop", old={"kind": "x"})
+    gone["oldState"]["retainOnDelete"] = True
+    page = markdown(digest(gone))
+    assert "leaves the stack, and stays in the cluster with all that is in it" in page
+    assert "would be deleted" not in page
+
+
 def test_a_protected_deletion_that_the_engine_refuses_has_failed() -> None:
     said = (("error", 'error: unable to delete resource "g1-key" as it is protected\n'),)
     found = reviewed(digest(said=(*said, ("error", "error: preview failed\n"))))

@@ -37,6 +37,22 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ["clusters.away: write `kubeconfig: PATH`, `context: NAME`, or both"],
     ),
     (
+        "clusters_have_names_of_their_own",
+        {"clusters": {"eu": {"context": "eu", "formerly": "us"}, "us": {"context": "us"}}},
+        [
+            "clusters.eu.formerly: 'us' is a name of clusters.us too; write the name that this "
+            "cluster alone had, or remove the line"
+        ],
+    ),
+    (
+        "clusters_have_names_of_their_own",
+        {"clusters": {name: {"context": name, "formerly": "west"} for name in ("eu", "us")}},
+        [
+            "clusters.us.formerly: 'west' is a name of clusters.eu too; write the name that this "
+            "cluster alone had, or remove the line"
+        ],
+    ),
+    (
         "exactly_one_issuing",
         {"anchors.g1.role": "outgoing"},
         ["anchors: 0 anchors have role issuing (none); give it to exactly one"],
@@ -449,6 +465,10 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 KEPT: list[tuple[str, Changes]] = [
     ("clusters_can_be_reached", {"clusters": TWO_CLUSTERS}),
     ("clusters_can_be_reached", {"clusters.dev": {"kubeconfig": "x", "context": "y"}}),
+    (
+        "clusters_have_names_of_their_own",
+        {"clusters": {"eu": {"context": "eu", "formerly": "west"}, "us": {"context": "us"}}},
+    ),
     (
         "exactly_one_issuing",
         {"anchors.g1.role": "outgoing", "anchors.g2": G2 | {"role": "issuing"}},

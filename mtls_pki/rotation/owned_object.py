@@ -1,0 +1,57 @@
+"""An object of a cluster that the stack writes, and whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnedObject:
+    """One existing object under a name that the stack uses, or somebody's claim to that name.
+
+    Attributes:
+        cluster: where it is.
+        namespace: of the object; empty for a kind that has none.
+        kind: such as ``ConfigMap``.
+        name: of the object.
+        owner: ``<project>/<stack>`` that its annotation names; None without one, which is so for
+            everybody else's objects and for those that a release before this annotation wrote.
+        trust_domain: of the owner, as its annotation says.
+        by_program: a stack of this program wrote it (its field manager, in ``managedFields``).
+        through: entry of the object that claims this one, which itself was not read: the issuer of
+            a CA Secret. Empty for an object that was read.
+    """
+
+    cluster: str
+    namespace: str
+    kind: str
+    name: str
+    owner: str | None
+    trust_domain: str | None = None
+    by_program: bool = False
+    through: str = ""
+
+    @property
+    def entry(self) -> str:
+        """Its name in the setting ``adopt``: ``dev/shop/ConfigMap/mesh-trust``."""
+        parts = (self.cluster, self.namespace, self.kind, self.name)
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a stack calls its own.
+
+    Attributes:
+        owner: ``<project>/<stack>``.
+        former: its names before it was renamed.
+        adopt: entries of objects that become its own, whoever made them.
+    """
+
+    owner: str = ""
+    former: frozenset[str] = field(default_factory=frozenset)
+    adopt: frozenset[str] = field(default_factory=frozenset)
+
+    def holds(self, owner: str | None) -> bool:
+        """Whether an owner that an annotation names is this stack."""
+        return owner is not None and (owner == self.owner or owner in self.former)
