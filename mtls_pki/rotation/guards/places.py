@@ -109,8 +109,6 @@ def _forms(request: ChangeRequest, evidence: Evidence) -> Iterator[Refusal]:
         return
     asked = {(form.name, form.key): form.via for form in after.bundles}
     for form in sorted(_former_forms(request, evidence)):
-        if f"bundle/{form.name}" in request.abandon:
-            continue
         via = asked.get((form.name, form.key))
         if via is not None and form.via in ("", via):
             continue
@@ -120,9 +118,12 @@ def _forms(request: ChangeRequest, evidence: Evidence) -> Iterator[Refusal]:
             yield Refusal(
                 rule=rules.MOVED_SIDE_BY_SIDE,
                 seen=(f"the bundle {form} would become another form of the same ConfigMap",),
+                # Never given up: the former writer removes what the new one has just written.
                 remedy="give the new form another trust.name, and keep this one under "
                 f"trust.formerly: {_entry(form)}",
             )
+            continue
+        if f"bundle/{form.name}" in request.abandon:
             continue
         staying = {
             (each.name, each.key)
