@@ -86,11 +86,6 @@ LEAVING = {
         "moved-side-by-side",
         "bundle/mesh-trust",
     ),
-    "form": (
-        replace(BEFORE, bundles=frozenset({replace(FORM, via="trust-manager")})),
-        "moved-side-by-side",
-        "bundle/mesh-trust",
-    ),
     "issuer": (WITHOUT_STABLE, "issuer-in-use", f"issuer/{STABLE}"),
 }
 
@@ -107,6 +102,14 @@ def test_what_is_used_does_not_leave_unless_it_is_abandoned_by_its_name(name: st
     assert "abandoned" in notices_of(given_up)
     others = sorted({other for _, _, other in LEAVING.values()} - {entry})
     assert rules_of(judged(asked(after, *others), there)) == [rule]
+
+
+def test_one_config_map_never_changes_its_writer() -> None:
+    """The former one would remove what the new one has written."""
+    after = replace(BEFORE, bundles=frozenset({replace(FORM, via="trust-manager")}))
+    verdict = judged(asked(after, "bundle/mesh-trust"))
+    assert rules_of(verdict) == ["moved-side-by-side"]
+    assert "another trust.name" in verdict.refusals[0].remedy
 
 
 def test_nothing_leaves_where_nothing_changes() -> None:
