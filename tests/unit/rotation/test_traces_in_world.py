@@ -8,17 +8,13 @@ on signing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from mtls_pki.rotation import moved, tracing
-from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guards import leaving
-from mtls_pki.rotation.request import ChangeRequest
 from tests.unit.rotation.cases import stage
 from tests.unit.rotation.test_reachability import (
     ADDED,
@@ -34,28 +30,8 @@ from tests.unit.rotation.test_reachability import (
 from tests.unit.rotation.world import HOLD_DOWN, LIFETIME, LONGEST, OutageError, World
 
 
-def traced(request: ChangeRequest, seen: Evidence, now: datetime) -> bool:
-    """The guards, and for each anchor that leaves what is not traced and what has just moved."""
-    if not guarded(request, seen, now):
-        return False
-    longest = tracing.longest_lifetime(seen, LONGEST)
-    return not any(
-        tracing.untraced(request, seen, fingerprint, now, longest_lifetime=longest)
-        or any(
-            moved.may_serve_predecessor(
-                leaf, fingerprint, now=now, hold_down=HOLD_DOWN, longest_lifetime=longest
-            )
-            for leaf in seen.leaves
-        )
-        for fingerprint in leaving.leaving(request, seen)
-        if leaving._may_have_issued(request, seen, fingerprint)
-    )
-
-
 class Untraced(Rotations):
     """The same person, and teams that do what they like."""
-
-    decide = staticmethod(traced)
 
     @initialize(traceable=st.booleans())
     def choose(self, traceable: bool) -> None:
@@ -81,33 +57,22 @@ class Untraced(Rotations):
         self.world.start_pod(places[which % len(places)], chance)
 
 
-@pytest.fixture(autouse=True)
-def _without_the_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "_just_moved", never, raising=False)
-
-
 def test_no_reachable_state_breaks_a_handshake() -> None:
     run_state_machine_as_test(Untraced, settings=SEARCH)
 
 
-def without(monkeypatch: pytest.MonkeyPatch, rule_name: str) -> None:
-    """Switch a rule off, here and in the guards."""
-    for module in (moved, tracing, leaving):
-        monkeypatch.setattr(module, rule_name, lambda *_, **__: (), raising=False)
-
-
-def deleted_then_retired(decide: Callable[..., bool], *, traceable: bool) -> World:
+def deleted_then_retired(*, traceable: bool) -> World:
     """Rotate while a team deletes its Certificate and goes on with its Secret."""
     world, chance = World(traceable=traceable), random.Random(3)  # noqa: S311
     for target in (STEADY, ADDED, PROMOTED):
-        assert world.update(target, decide, chance)
+        assert world.update(target, guarded, chance)
         for workload in world.workloads:
             world.reissue(workload, chance)
         if target is STEADY:
             world.wait(2 * HOLD_DOWN, chance)
             world.workloads[1].deleted = True
         world.wait(2 * HOLD_DOWN, chance)
-    world.update(DONE, decide, chance)
+    world.update(DONE, guarded, chance)
     world.wait(2 * HOLD_DOWN, chance)
     return world
 
@@ -116,16 +81,16 @@ def deleted_then_retired(decide: Callable[..., bool], *, traceable: bool) -> Wor
 def test_a_secret_whose_certificate_was_deleted_keeps_the_anchor_while_it_lives(
     traceable: bool,
 ) -> None:
-    world = deleted_then_retired(traced, traceable=traceable)
+    world = deleted_then_retired(traceable=traceable)
     assert {cluster.gate for cluster in world.clusters.values()} == {PROMOTED}
     world.wait(LONGEST, random.Random(4))  # noqa: S311
-    assert world.update(DONE, traced, random.Random(5))  # noqa: S311
+    assert world.update(DONE, guarded, random.Random(5))  # noqa: S311
 
 
 def test_and_would_break_without_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    without(monkeypatch, "untraced")
+    monkeypatch.setattr(leaving, "untraced", lambda *_, **__: ())
     with pytest.raises(OutageError):
-        deleted_then_retired(traced, traceable=False)
+        deleted_then_retired(traceable=False)
 
 
 def moved_late(world: World, chance: random.Random, *, fixed: bool) -> bool:
@@ -135,7 +100,7 @@ def moved_late(world: World, chance: random.Random, *, fixed: bool) -> bool:
         fixed: it hung on g1's own issuer, which went on; else its leaf before lives longer.
     """
     for target in (STEADY, ADDED, PROMOTED):
-        assert world.update(target, traced, chance)
+        assert world.update(target, guarded, chance)
         for workload in world.workloads:
             team = workload is world.workloads[1]
             if team and target is STEADY:
@@ -149,7 +114,7 @@ def moved_late(world: World, chance: random.Random, *, fixed: bool) -> bool:
     late.lifetime = LIFETIME
     world.name_issuer(late, "g2" if fixed else None)
     world.reissue(late, chance)
-    applied = world.update(DONE, traced, chance)
+    applied = world.update(DONE, guarded, chance)
     world.wait(2 * HOLD_DOWN, chance)
     return applied
 
@@ -160,7 +125,7 @@ def test_haste_after_the_last_leaf_moved_is_refused_and_would_break_handshakes(
 ) -> None:
     for number in range(10):
         assert not moved_late(World(), random.Random(number), fixed=fixed)  # noqa: S311
-    without(monkeypatch, "may_serve_predecessor")
+    monkeypatch.setattr(leaving, "may_serve_predecessor", never)
     with pytest.raises(OutageError):
         any(
             moved_late(World(), random.Random(number), fixed=fixed) is None  # noqa: S311
@@ -171,13 +136,13 @@ def test_haste_after_the_last_leaf_moved_is_refused_and_would_break_handshakes(
 def test_pods_that_come_and_go_do_not_keep_an_anchor_for_ever() -> None:
     world, chance = World(), random.Random(6)  # noqa: S311
     for target in (STEADY, ADDED, PROMOTED):
-        assert world.update(target, traced, chance)
+        assert world.update(target, guarded, chance)
         for workload in world.workloads:
             world.reissue(workload, chance)
         world.wait(2 * HOLD_DOWN, chance)
         world.start_pod(world.places[0], chance)
     promoted = max(cluster.gate_changed_at for cluster in world.clusters.values())
-    while not world.update(DONE, traced, chance):
+    while not world.update(DONE, guarded, chance):
         world.start_pod(world.places[0], chance)
         world.wait(HOLD_DOWN / 2, chance)
         assert world.now < promoted + LONGEST + 2 * HOLD_DOWN
@@ -188,13 +153,13 @@ def test_a_fleet_that_renews_all_the_time_does_not_keep_an_anchor_for_ever() -> 
     """Something is in its hold-down at any time; every leaf is of another age."""
     world, chance = World(), random.Random(7)  # noqa: S311
     for target in (STEADY, ADDED, PROMOTED):
-        assert world.update(target, traced, chance)
+        assert world.update(target, guarded, chance)
         world.cert_manager(chance)
         world.wait(2 * HOLD_DOWN, chance)
     for workload in world.workloads:
         world.reissue(workload, chance)
     last = world.now
-    while not world.update(stage(g2="issuing"), traced, chance):
+    while not world.update(stage(g2="issuing"), guarded, chance):
         world.reissue(chance.choice(world.workloads), chance)
         world.wait(HOLD_DOWN / 2, chance)
         assert world.now < last + LONGEST + 2 * HOLD_DOWN

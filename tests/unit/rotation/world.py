@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from mtls_pki.rotation.domain import Domain
 from mtls_pki.rotation.evidence import (
     BundleMember,
     BundleObservation,
@@ -45,6 +46,17 @@ HOLD_DOWN = timedelta(seconds=60)
 LIFETIME = timedelta(seconds=1200)
 LONGEST = 3 * LIFETIME
 END = NOW + 10 * YEAR
+
+_DOMAIN = Domain(
+    owner="model/model",
+    trust_domain="model",
+    clusters={},
+    bundles=frozenset(),
+    namespaces=frozenset(),
+    issuers={},
+    hold_down=HOLD_DOWN,
+    longest_lifetime=LONGEST,
+)
 
 T = TypeVar("T")
 Judge = Callable[[ChangeRequest, Evidence, datetime], bool]
@@ -275,6 +287,7 @@ class World:
             facts=facts,
             places=tuple(self.places),
             hold_down=HOLD_DOWN,
+            domain=_DOMAIN,
         )
         if not judge(request, seen, self.now):
             return False
