@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 from pulumi import Output
@@ -42,8 +42,13 @@ class TrustGuard:
     Reading the clusters starts at once, before anything is declared, and happens once.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Start reading; errors of it become part of the evidence."""
+    def __init__(self, settings: Settings, remembered: Mapping[str, str] | None = None) -> None:
+        """Start reading; errors of it become part of the evidence.
+
+        Args:
+            settings: the stack's settings.
+            remembered: cluster -> UID that it had at the last update, as far as that is known.
+        """
         self._settings = settings
         self._mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
         self._fingerprints: Mapping[str, Output[str]] = {}
@@ -55,7 +60,10 @@ class TrustGuard:
         self._opening: asyncio.Future[Opened] | None = None
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._evidence: Future[Evidence] = pool.submit(
-            collect_evidence, settings, sources=sources_of(settings)
+            lambda: replace(
+                collect_evidence(settings, sources=sources_of(settings)),
+                remembered=remembered or {},
+            )
         )
         pool.shutdown(wait=False)
 
@@ -72,7 +80,11 @@ class TrustGuard:
             return
         evidence = self._evidence.result()
         verdicts = self.judge(evidence).verdicts(asked_stage(self._settings, evidence))
-        refused = [one for one in verdicts if one.request.changes and not one.allowed]
+        refused = [
+            one
+            for one in verdicts
+            if not one.allowed and (one.request.changes or one.of_other_clusters)
+        ]
         if refused:
             for verdict in refused:
                 self.say_notices(verdict)

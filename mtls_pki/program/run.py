@@ -11,6 +11,7 @@ from mtls_pki.program import anchors, authorities, clusters, exports, per_cluste
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.guard import TrustGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
+from mtls_pki.program.remembered import export_clusters, remembered_clusters
 from mtls_pki.program.stack_settings import read_settings
 from mtls_pki.registry import backends_of, consumers_of
 
@@ -27,7 +28,7 @@ def run() -> None:
     gc.set_threshold(100_000)
     directory = Path.cwd()
     settings = read_settings(directory)
-    guard = TrustGuard(settings)
+    guard = TrustGuard(settings, remembered_clusters())
     readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)
     former = former_names(settings)
@@ -67,3 +68,4 @@ def run() -> None:
         up_refuses=readiness.up_refuses,
     )
     exports.export(settings, roots, issuing)
+    export_clusters(gate.record for gate in gates.values())

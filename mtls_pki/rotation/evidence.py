@@ -6,8 +6,8 @@ All times are aware UTC. Nothing here reads a cluster; ``clusters`` does, and ca
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -306,11 +306,13 @@ class Evidence:
         observed_at: the earliest of the API servers' clocks when reading began.
         read_at: this machine's clock when everything was read, in whole seconds, rounded up; None
             where it is not known, and then ``observed_at`` counts (``rotation.clocks``).
+        remembered: cluster -> UID that it had at the last update, where the reader remembers that.
     """
 
     observed_at: datetime
     clusters: tuple[ClusterEvidence | ClusterUnreachable, ...]
     read_at: datetime | None = None
+    remembered: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reachable(self) -> tuple[ClusterEvidence, ...]:
@@ -357,6 +359,13 @@ class Evidence:
         chains = {leaf.facts.chain for leaf in self.leaves if leaf.facts is not None}
         for chain in chains:
             yield from chain.presented
+
+    @property
+    def pinned(self) -> dict[str, str]:
+        """Cluster -> UID that it must have: as clusters record it, else as the reader remembers."""
+        recorded = self.recorded_domain
+        clusters = recorded.domain.clusters if recorded is not None else {}
+        return {**self.remembered, **{name: uid for name, uid in clusters.items() if uid}}
 
     @property
     def recorded_domain(self) -> RecordedDomain | None:

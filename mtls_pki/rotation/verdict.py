@@ -45,6 +45,12 @@ class Verdict:
         return not self.refusals
 
     @property
+    def of_other_clusters(self) -> bool:
+        """Whether the names of the clusters do not reach the clusters that they mean."""
+        clusters = (rules.RECORDED_CLUSTER, rules.ONE_NAME_PER_CLUSTER)
+        return any(refusal.rule in clusters for refusal in self.refusals)
+
+    @property
     def earliest(self) -> datetime | None:
         """When the change can succeed at the earliest; None when allowed, or not computable."""
         times = [refusal.earliest for refusal in self.refusals]
@@ -86,8 +92,7 @@ def judge(request: ChangeRequest, evidence: Evidence, *, now: datetime, mode: Mo
         if gate.stage is not None and gate.stage != request.old:
             shape += identity_refusals(gate.stage, request.new)
     shape += distrusted_stay_so(request)
-    pinned = request.recorded.domain.clusters if request.recorded else {}
-    shape += cluster_refusals(evidence, pinned, abandon=request.abandon)
+    shape += cluster_refusals(evidence, evidence.pinned, abandon=request.abandon)
     unread = unread_clusters(request, evidence)
     said = list(notices(request, evidence, now))
     refusals = list(dict.fromkeys(shape))

@@ -105,7 +105,13 @@ def test_all_comes_back_and_every_leaf_still_verifies(
     assert same_key(cluster.secret(api, NAME, CA), lost.ca)
     refused(backup(stack, "restore", str(lost.archive)), "has resources already")
 
+    configured = stack.read()
+    unmeant = stack.try_up("--refresh", "--run-program")
+    assert unmeant.status != 0
+    assert "write abandon: [cluster/dev]" in unmeant.output
+    stack.write({**configured, "abandon": ["cluster/dev"]})
     run = stack.up("--refresh", "--run-program")
+    stack.write(configured)
     assert not {name: step for name, step in run.steps.items() if "replace" in step}
     assert {run.steps[key] for key in KEYS} == {"same"}
     assert same_key(cluster.secret(api, NAME, CA), lost.ca)

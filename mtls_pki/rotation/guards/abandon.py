@@ -37,8 +37,7 @@ def abandoned(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iter
 
 
 def _refusals(request: ChangeRequest, evidence: Evidence, now: datetime) -> list[Refusal]:
-    pinned = request.recorded.domain.clusters if request.recorded else {}
     return [
         *leaving_places(request, evidence, now),
-        *cluster_refusals(evidence, pinned, abandon=request.abandon),
+        *cluster_refusals(evidence, evidence.pinned, abandon=request.abandon),
     ]

@@ -308,7 +308,9 @@ class RecordingMonitor(mocks.MockMonitor):
 
 
 class _NoMocks(mocks.Mocks):
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        if args.token.endswith(":readStackOutputs"):
+            return {"outputs": {}}
         raise AssertionError(f"the program called {args.token}; it reads nothing by providers")
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:

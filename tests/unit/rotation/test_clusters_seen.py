@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtls_pki.rotation.clusters_seen import cluster_refusals
-from mtls_pki.rotation.evidence import ClusterUnreachable, Evidence
-from tests.unit.rotation.cases import NOW, cluster
+from mtls_pki.rotation.domain import Domain
+from mtls_pki.rotation.evidence import ClusterUnreachable, Evidence, GateObservation
+from tests.unit.rotation.cases import DAY, HOLD_DOWN, NOW, cluster
 
 RECORDED, ONE_NAME = "recorded-cluster", "one-name-per-cluster"
 
@@ -121,3 +122,27 @@ def test_a_cluster_that_cannot_be_read_lets_nothing_through_that_was_refused(
     found = {each.rule.identifier for each in cluster_refusals(seen(there), pinned)}
     alone = {name: uid for name, uid in live.items() if name not in away}
     assert {each.rule.identifier for each in cluster_refusals(seen(alone), pinned)} <= found
+
+
+def test_what_a_cluster_records_counts_before_what_the_reader_remembers() -> None:
+    domain = Domain(
+        owner="mtls-pki/test",
+        trust_domain="example.org",
+        clusters={"dev": "a", "eu": ""},
+        bundles=frozenset(),
+        namespaces=frozenset(),
+        issuers={},
+        hold_down=HOLD_DOWN,
+        longest_lifetime=DAY,
+    )
+    gate = GateObservation(cluster="dev", stage=None, changed_at=NOW, domain=domain)
+    found = replace(
+        seen({"dev": "a"}),
+        clusters=(replace(cluster("dev"), uid="a", gate=gate),),
+        remembered={"dev": "old", "eu": "e", "us": "u"},
+    )
+    assert found.pinned == {"dev": "a", "eu": "e", "us": "u"}
+    # A cluster that shows no record is judged by what is remembered alone.
+    elsewhere = replace(seen({"dev": "x"}), remembered={"dev": "a"})
+    (refusal,) = cluster_refusals(elsewhere, elsewhere.pinned)
+    assert refusal.rule.identifier == RECORDED
