@@ -125,11 +125,11 @@ class Api:
         path = object_path(manifest["kind"], metadata["name"], metadata.get("namespace"))
         self.apply_text(path, json.dumps(manifest))
 
-    def apply_text(self, path: str, text: str) -> None:
+    def apply_text(self, path: str, text: str, *, manager: str = FIELD_MANAGER) -> None:
         """Server-side apply of one YAML or JSON document to the object at ``path``."""
         self.request(
             "PATCH",
-            f"{path}?fieldManager={FIELD_MANAGER}&force=true",
+            f"{path}?fieldManager={manager}&force=true",
             text,
             content_type="application/apply-patch+yaml",
         )

@@ -252,6 +252,14 @@ def _issuers(evidence: Evidence) -> Iterator[Notice]:
 
 
 def _gates(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
+    trusted = request.trusted_after
+    for cluster in evidence.reachable:
+        if cluster.gate is None and any(bundle.anchors & trusted for bundle in cluster.bundles):
+            yield Notice(
+                identifier="record-missing",
+                message=f"{cluster.cluster} has a bundle of this domain and no stage record: it "
+                "was deleted, or an update did not finish; `pulumi up --refresh` writes it",
+            )
     for gate in evidence.gates:
         if gate.problem is not None:
             yield Notice(

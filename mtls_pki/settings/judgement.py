@@ -16,7 +16,7 @@ from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.verdict import Verdict, judge
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.trust_domain import change_request, configured_stage
+from mtls_pki.settings.trust_domain import change_request, configured_stage, known_root
 
 
 def recorded_stages(evidence: Evidence) -> tuple[TrustStage, ...]:
@@ -29,7 +29,9 @@ def known_fingerprints(settings: Settings, evidence: Evidence) -> dict[str, str 
     """Return the identities of anchors as far as they are known without the keys.
 
     They are the recorded ones, those of certificates made elsewhere, and those by which the stack
-    file names compromised anchors. A generation that is not in the result has no key yet.
+    file names compromised anchors. Where a record was lost, a root in a bundle that says exactly
+    what the configuration says is that anchor. A generation that is not in the result has no key
+    yet.
     """
     known: dict[str, str | None] = {
         name: anchor.fingerprint
@@ -42,6 +44,9 @@ def known_fingerprints(settings: Settings, evidence: Evidence) -> dict[str, str 
         if anchor.certificate is not None:
             origin = f"anchors.{name}.certificate"
             known[name] = spki_sha256(parse_certificate(anchor.certificate.pem, origin=origin))
+    for name, anchor in settings.anchors.items():
+        if name not in known and (found := known_root(anchor, evidence)) is not None:
+            known[name] = found.spki
     return known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mtls_pki.pki.ca_facts import CaFacts, DistinguishedName
+from mtls_pki.pki.ca_facts import CaFacts, DistinguishedName, interchangeable
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.pki.expected import KeyFacts, expected_issuing_ca, expected_root
 from mtls_pki.pki.fingerprints import spki_sha256
@@ -211,6 +211,25 @@ def _root(
         validity=Validity(not_before=anchor.valid_from, not_after=anchor.not_after),
         path_length=anchor.path_length,
     )
+
+
+def known_root(anchor: AnchorSettings, evidence: Evidence) -> CaFacts | None:
+    """Return the root in the clusters that is the configured one by all but its key, if any."""
+    if anchor.common_name is None or anchor.valid_from is None or anchor.not_after is None:
+        return None
+    for found in evidence.known_cas:
+        if not found.self_signed or found.subject_key_id is None:
+            continue
+        expected = expected_root(
+            key=KeyFacts(spki=found.spki, subject_key_id=found.subject_key_id),
+            common_name=anchor.common_name,
+            validity=Validity(not_before=anchor.valid_from, not_after=anchor.not_after),
+            path_length=anchor.path_length,
+        )
+        same_dates = (found.not_before, found.not_after) == (anchor.valid_from, anchor.not_after)
+        if same_dates and interchangeable(found, expected):
+            return found
+    return None
 
 
 def _presented(

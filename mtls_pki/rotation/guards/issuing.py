@@ -16,6 +16,7 @@ from mtls_pki.rotation.clocks import local_time, remaining, surely_valid, when
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.evidence import (
     BundleObservation,
+    BundlePlace,
     BundleProblem,
     Evidence,
     LeafObservation,
@@ -169,15 +170,23 @@ def _bundle_laggard(
             detail += "; the configuration does not ask for it: delete it or add its namespace"
         return of_bundle(bundle, detail=detail, clears_at=local_time(evidence) + request.hold_down)
     if bundle.changed_at is None:
-        return of_bundle(
-            bundle, detail="the server recorded no time of its last change", clears_at=None
-        )
+        return of_bundle(bundle, detail=_without_time(bundle.place), clears_at=None)
     held_since, cluster = bundle.changed_at, bundle.place.cluster
     if not remaining(cluster, held_since + request.hold_down, evidence):
         return None
     clears_at = when(cluster, held_since + request.hold_down, evidence)
     detail = f"changed at {instant(bundle.changed_at)}, less than the hold-down ago"
     return of_bundle(bundle, detail=detail, clears_at=clears_at)
+
+
+def _without_time(place: BundlePlace) -> str:
+    """What to do where the API server does not know since when a bundle is what it is."""
+    live = f"kubectl get configmap -n {place.namespace} {place.name} -o yaml"
+    return (
+        "the server recorded no time of its last change (managedFields was cleared), so its "
+        f"hold-down cannot begin; write it again as it is: {live} | kubectl apply --server-side "
+        "--force-conflicts --field-manager=mtls-pki -f -"
+    )
 
 
 def _joins(request: ChangeRequest, bundle: BundleObservation, generation: str) -> bool:
