@@ -199,7 +199,8 @@ class GateObservation:
         domain: what the trust domain consisted of; None where an earlier release wrote the record.
         object_name: of the ConfigMap.
         roots: what verifiers judge of the recorded roots.
-        marked: an annotation names its owner, and so does one of whatever that stack has made.
+        vouches: what a stack of this program wrote there without naming an owner can only be this
+            stack's: its record names none either, or there is no other stack's record.
         cluster_names: what the stack has called the cluster, the latest name first; none where an
             earlier release wrote the record.
     """
@@ -212,7 +213,7 @@ class GateObservation:
     object_name: str = ""
     roots: tuple[CaFacts, ...] = ()
     cluster_names: tuple[str, ...] = ()
-    marked: bool = False
+    vouches: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,9 +26,9 @@ _MINIMUM_RENEW_BEFORE = timedelta(minutes=5)
 def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
     """Demand that no two services lead to one Pulumi name.
 
-    A service's resource is called ``<cluster>-<service>``, and both parts may have hyphens: cluster
-    ``a-b`` with service ``c`` is cluster ``a`` with service ``b-c``. The engine refuses such a pair
-    only when the first resource is declared already.
+    Earlier releases called a service's resource ``<cluster>-<service>``, and the engine's state may
+    know it under that name. Both parts may have hyphens: cluster ``a-b`` with service ``c`` is
+    cluster ``a`` with service ``b-c``, and the engine would take one resource for the other.
     """
     seen: dict[str, str] = {}
     for name, service in settings.services.items():

@@ -302,6 +302,7 @@ def test_a_record_without_names_does_not_let_a_renamed_cluster_be_made_again(
     for path in paths:
         gone = dict.fromkeys(f"mtls-pki/{key}" for key in keys)
         cluster.patch(api, path, {"metadata": {"annotations": gone}})
+    stack.refresh()
     before = {path: metadata(api, path)["uid"] for path in paths}
     assert stack.up().changes == {}
     assert stack.rotation("check").returncode == 0

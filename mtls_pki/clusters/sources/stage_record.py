@@ -58,14 +58,22 @@ def read_stage_record(cluster: Cluster, settings: Settings) -> StageRecord:
     namespace, name = settings.issuing.cluster_resource_namespace, stage_object_name(settings)
     collection = f"/api/v1/namespaces/{namespace}/configmaps"
     live = cluster.get(f"{collection}/{name}")
-    if live is not None and _is_own(live, settings, unmarked=True):
-        return _record(cluster.name, live)
-    others = cluster.list_all(collection, lambda each: each if _is_record(each) else None)
-    for each in sorted(others, key=lambda one: str(one["metadata"]["name"])):
-        if _is_own(each, settings, unmarked=_names_ours(each, settings)):
-            return _record(cluster.name, each)
+    found = live if live is not None and _is_own(live, settings, unmarked=True) else None
+    if found is not None and not _marked(found):
+        return _record(cluster.name, found)
+    records = cluster.list_all(collection, lambda each: each if _is_record(each) else None)
+    for each in sorted(records, key=lambda one: str(one["metadata"]["name"])):
+        if found is None and _is_own(each, settings, unmarked=_names_ours(each, settings)):
+            found = each
+    if found is not None:
+        return _record(cluster.name, found, alone=not _marked(found) or len(records) < 2)
     owned = () if live is None else (_owned(cluster.name, live),)
     return StageRecord(gate=None, anchors=(), owned=owned)
+
+
+def _marked(live: Mapping[str, Any]) -> bool:
+    """Whether an annotation names the owner; ``domain.json`` also says it of older records."""
+    return owned_object("", "ConfigMap", live["metadata"]).owner is not None
 
 
 def _is_own(live: Mapping[str, Any], settings: Settings, *, unmarked: bool) -> bool:
@@ -113,7 +121,7 @@ def _names_ours(live: Mapping[str, Any], settings: Settings) -> bool:
     return bool(anchors & configured)
 
 
-def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
+def _record(cluster: str, live: Mapping[str, Any], *, alone: bool = True) -> StageRecord:
     metadata, data = live["metadata"], live.get("data") or {}
     origin = f"ConfigMap {metadata.get('namespace', '')}/{metadata['name']}"
     problems: list[str] = []
@@ -137,7 +145,7 @@ def _record(cluster: str, live: Mapping[str, Any]) -> StageRecord:
             object_name=metadata["name"],
             roots=tuple(map(CaFacts.of, anchors)),
             cluster_names=cluster_names(metadata),
-            marked=owned_object(cluster, "ConfigMap", metadata).owner is not None,
+            vouches=alone,
         ),
         anchors=anchors,
         # Known by its anchors where it names no owner.

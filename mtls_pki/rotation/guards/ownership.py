@@ -1,10 +1,11 @@
 """Whose objects a stack would write: its own, nobody's, or somebody else's.
 
 An annotation names the owner. An object without one is the stack's own where a stack of this
-program wrote it and the cluster has this stack's stage record, without an annotation too: releases
-before the annotation left such objects. Everything else belongs to somebody else, and only the
-reviewed setting ``adopt`` makes it the stack's. An object that names another stack is not even
-adopted: two stacks that write one object undo each other's work.
+program wrote it and the cluster has this stack's stage record: releases before the annotation left
+such objects. Where such a record names an owner and another stack has one too, the object may be
+either's. Everything else belongs to somebody else, and only the reviewed setting ``adopt`` makes it
+the stack's. An object that names another stack is not even adopted: two stacks that write one
+object undo each other's work.
 """
 
 from __future__ import annotations
@@ -143,12 +144,12 @@ def _foreign(request: ChangeRequest, evidence: Evidence) -> Iterator[OwnedObject
     known = {anchor.fingerprint for stage in stages for anchor in stage.anchors.values()}
     known |= request.trusted_after
     for cluster in evidence.reachable:
-        unmarked = cluster.gate is not None and not cluster.gate.marked
+        vouched = cluster.gate is not None and cluster.gate.vouches
         for each in cluster.owned:
             if claim.holds(each.owner):
                 continue
             if each.owner is None:
-                if each.entry in claim.adopt or (each.by_program and unmarked):
+                if each.entry in claim.adopt or (each.by_program and vouched):
                     continue
                 bundle = bundles.get((each.cluster, each.namespace, each.name))
                 if each.kind == "ConfigMap" and _trusts_only(bundle, known):

@@ -117,3 +117,25 @@ def test_a_record_remembers_what_the_cluster_was_called(stack: Stack) -> None:
     (dev,) = (each for each in stack.read().reachable if each.cluster == "dev")
     assert dev.gate is not None
     assert dev.gate.cluster_names == ("lab", "old")
+
+
+def test_a_record_vouches_for_what_names_no_owner_unless_it_may_be_anothers(stack: Stack) -> None:
+    def recorded(**annotations: str) -> dict[str, Any]:
+        live = config_map("cert-manager", {"stage.json": "{}"}, name="mesh-trust-stage")
+        return annotated(live, annotations)
+
+    def vouches() -> bool:
+        (dev,) = (each for each in stack.read().reachable if each.cluster == "dev")
+        assert dev.gate is not None
+        return dev.gate.vouches
+
+    collection = "/api/v1/namespaces/cert-manager/configmaps"
+    neighbour = config_map("cert-manager", {"stage.json": "{}"}, name="pay-trust-stage")
+    for own, records, expected in (
+        (recorded(x="y"), [neighbour], True),
+        (recorded(**{"mtls-pki/owner": "mtls-pki/test"}), [], True),
+        (recorded(**{"mtls-pki/owner": "mtls-pki/test"}), [neighbour], False),
+    ):
+        stack.dev.objects[f"{collection}/mesh-trust-stage"] = own  # type: ignore[assignment]
+        stack.dev.objects[collection] = [own, *records]
+        assert vouches() is expected
