@@ -19,7 +19,7 @@ from mtls_pki.rotation.report import notice_message, refusal_message
 from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.verdict import Verdict
-from mtls_pki.settings.judgement import DomainJudge, asked_stage, recorded_stages
+from mtls_pki.settings.judgement import DomainJudge, asked_stage
 from mtls_pki.settings.model import Settings
 
 
@@ -68,23 +68,21 @@ class TrustGuard:
         pool.shutdown(wait=False)
 
     def require_allowed(self) -> None:
-        """Stop an update whose change is refused before it declares anything, keys included.
+        """Stop an update that is refused before it declares anything, keys included.
 
-        A preview goes on: it makes nothing, and shows beside the refusal what would change. An
-        identity that no cluster records is not known yet, so the hooks judge again, when it is.
+        Declaring alone would already leave something: the protection of an anchor that does not
+        issue yet. A preview goes on: it makes nothing, and shows beside the refusal what would
+        change. An identity that no cluster records is not known yet, so the hooks judge again.
 
         Raises:
-            pulumi.RunError: a cluster refuses the change; with every reason.
+            pulumi.RunError: a cluster refuses what is asked for, as `check` says it; with every
+                reason.
         """
         if self._mode is Mode.PREVIEW or self._settings.given_up:
             return
         evidence = self._evidence.result()
         verdicts = self.judge(evidence).verdicts(asked_stage(self._settings, evidence))
-        refused = [
-            one
-            for one in verdicts
-            if not one.allowed and (one.request.changes or one.of_other_clusters)
-        ]
+        refused = [one for one in verdicts if not one.allowed]
         if refused:
             for verdict in refused:
                 self.say_notices(verdict)
@@ -161,8 +159,7 @@ class TrustGuard:
         evidence = await self.evidence()
         new = asked_stage(self._settings, evidence, await self._made())
         judge = self.judge(evidence)
-        olds = recorded_stages(evidence) or (None,)
-        verdicts = [judge.verdict(old, new) for old in olds]
+        verdicts = judge.verdicts(new)
         self.say_notices(verdicts[0])
         self._report(verdicts, evidence)
         return Opened(judge=judge, new=new)

@@ -120,6 +120,7 @@ def test_an_engine_option_does_not_go_around_the_guard(
 
 def test_a_record_that_says_more_than_what_happened_opens_nothing(promotion: Domain) -> None:
     """Edited by hand, or written by a run that was killed right afterwards."""
+    before = state(promotion)
     with promotion.api() as api:
         recorded = cluster.config_map(api, "cert-manager", f"{NAME}-trust-stage")
         ahead = json.loads(recorded["stage.json"])
@@ -136,6 +137,7 @@ def test_a_record_that_says_more_than_what_happened_opens_nothing(promotion: Dom
             promotion.write_bundle(bundle)
         finally:
             cluster.patch(api, GATE, {"data": {"stage.json": recorded["stage.json"]}})
+    assert state(promotion) == before
 
 
 # Nothing that is needed is deleted or replaced by an option of the engine

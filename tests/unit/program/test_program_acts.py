@@ -125,13 +125,16 @@ def test_a_refused_update_declares_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("require_allowed")
-def test_an_update_that_changes_no_stage_is_not_stopped_by_what_is_wrong_already(
+def test_a_record_that_is_ahead_of_what_happened_lets_nothing_be_declared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    two = {"anchors.g2": NEXT, "anchors.g3": NEXT | {"commonName": "root-g3.example.org"}}
-    recorded = stage(g1="issuing", g2="incoming", g3="incoming")
-    monkeypatch.setattr(guard, "collect_evidence", lambda *_, **__: there(recorded))
-    assert run_program(changed(two)).of("PrivateKey")
+    """The stage does not change, and still the update is refused, as `check` refuses it."""
+    ahead = there(stage(g1="outgoing", g2="issuing"))
+    monkeypatch.setattr(guard, "collect_evidence", lambda *_, **__: ahead)
+    program = Program()
+    with pytest.raises(pulumi.RunError, match="bundles-hold-anchor"):
+        run_program(changed(PROMOTED), into=program)
+    assert program.resources == []
 
 
 def test_a_generation_on_record_gets_no_other_key(ask: Ask) -> None:
