@@ -11,6 +11,7 @@ from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.rotation.domain import DOMAIN_KEY, succeeding
 from mtls_pki.rotation.evidence import Evidence, GateObservation
 from mtls_pki.rotation.stage import STAGE_KEY, TrustStage
+from mtls_pki.rotation.tracing import longest_lifetime
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stage_object_name
 from mtls_pki.settings.trust_domain import (
@@ -51,7 +52,7 @@ def gate_data(
         if _adopted(_gate(seen, cluster), stage):
             return written
         partners = {f"partner-{name}.pem": pem for name, pem in partner_roots(settings).items()}
-        return {**written, **partners, DOMAIN_KEY: _domain(settings, stage, seen)}
+        return {**written, **partners, DOMAIN_KEY: _domain(settings, cluster, stage, seen)}
 
     return Output.all(
         known=Output.all(**fingerprints), roots=Output.all(**pems), seen=evidence
@@ -67,7 +68,7 @@ def _adopted(gate: GateObservation | None, stage: TrustStage) -> bool:
     return gate is not None and gate.domain is None and gate.stage == stage
 
 
-def _domain(settings: Settings, stage: TrustStage, evidence: Evidence) -> str:
+def _domain(settings: Settings, cluster: str, stage: TrustStage, evidence: Evidence) -> str:
     configured = configured_domain(settings, cluster_uids(evidence), stage)
     # What an earlier release recorded without saying who issued: any of them may have.
     former = {
@@ -82,4 +83,17 @@ def _domain(settings: Settings, stage: TrustStage, evidence: Evidence) -> str:
         generations={**former, **configured.generations},
         issued=configured.issued | former.keys(),
     )
-    return succeeding(configured, evidence.recorded_domain, evidence.observed_at).to_json()
+    recorded = evidence.recorded_domain
+    written = succeeding(configured, recorded, evidence.observed_at)
+    gate = _gate(evidence, cluster)
+    if recorded is not None and gate is not None and gate.stage == stage:
+        before = recorded.domain
+        # What passes with time, or is learnt from leaves, is no reason of its own to write.
+        if before == replace(
+            written,
+            former_hold_down=before.former_hold_down,
+            longest_lifetime=before.longest_lifetime,
+        ):
+            return before.to_json()
+    lifetime = longest_lifetime(evidence, written.longest_lifetime)
+    return replace(written, longest_lifetime=lifetime).to_json()
