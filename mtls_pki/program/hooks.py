@@ -95,13 +95,16 @@ class ClusterGuard:
             )
 
     async def _at_cluster(self, _: pulumi.ResourceHookArgs) -> None:
-        """Judge whether the cluster is new to the stack, before anything is made in it."""
-        opened = await self._guard.opened()
-        judge = opened.judge
-        unknown = unknown_record(self._settings.claim, self.cluster, judge.evidence)
+        """Judge whether the cluster is new to the stack, before anything is made in it.
+
+        It waits for no key: with ``--parallel 1`` the engine makes none meanwhile.
+        """
+        evidence = await self._guard.evidence()
+        unknown = unknown_record(self._settings.claim, self.cluster, evidence)
         if unknown is not None:
-            verdict = replace(decisive(judge.verdicts(opened.new)), refusals=(unknown,))
-            self._guard.require(verdict, self.cluster, judge.evidence)
+            new = asked_stage(self._settings, evidence)
+            verdict = decisive(self._guard.judge(evidence).verdicts(new))
+            raise pulumi.RunError(refusal_message(replace(verdict, refusals=(unknown,))))
 
     async def _require(self) -> Evidence:
         # Before anything is refused: the engine may end the run at the first refusal.

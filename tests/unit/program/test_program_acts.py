@@ -137,6 +137,16 @@ def test_a_record_that_is_ahead_of_what_happened_lets_nothing_be_declared(
     assert program.resources == []
 
 
+def test_a_cluster_that_only_its_record_knows_is_refused_before_any_key_is_known(ask: Ask) -> None:
+    """With `--parallel 1` a hook that waited for a key would wait for ever."""
+    (answer,) = ask(
+        {}, there(), lambda hooks: [(hooks.cluster.provider, called("dev"))], known=False
+    )
+    assert "clusters.dev.formerly" in answer
+    fresh = there(None, live=False)
+    assert ask({}, fresh, lambda hooks: [(hooks.cluster.provider, called("dev"))]) == [""]
+
+
 def test_a_generation_on_record_gets_no_other_key(ask: Ask) -> None:
     answers = ask(
         SPREAD,
