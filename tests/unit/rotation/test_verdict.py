@@ -481,14 +481,18 @@ def test_after_a_crash_a_compromised_anchor_in_a_bundle_still_blocks_nothing() -
 def test_dates_that_come_near_are_announced() -> None:
     asked = request(STEADY, STEADY, ends={"g1": NOW + 181 * DAY})
     facts = {"g1": replace(asked.facts["g1"], issuing_ca_not_after=NOW + 29 * DAY)}
-    verdict = up(replace(asked, facts=facts), evidence(cluster(bundles=[bundle("g1")], gate=STEADY)))
+    verdict = up(
+        replace(asked, facts=facts), evidence(cluster(bundles=[bundle("g1")], gate=STEADY))
+    )
     assert {"anchor-ends-soon", "issuing-ca-ends-soon"} <= said(verdict)
     facts = {
         "g1": replace(
             asked.facts["g1"], not_after=NOW + 182 * DAY, issuing_ca_not_after=NOW + 30 * DAY
         )
     }
-    verdict = up(replace(asked, facts=facts), evidence(cluster(bundles=[bundle("g1")], gate=STEADY)))
+    verdict = up(
+        replace(asked, facts=facts), evidence(cluster(bundles=[bundle("g1")], gate=STEADY))
+    )
     assert said(verdict) == set()
 
 
