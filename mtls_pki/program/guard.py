@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -42,13 +42,8 @@ class TrustGuard:
     Reading the clusters starts at once, before anything is declared, and happens once.
     """
 
-    def __init__(self, settings: Settings, remembered: Mapping[str, str] | None = None) -> None:
-        """Start reading; errors of it become part of the evidence.
-
-        Args:
-            settings: the stack's settings.
-            remembered: cluster -> UID that it had at the last update, as far as that is known.
-        """
+    def __init__(self, settings: Settings) -> None:
+        """Start reading; errors of it become part of the evidence."""
         self._settings = settings
         self._mode = Mode.PREVIEW if pulumi.runtime.is_dry_run() else Mode.UP
         self._fingerprints: Mapping[str, Output[str]] = {}
@@ -60,12 +55,22 @@ class TrustGuard:
         self._opening: asyncio.Future[Opened] | None = None
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._evidence: Future[Evidence] = pool.submit(
-            lambda: replace(
-                collect_evidence(settings, sources=sources_of(settings)),
-                remembered=remembered or {},
-            )
+            collect_evidence, settings, sources=sources_of(settings)
         )
         pool.shutdown(wait=False)
+
+    def remember(self, clusters: Callable[[], Mapping[str, str]]) -> None:
+        """Add what the engine remembers to the evidence, where a cluster shows no record.
+
+        Args:
+            clusters: returns cluster -> UID that it had at the last update. Asking makes the engine
+                note a provider of its own in the state, so a stack with records is left alone.
+        """
+        evidence = self._evidence.result()
+        if all(each.gate is not None for each in evidence.reachable if each.uid is not None):
+            return
+        self._evidence = Future()
+        self._evidence.set_result(replace(evidence, remembered=clusters()))
 
     def require_allowed(self) -> None:
         """Stop an update that is refused before it declares anything, keys included.

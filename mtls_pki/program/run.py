@@ -28,12 +28,13 @@ def run() -> None:
     gc.set_threshold(100_000)
     directory = Path.cwd()
     settings = read_settings(directory)
-    guard = TrustGuard(settings, remembered_clusters())
+    guard = TrustGuard(settings)
     readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)
     former = former_names(settings)
     backends = {each.settings.name: each for each in backends_of(settings)}
     issuing = authorities.prepare(settings, directory, backends)
+    guard.remember(remembered_clusters)
     guard.require_allowed()
 
     roots = anchors.declare_anchors(settings, KeyGuard(settings, guard))
