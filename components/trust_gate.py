@@ -25,9 +25,9 @@ class TrustGateArgs:
         delete_guard: hook that judges whether the record may be deleted.
     """
 
-    object_name: Input[str]
+    object_name: str
     namespace: str
-    data: Input[Mapping[str, Input[str]]]
+    data: Mapping[str, Input[str]]
     guard: pulumi.ResourceHook
     delete_guard: pulumi.ResourceHook | None = None
 

@@ -141,7 +141,7 @@ def trust_gate_args(
     settings: Settings,
     cluster: str,
     anchors: Mapping[str, TrustAnchor],
-    evidence: pulumi.Output[Evidence],
+    evidence: Evidence,
     guard: pulumi.ResourceHook,
     delete_guard: pulumi.ResourceHook | None,
 ) -> TrustGateArgs:

@@ -85,7 +85,7 @@ class TrustGuard:
         """
         if self._mode is Mode.PREVIEW or self._settings.given_up:
             return
-        evidence = self._evidence.result()
+        evidence = self.read()
         verdicts = self.judge(evidence).verdicts(asked_stage(self._settings, evidence))
         refused = [one for one in verdicts if not one.allowed]
         if refused:
@@ -112,10 +112,9 @@ class TrustGuard:
         said: Output[bool] = Output.from_input(asyncio.ensure_future(say()))
         said.apply(lambda _: None)
 
-    @property
-    def seen(self) -> Output[Evidence]:
-        """What the clusters show, once it is read."""
-        return Output.from_input(asyncio.wrap_future(self._evidence))
+    def read(self) -> Evidence:
+        """Wait until the clusters are read, and return what they show."""
+        return self._evidence.result()
 
     async def evidence(self) -> Evidence:
         """Return the evidence; nothing is judged, and nothing said, for that."""

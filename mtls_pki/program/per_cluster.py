@@ -57,7 +57,7 @@ class Gate:
 def declare_gate(
     settings: Settings,
     anchors: Mapping[str, TrustAnchor],
-    evidence: pulumi.Output[Evidence],
+    evidence: Evidence,
     guard: ClusterGuard,
     former: Sequence[str] = (),
 ) -> Gate:

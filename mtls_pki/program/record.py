@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pulumi import Output
+from pulumi import Input, Output
 
 from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.rotation.domain import DOMAIN_KEY, succeeding
 from mtls_pki.rotation.evidence import Evidence, GateObservation
 from mtls_pki.rotation.stage import STAGE_KEY, TrustStage
 from mtls_pki.rotation.tracing import longest_lifetime
+from mtls_pki.settings.judgement import asked_stage
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stage_object_name
 from mtls_pki.settings.trust_domain import (
@@ -22,41 +23,32 @@ from mtls_pki.settings.trust_domain import (
 )
 
 
-def gate_name(settings: Settings, cluster: str, evidence: Output[Evidence]) -> Output[str]:
+def gate_name(settings: Settings, cluster: str, evidence: Evidence) -> str:
     """Return the name of a cluster's gate object, which it keeps when the bundle is renamed."""
-
-    def found(seen: Evidence) -> str:
-        gate = _gate(seen, cluster)
-        return gate.object_name if gate is not None else stage_object_name(settings)
-
-    return evidence.apply(found)
+    gate = _gate(evidence, cluster)
+    return gate.object_name if gate is not None else stage_object_name(settings)
 
 
 def gate_data(
-    settings: Settings,
-    cluster: str,
-    evidence: Output[Evidence],
-    anchors: Mapping[str, TrustAnchor],
-) -> Output[dict[str, str]]:
+    settings: Settings, cluster: str, evidence: Evidence, anchors: Mapping[str, TrustAnchor]
+) -> dict[str, Input[str]]:
     """Return the data of a cluster's gate object.
 
     A record of an earlier release, which says nothing of the domain, stays as it is until the stage
     changes, so that a stack is adopted without a change.
     """
-    fingerprints = {generation: anchor.fingerprint for generation, anchor in anchors.items()}
-    pems = {f"{name}.pem": anchor.certificate_pem for name, anchor in anchors.items()}
-
-    def data(known: Mapping[str, str], roots: Mapping[str, str], seen: Evidence) -> dict[str, str]:
-        stage = configured_stage(settings, known)
-        written = {STAGE_KEY: stage.to_json(), **roots}
-        if _adopted(_gate(seen, cluster), stage):
-            return written
-        partners = {f"partner-{name}.pem": pem for name, pem in partner_roots(settings).items()}
-        return {**written, **partners, DOMAIN_KEY: _domain(settings, cluster, stage, seen)}
-
-    return Output.all(
-        known=Output.all(**fingerprints), roots=Output.all(**pems), seen=evidence
-    ).apply(lambda all_of: data(all_of["known"], all_of["roots"], all_of["seen"]))
+    known = Output.all(**{name: anchor.fingerprint for name, anchor in anchors.items()})
+    data: dict[str, Input[str]] = {
+        STAGE_KEY: known.apply(lambda keys: configured_stage(settings, keys).to_json()),
+        **{f"{name}.pem": anchor.certificate_pem for name, anchor in anchors.items()},
+    }
+    if _adopted(_gate(evidence, cluster), asked_stage(settings, evidence)):
+        return data
+    data |= {f"partner-{name}.pem": pem for name, pem in partner_roots(settings).items()}
+    data[DOMAIN_KEY] = known.apply(
+        lambda keys: _domain(settings, cluster, configured_stage(settings, keys), evidence)
+    )
+    return data
 
 
 def _gate(evidence: Evidence, cluster: str) -> GateObservation | None:

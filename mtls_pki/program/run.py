@@ -36,6 +36,8 @@ def run() -> None:
     issuing = authorities.prepare(settings, directory, backends)
     guard.remember(remembered_clusters)
     guard.require_allowed()
+    # What a gate records depends on what is recorded, key by key, so a preview waits for it too.
+    evidence = guard.read()
 
     roots = anchors.declare_anchors(settings, KeyGuard(settings, guard))
     deletion = DeletionGuard(settings, guard)
@@ -43,7 +45,7 @@ def run() -> None:
         cluster: per_cluster.declare_gate(
             settings,
             roots,
-            guard.seen,
+            evidence,
             ClusterGuard(settings, cluster, guard, deletion),
             former[cluster],
         )
