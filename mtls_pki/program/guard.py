@@ -79,15 +79,22 @@ class TrustGuard:
         issue yet. A preview goes on: it makes nothing, and shows beside the refusal what would
         change. An identity that no cluster records is not known yet, so the hooks judge again.
 
+        A preview stops as well where names do not reach the clusters that they mean: what it would
+        declare, under two names of one cluster, is not even a picture.
+
         Raises:
             pulumi.RunError: a cluster refuses what is asked for, as `check` says it; with every
                 reason.
         """
-        if self._mode is Mode.PREVIEW or self._settings.given_up:
+        if self._settings.given_up:
             return
         evidence = self.read()
         verdicts = self.judge(evidence).verdicts(asked_stage(self._settings, evidence))
-        refused = [one for one in verdicts if not one.allowed]
+        refused = [
+            one
+            for one in verdicts
+            if one.of_other_clusters or (self._mode is Mode.UP and not one.allowed)
+        ]
         if refused:
             for verdict in refused:
                 self.say_notices(verdict)

@@ -45,6 +45,12 @@ class Verdict:
         return not self.refusals
 
     @property
+    def of_other_clusters(self) -> bool:
+        """Whether the names of the clusters do not reach the clusters that they mean."""
+        clusters = (rules.RECORDED_CLUSTER, rules.ONE_NAME_PER_CLUSTER)
+        return any(refusal.rule in clusters for refusal in self.refusals)
+
+    @property
     def earliest(self) -> datetime | None:
         """When the change can succeed at the earliest; None when allowed, or not computable."""
         times = [refusal.earliest for refusal in self.refusals]
