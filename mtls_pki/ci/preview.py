@@ -16,6 +16,7 @@ from mtls_pki.engine.digest import DigestError, read_preview
 from mtls_pki.engine.findings import written
 from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
 from mtls_pki.engine.preview import with_failure
+from mtls_pki.engine.private_directory import private_directory
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain
@@ -103,8 +104,9 @@ def _review(stack: str, change: Change, output: Path) -> tuple[ExitStatus, str]:
     digest, html = (output / f"{stack}.{end}" for end in ("json", "html"))
     # A page of an earlier run is none of this one.
     html.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as directory:
-        log = Path(directory) / "events"
+    # The log of events holds what the program registers, keys included.
+    with private_directory(Path(tempfile.gettempdir())) as private:
+        log = private.path / "events"
         previewed = run_pulumi(
             *("preview", "--stack", stack, "--json", "--show-sames"),
             *("--policy-pack", POLICY_PACK, "--event-log", str(log)),

@@ -27,9 +27,9 @@ _ALLOWED: dict[str, set[str]] = {
     "backends": {"clusters", "components", "errors", "messages", *_DOMAIN},
     "consumers": {"clusters", "components", "errors", *_DOMAIN},
     "registry": {"backends", "clusters", "consumers", *_DOMAIN},
-    "program": {"backends", "clusters", "components", "consumers", "registry", *_DOMAIN},
+    "program": {"backends", "clusters", "components", "consumers", "engine", "registry", *_DOMAIN},
     "pages": {"rotation"},
-    "engine": {"errors", "rotation", "pki"},
+    "engine": {"errors", "files", "rotation", "pki"},
     "review": {"engine", "errors", "exit_status", "pages", "pki", "rotation"},
     "ci": {"backends", "clusters", "engine", "pages", "registry", "review", *_LEAVES, *_DOMAIN},
     "backup": {"clusters", "engine", "errors", "files", "settings"},
@@ -49,7 +49,7 @@ _ALLOWED: dict[str, set[str]] = {
     "__main__": {"commands"},
     "__main__.py": {"program"},
     "policy": {"engine", "pki", "rotation"},
-    "lab": {"files"},
+    "lab": {"engine", "errors", "files"},
     # Its played API server is that of the unit tests.
     "bench": {"clusters", "exit_status", "lab", "registry", "tests", *_DOMAIN},
 }
