@@ -155,11 +155,7 @@ def open_engine(project: Path, directory: Path) -> Engine:
         LabError: a tool is missing and cannot be built; the message says what to install. Or a
             variable is set with which the engine shows keys.
     """
-    try:
-        # Before `Engine.environment` leaves out what the user has set for a pulumi of their own.
-        require_quiet(os.environ)
-    except UsageError as error:
-        raise LabError(str(error)) from None
+    refuse_shown_keys()
     directory.mkdir(parents=True, exist_ok=True)
     installed = shutil.which("pulumi")
     if installed is not None:
@@ -177,6 +173,20 @@ def open_engine(project: Path, directory: Path) -> Engine:
     engine.temporary.mkdir(mode=0o700, exist_ok=True)
     _record_nothing(engine.home)
     return engine
+
+
+def refuse_shown_keys() -> None:
+    """Refuse variables with which the engine shows keys.
+
+    `Engine.environment` would leave out those of pulumi itself; who sets one expects to see a log.
+
+    Raises:
+        LabError: there are such variables.
+    """
+    try:
+        require_quiet(os.environ)
+    except UsageError as error:
+        raise LabError(str(error)) from None
 
 
 def _record_nothing(home: Path) -> None:

@@ -19,6 +19,7 @@ echo key > "$TMPDIR/kubeconfig1"
 echo "$TMPDIR"
 trap 'echo unlocked; exit 7' INT TERM
 if [ "$1" = wait ]; then echo ready > "$2"; while :; do sleep 0.05; done; fi
+if [ "$1" = killed ]; then kill -KILL $$; fi
 exit "$1"
 """
 RUNNER = """
@@ -46,13 +47,11 @@ def temporary(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize(("end", "status"), [("0", 0), ("1", 1), ("killed", -signal.SIGKILL)])
 def test_nothing_is_left_whatever_the_engine_ends_with(
-    engine: Path, temporary: Path, status: int
+    engine: Path, temporary: Path, end: str, status: int
 ) -> None:
-    done = run_engine(
-        [engine, str(status)], directory=None, environment=os.environ, temporary=temporary
-    )
+    done = run_engine([engine, end], directory=None, environment=os.environ, temporary=temporary)
     assert done.returncode == status
     assert Path(done.stdout.strip()).parent == temporary
     assert not list(temporary.iterdir())
