@@ -16,13 +16,13 @@ from mtls_pki.engine.digest import DigestError, read_preview
 from mtls_pki.engine.findings import written
 from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
 from mtls_pki.engine.preview import with_failure
-from mtls_pki.engine.private_directory import private_directory
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain
 from mtls_pki.pages.html import html_page
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import review_marker
+from mtls_pki.private_directory import private_directory
 from mtls_pki.review.page import review_page
 from mtls_pki.review.review import review
 from mtls_pki.review.verdict import Outcome

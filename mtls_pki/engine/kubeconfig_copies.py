@@ -29,9 +29,7 @@ from typing import Any
 import yaml
 
 from mtls_pki.files import PRIVATE
-
-OWNED = "mtls-pki-engine-"
-"""How the name of a temporary directory begins that is removed with all that is in it."""
+from mtls_pki.private_directory import remove_abandoned
 
 # Go's os.CreateTemp appends a decimal number.
 _NAME = re.compile(r"kubeconfig\d+")
@@ -86,6 +84,8 @@ def main(engine: str, since: str, *kubeconfigs: str) -> None:
     originals = [found for found in map(content, paths) if found]
     directory = temporary_directory(os.environ)
     await_end(engine)
+    # A program that was killed leaves its own directory.
+    remove_abandoned(directory)
     while _others_run(engine, directory):
         time.sleep(_PAUSE_SECONDS)
     kept = {path.resolve() for path in paths}

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from mtls_pki.engine.private_directory import private_directory
 from mtls_pki.engine.revealing import require_quiet
+from mtls_pki.private_directory import private_directory
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -45,7 +45,7 @@ def run_engine(
     """
     arguments = [str(argument) for argument in command]
     require_quiet(environment)
-    with _ending_orderly(), private_directory(temporary) as private:
+    with _orderly_end() as end, private_directory(temporary) as private:
         process = subprocess.Popen(
             arguments,
             cwd=directory,
@@ -58,6 +58,7 @@ def run_engine(
             pass_fds=(private.lock,),
         )
         try:
+            end.may_come()
             out, said = process.communicate(given)
         except SystemExit:
             process.terminate()
@@ -76,24 +77,43 @@ def _outlast(process: subprocess.Popen[str]) -> None:
             process.communicate()
 
 
+class _End:
+    """Makes a signal that would end this process on the spot unwind it instead.
+
+    Not before it may come: a signal within the start of the engine would lose that process.
+    """
+
+    def __init__(self) -> None:
+        self._may_come = False
+        self._number: int | None = None
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        self._number = number
+        if self._may_come:
+            self.may_come()
+
+    def may_come(self) -> None:
+        """Unwind now if a signal has come, and from now on when one does.
+
+        Raises:
+            SystemExit: with the status by which shells report a program that a signal ended.
+        """
+        self._may_come = True
+        if self._number is not None:
+            raise SystemExit(128 + self._number)
+
+
 @contextlib.contextmanager
-def _ending_orderly() -> Iterator[None]:
-    """Make signals that would end this process on the spot unwind it instead."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _orderly_end() -> Iterator[_End]:
+    end = _End()
     replaced = {
-        number: signal.signal(number, _end)
-        for number in _ENDING
+        number: signal.signal(number, end.receive)
+        # Only there can handlers be set.
+        for number in (_ENDING if threading.current_thread() is threading.main_thread() else ())
         if signal.getsignal(number) is signal.SIG_DFL
     }
     try:
-        yield
+        yield end
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    # As shells report a program that a signal ended.
-    raise SystemExit(128 + number)

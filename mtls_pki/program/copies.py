@@ -6,7 +6,8 @@ import itertools
 import os
 import sys
 
-from mtls_pki.engine.kubeconfig_copies import OWNED, start, temporary_directory
+from mtls_pki.engine.kubeconfig_copies import start, temporary_directory
+from mtls_pki.private_directory import OWNED
 from mtls_pki.settings.model import Settings
 
 
@@ -16,7 +17,7 @@ def remove_at_the_end(settings: Settings) -> None:
     engine = _engine(sys.orig_argv)
     # Whoever gave the engine a directory of its own removes it, and all that is in it.
     owned = temporary_directory(os.environ).name.startswith(OWNED)
-    if paths and engine is not None and not owned and os.name == "posix":
+    if paths and engine is not None and not owned:
         start(engine, sorted(paths))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -83,9 +84,13 @@ def test_a_signal_ends_the_engine_orderly_and_nothing_is_left(
         text=True,
         start_new_session=True,
     ) as process:
-        assert ready.read_text() == "ready\n"
-        (os.killpg if to_engine else os.kill)(process.pid, number)
-        out, error = process.communicate()
+        try:
+            assert ready.read_text() == "ready\n"
+            (os.killpg if to_engine else os.kill)(process.pid, number)
+            out, error = process.communicate(timeout=60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == expected, error
     assert out.endswith("unlocked\n")
     assert not list(temporary.iterdir())

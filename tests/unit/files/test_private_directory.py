@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from mtls_pki.engine.private_directory import OWNED, private_directory
 from mtls_pki.files import mode_of
+from mtls_pki.private_directory import OWNED, private_directory
 
 # Makes a directory with a file in it, says where, and waits; a child that inherits the lock does
 # nothing but outlive it.
 MAKER = """
 import subprocess, sys
 from pathlib import Path
-from mtls_pki.engine.private_directory import private_directory
+from mtls_pki.private_directory import private_directory
 with private_directory(Path(sys.argv[1])) as made:
     (made.path / "kubeconfig1").write_text("key")
     if sys.argv[2:]:

@@ -1,8 +1,7 @@
-"""The temporary directory of one run of the engine, gone with all that plugins left in it.
+"""Temporary directories that are gone with all that is in them, whoever is killed.
 
-pulumi-kubernetes writes a copy of each kubeconfig that it is given as a path, credentials included,
-to the temporary directory and never removes it (provider.go, ``Configure``: the file is for Helm).
-Nothing tells the provider not to, so its temporary directory is one that somebody else removes.
+For what others write there and leave: pulumi-kubernetes a copy of each kubeconfig that it is given
+as a path, the Kubernetes client for Python the key of a kubeconfig while its process lives.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtls_pki.engine.kubeconfig_copies import OWNED
+OWNED = "mtls-pki-private-"
+"""How the name of such a directory begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateDirectory:
-    """A directory that only its maker may enter, and that exists for one run.
+    """A directory that only its maker may enter.
 
     Attributes:
         path: of the directory.
@@ -43,14 +43,19 @@ def private_directory(parent: Path) -> Iterator[PrivateDirectory]:
     Raises:
         OSError: it cannot be made.
     """
-    for path in parent.glob(f"{OWNED}*"):
-        _remove_abandoned(path)
+    remove_abandoned(parent)
     made = _make(parent)
     try:
         yield made
     finally:
         _remove(made.path)
         os.close(made.lock)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the directories in ``parent`` whose makers were killed."""
+    for path in parent.glob(f"{OWNED}*"):
+        _remove_unless_held(path)
 
 
 def _make(parent: Path) -> PrivateDirectory:
@@ -64,7 +69,7 @@ def _make(parent: Path) -> PrivateDirectory:
         os.close(lock)
 
 
-def _remove_abandoned(path: Path) -> None:
+def _remove_unless_held(path: Path) -> None:
     """Remove a directory of this user that no process holds."""
     try:
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
