@@ -54,6 +54,8 @@ _FIELDS = {
     ),
 }
 _PAUSE_SECONDS = 0.5
+# Their standard input is to end with this process, and not before.
+_STARTED: list[subprocess.Popen[bytes]] = []
 
 Content = dict[str, Any]
 """Of a kubeconfig: by kind of entry and name, the fields that tell one kubeconfig from another."""
@@ -67,31 +69,37 @@ def start(engine: str, kubeconfigs: Collection[str]) -> None:
         kubeconfigs: paths that the Kubernetes providers of the stack are given.
     """
     since = str(_running_since(os.getppid()))
-    subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "mtls_pki.engine.kubeconfig_copies", engine, since, *kubeconfigs],
-        stdin=subprocess.DEVNULL,
+        # The kernel closes it at the end of the program, whatever that is.
+        stdin=subprocess.PIPE,
         # The language host reads the program's output to its end; this is not to prolong it.
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         # Not ended by the Ctrl-C that ends the engine.
         start_new_session=True,
     )
+    _STARTED.append(process)
 
 
 def main(engine: str, since: str, *kubeconfigs: str) -> None:
-    """Wait for the end of the engine, and remove the copies of these kubeconfigs."""
+    """Wait for the end of the engine, and remove the copies of these kubeconfigs.
+
+    Wait for the end of the program too, that of standard input, and remove what it has left.
+    """
     paths = [Path(path).expanduser() for path in kubeconfigs]
     originals = [found for found in map(content, paths) if found]
     directory = temporary_directory(os.environ)
     await_end(engine)
-    # A program that was killed leaves its own directory.
-    remove_abandoned(directory)
     while _others_run(engine, directory):
         time.sleep(_PAUSE_SECONDS)
     kept = {path.resolve() for path in paths}
     for copy in copies(directory, originals, since=float(since)):
         if copy.resolve() not in kept:
             copy.unlink(missing_ok=True)
+    sys.stdin.read()
+    # The directory with the keys that the Kubernetes client uses (clusters.connection).
+    remove_abandoned(directory)
 
 
 def temporary_directory(environment: Mapping[str, str]) -> Path:

@@ -60,6 +60,10 @@ class Plain:
         """The files with credentials in the temporary directory."""
         return with_credentials(self.temporary)
 
+    def copies(self) -> list[Path]:
+        """Those of them that the Kubernetes provider has made."""
+        return list(self.temporary.glob("kubeconfig*"))
+
     def require_none(self) -> None:
         """What removes them does so when the engine has ended, which this does not wait for."""
         cluster.wait_for(lambda: not self.credentials(), "no credential in the directory")
@@ -70,8 +74,16 @@ def with_credentials(directory: Path) -> list[Path]:
     return [
         path
         for path in directory.rglob("*")
-        if path.is_file() and "client-key-data" in path.read_text(errors="replace")
+        if any(mark in _text(path) for mark in ("client-key-data", "PRIVATE KEY"))
     ]
+
+
+def _text(path: Path) -> str:
+    """What is in a file; nothing in one that is gone, or in a directory."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +122,15 @@ def test_an_engine_that_is_ended_in_the_middle_leaves_none(
     plain: Plain, number: signal.Signals
 ) -> None:
     with plain.start("up", "--yes", "--skip-preview") as running:
-        cluster.wait_for(plain.credentials, "a copy of the kubeconfig")
-        # The engine alone; its plugins and the program notice it by themselves.
-        os.kill(running.pid, number)
         try:
+            cluster.wait_for(plain.copies, "a copy of the kubeconfig")
+            # The engine alone. Its plugins and the program notice it within minutes.
+            os.kill(running.pid, number)
             running.wait()
-            plain.require_none()
+            cluster.wait_for(lambda: not plain.copies(), "no copy of the kubeconfig")
         finally:
             kill_session(running.pid)
+    plain.require_none()
     plain.run("cancel", "--yes")
 
 

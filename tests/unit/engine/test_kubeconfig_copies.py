@@ -76,7 +76,8 @@ def engine() -> Iterator[tuple[str, socket.socket]]:
 def remove(address: str, *kubeconfigs: Path, since: float = 0) -> subprocess.Popen[bytes]:
     """The process that removes, as the program starts it."""
     return subprocess.Popen(
-        [sys.executable, "-m", kubeconfig_copies.__name__, address, str(since), *kubeconfigs]
+        [sys.executable, "-m", kubeconfig_copies.__name__, address, str(since), *kubeconfigs],
+        stdin=subprocess.DEVNULL,
     )
 
 
@@ -220,3 +221,32 @@ def test_reading_them_needs_no_process(original: Path, temporary: Path) -> None:
     assert list(copies(temporary, [content], since=0)) == [copy]
     assert list(copies(temporary, [content], since=time.time() + 60)) == []
     assert list(copies(temporary, [], since=0)) == []
+
+
+# As the program does, which reads the cluster with the key of a kubeconfig.
+PROGRAM = """
+import sys
+from mtls_pki.clusters.connection import Cluster, ClusterAddress
+from mtls_pki.engine.kubeconfig_copies import start
+start(sys.argv[1], [sys.argv[2]])
+Cluster(ClusterAddress(name="dev", kubeconfig=sys.argv[2]))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_program_that_is_killed_leaves_no_key(original: Path, temporary: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, ended(), original],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as program:
+        assert program.stdout
+        program.stdout.readline()
+        # The Kubernetes client needs it as a file.
+        assert [path for path in temporary.rglob("*") if path.is_file()]
+        program.kill()
+    end = time.monotonic() + 60
+    while list(temporary.iterdir()):
+        assert time.monotonic() < end, "the key of a killed program is left"
+        time.sleep(0.05)
