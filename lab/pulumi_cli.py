@@ -14,6 +14,9 @@ from pathlib import Path
 from lab import toolchain
 from lab.errors import LabError
 from lab.processes import start_mark
+from mtls_pki.engine.process import run_engine
+from mtls_pki.engine.revealing import require_quiet
+from mtls_pki.errors import UsageError
 
 # The dev stack is thrown away; anything worth a passphrase must not be in it (README, "Dev
 # defaults").
@@ -28,7 +31,7 @@ class Engine:
     Attributes:
         pulumi: the CLI.
         project: directory of ``Pulumi.yaml``; commands run in it.
-        directory: holds ``pulumi-home`` (plugins) and ``pulumi-state`` (the file backend).
+        directory: holds ``pulumi-home`` (plugins), ``pulumi-state`` (the file backend) and ``tmp``.
         tool_directories: put first on PATH (language host, providers that were built here).
         passphrase: of the stack's secrets provider.
     """
@@ -49,6 +52,11 @@ class Engine:
         """The file backend's directory."""
         return self.directory / "pulumi-state"
 
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR, which goes with the directory: plugins leave copies of kubeconfigs there."""
+        return self.directory / "tmp"
+
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of every pulumi command: nothing of the user's own Pulumi."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
@@ -61,6 +69,7 @@ class Engine:
             "PULUMI_BACKEND_URL": f"{self.backend.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": self.passphrase,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "TMPDIR": str(self.temporary),
         }
         if self.tool_directories:
             own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
@@ -79,14 +88,12 @@ class Engine:
             extra_environment: laid over :meth:`environment`.
             standard_input: where a secret goes, as in ``pulumi config set --secret KEY``.
         """
-        return subprocess.run(
-            [str(self.pulumi), *arguments, "--non-interactive"],
-            cwd=self.project,
-            env=self.environment(extra_environment),
-            input=standard_input,
-            capture_output=True,
-            text=True,
-            check=False,
+        return run_engine(
+            [self.pulumi, *arguments, "--non-interactive"],
+            directory=self.project,
+            environment=self.environment(extra_environment),
+            temporary=self.temporary,
+            given=standard_input,
         )
 
     def call(self, *arguments: str) -> None:
@@ -95,9 +102,14 @@ class Engine:
         Raises:
             LabError: it failed; what it printed has said why.
         """
-        command = [str(self.pulumi), *arguments]
-        status = subprocess.run(
-            command, cwd=self.project, env=self.environment(), check=False
+        status = run_engine(
+            [self.pulumi, *arguments],
+            directory=self.project,
+            environment=self.environment(),
+            temporary=self.temporary,
+            given=None,
+            output=None,
+            errors=None,
         ).returncode
         if status != 0:
             raise LabError(f"`pulumi {' '.join(arguments)}` failed (exit status {status})")
@@ -140,8 +152,10 @@ def open_engine(project: Path, directory: Path) -> Engine:
     """Return the engine of ``project``: the user's own pulumi if there is one, else a built one.
 
     Raises:
-        LabError: a tool is missing and cannot be built; the message says what to install.
+        LabError: a tool is missing and cannot be built; the message says what to install. Or a
+            variable is set with which the engine shows keys.
     """
+    refuse_shown_keys()
     directory.mkdir(parents=True, exist_ok=True)
     installed = shutil.which("pulumi")
     if installed is not None:
@@ -156,8 +170,23 @@ def open_engine(project: Path, directory: Path) -> Engine:
         )
         toolchain.install_plugins(engine.home)
     engine.backend.mkdir(parents=True, exist_ok=True)
+    engine.temporary.mkdir(mode=0o700, exist_ok=True)
     _record_nothing(engine.home)
     return engine
+
+
+def refuse_shown_keys() -> None:
+    """Refuse variables with which the engine shows keys.
+
+    `Engine.environment` would leave out those of pulumi itself; who sets one expects to see a log.
+
+    Raises:
+        LabError: there are such variables.
+    """
+    try:
+        require_quiet(os.environ)
+    except UsageError as error:
+        raise LabError(str(error)) from None
 
 
 def _record_nothing(home: Path) -> None:

@@ -18,7 +18,7 @@ from lab.cli import main as lab_command
 from lab.errors import LabError
 from lab.files import write_private
 from lab.paths import Paths
-from lab.pulumi_cli import Engine, open_engine
+from lab.pulumi_cli import Engine, open_engine, refuse_shown_keys
 
 STACK = "dev"
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _start(directory: Path) -> Engine:
     """Start the lab, or take the cluster of ``$KUBE_CONTEXT``, and select the stack."""
+    refuse_shown_keys()
     context = os.environ.get("KUBE_CONTEXT")
     if context:
         kubeconfig = Paths(root=directory, name=STACK).kubeconfig

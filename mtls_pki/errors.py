@@ -8,3 +8,7 @@ class CommandError(Exception):
 
     Its subclasses carry more than their message: which cluster, which mistakes.
     """
+
+
+class UsageError(CommandError):
+    """A command was given what it must not be given, on its command line or in a variable."""

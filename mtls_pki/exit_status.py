@@ -28,7 +28,8 @@ MEANING = {
     ExitStatus.DONE: "done; for check, review and ci preview: the change is safe",
     ExitStatus.ERROR: "an error, said in one message on standard error; for reissue also: some did "
     "not come back",
-    ExitStatus.WRONG_COMMAND_LINE: "the command line is wrong",
+    ExitStatus.WRONG_COMMAND_LINE: "the command line is wrong, or a variable is set with which the "
+    "engine shows keys",
     ExitStatus.BLOCKED: "check, review: the change is blocked; ci preview: the same; ci static: "
     "the files are wrong; ci drift: something differs",
     ExitStatus.EVIDENCE_MISSING: "check, review, status, plan: evidence is missing because a "

@@ -22,6 +22,7 @@ from mtls_pki.messages import complain
 from mtls_pki.pages.html import html_page
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import review_marker
+from mtls_pki.private_directory import private_directory
 from mtls_pki.review.page import review_page
 from mtls_pki.review.review import review
 from mtls_pki.review.verdict import Outcome
@@ -103,8 +104,9 @@ def _review(stack: str, change: Change, output: Path) -> tuple[ExitStatus, str]:
     digest, html = (output / f"{stack}.{end}" for end in ("json", "html"))
     # A page of an earlier run is none of this one.
     html.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as directory:
-        log = Path(directory) / "events"
+    # The log of events holds what the program registers, keys included.
+    with private_directory(Path(tempfile.gettempdir())) as private:
+        log = private.path / "events"
         previewed = run_pulumi(
             *("preview", "--stack", stack, "--json", "--show-sames"),
             *("--policy-pack", POLICY_PACK, "--event-log", str(log)),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +17,7 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, new_client_from_config
+from kubernetes.config import ConfigException, load_kube_config
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 from yaml import YAMLError
@@ -22,6 +26,7 @@ from mtls_pki.clusters import answers, local_clock
 from mtls_pki.clusters.answers import GROUPS, ResourcePath
 from mtls_pki.clusters.refusals import refusal
 from mtls_pki.errors import CommandError
+from mtls_pki.private_directory import private_directory
 from mtls_pki.rotation.evidence import ClockSkew
 from mtls_pki.settings.model import Settings
 
@@ -68,6 +73,18 @@ def cluster_address(settings: Settings, cluster: str) -> ClusterAddress:
     """Return how to reach one cluster of the stack."""
     reach = settings.clusters[cluster]
     return ClusterAddress(name=cluster, kubeconfig=reach.kubeconfig, context=reach.context)
+
+
+@functools.cache
+def _credentials_directory() -> str:
+    """Return where the client writes the credentials of a kubeconfig, which it needs as files.
+
+    It removes them at exit, which a process that is killed does not reach.
+    """
+    open_until_exit = contextlib.ExitStack()
+    atexit.register(open_until_exit.close)
+    made = open_until_exit.enter_context(private_directory(Path(tempfile.gettempdir())))
+    return str(made.path)
 
 
 class ClusterError(CommandError):
@@ -119,11 +136,12 @@ class ApiServer:
         configuration.retries = Retry(0)
         try:
             with _LOADING:
-                self._client: ApiClient = new_client_from_config(
+                load_kube_config(
                     config_file=address.kubeconfig,
                     context=address.context,
                     persist_config=False,
                     client_configuration=configuration,
+                    temp_file_path=_credentials_directory(),
                 )
         except _UNUSABLE_KUBECONFIG as error:
             place = address.kubeconfig or "the default kubeconfig"
@@ -131,6 +149,7 @@ class ApiServer:
                 address.name,
                 f"{place} cannot be used ({_first_line(error)}); correct clusters.{address.name}",
             ) from None
+        self._client = ApiClient(configuration=configuration)
 
     @property
     def url(self) -> str:

@@ -6,9 +6,13 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtls_pki.commands.command import DIRECTORY, Command
 from mtls_pki.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from mtls_pki.ci.forge import Forge
 
 
 def _add_range(parser: argparse.ArgumentParser) -> None:
@@ -64,14 +68,22 @@ def _kubeconfig(options: argparse.Namespace) -> ExitStatus:
     return ExitStatus.DONE
 
 
+def _forge() -> Forge | None:
+    """Open the forge for a job that runs the engine, unless a job's log would show keys."""
+    from mtls_pki.ci.runner import open_forge
+    from mtls_pki.engine.revealing import require_quiet
+
+    require_quiet(os.environ)
+    return open_forge(os.environ)
+
+
 def _preview(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.ci import repository
     from mtls_pki.ci.login import logged_in
     from mtls_pki.ci.preview import Change, preview
-    from mtls_pki.ci.runner import open_forge
 
+    forge = _forge()
     change = Change(commit=options.commit or repository.commit("HEAD"), number=options.change)
-    forge = open_forge(os.environ)
     with logged_in(options.stack, os.environ):
         return preview(
             options.stack, change, output=options.output, forge=forge, environment=os.environ
@@ -81,9 +93,8 @@ def _preview(options: argparse.Namespace) -> ExitStatus:
 def _deploy(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.ci.deploy import deploy
     from mtls_pki.ci.login import logged_in
-    from mtls_pki.ci.runner import open_forge
 
-    forge = open_forge(os.environ)
+    forge = _forge()
     with logged_in(options.stack, os.environ):
         return deploy(options.stack, forge=forge)
 
@@ -91,9 +102,8 @@ def _deploy(options: argparse.Namespace) -> ExitStatus:
 def _drift(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.ci.drift import drift
     from mtls_pki.ci.login import logged_in
-    from mtls_pki.ci.runner import open_forge
 
-    forge = open_forge(os.environ)
+    forge = _forge()
     with logged_in(options.stack, os.environ):
         return drift(options.stack, forge=forge, environment=os.environ)
 

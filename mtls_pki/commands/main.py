@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mtls_pki.commands.parser import make_parser
-from mtls_pki.errors import CommandError
+from mtls_pki.errors import CommandError, UsageError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain
 
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             # Now and not at the end of the process, where a reader that is gone is a traceback.
             sys.stdout.flush()
+    except UsageError as error:
+        complain(str(error))
+        return ExitStatus.WRONG_COMMAND_LINE
     except CommandError as error:
         complain(str(error))
     except KeyboardInterrupt:

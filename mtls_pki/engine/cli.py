@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtls_pki.engine.process import run_engine
 from mtls_pki.errors import CommandError
 
 POLICY_PACK = "policy"
@@ -54,19 +56,17 @@ def run_pulumi(
 
     Raises:
         CommandError: there is no ``pulumi`` on PATH.
+        UsageError: a variable is set with which the engine shows keys.
     """
     program = shutil.which("pulumi")
     if program is None:
         raise CommandError(f"there is no `pulumi` on PATH; install it{instead}")
-    done = subprocess.run(
+    done = run_engine(
         [program, *arguments, "--non-interactive", "--color", "never"],
-        cwd=directory,
-        env={**os.environ, **(environment or {})},
-        input=given,
-        stdout=subprocess.PIPE,
-        stderr=None if to_log else subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
+        directory=directory,
+        environment={**os.environ, **(environment or {})},
+        temporary=Path(tempfile.gettempdir()),
+        given=given,
+        errors=None if to_log else subprocess.PIPE,
     )
     return Done(status=done.returncode, output=done.stdout, said=done.stderr or "")

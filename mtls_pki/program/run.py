@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtls_pki.clusters.former_names import former_names
 from mtls_pki.consumers.declare import Stack
-from mtls_pki.program import anchors, authorities, clusters, exports, per_cluster
+from mtls_pki.program import anchors, authorities, clusters, copies, exports, per_cluster
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.guard import TrustGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
@@ -28,6 +28,7 @@ def run() -> None:
     gc.set_threshold(100_000)
     directory = Path.cwd()
     settings = read_settings(directory)
+    copies.remove_at_the_end(settings)
     guard = TrustGuard(settings)
     readiness = clusters.require_clusters(settings)
     clusters.require_no_loss(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from lab.control_plane import ControlPlane, up_all
 from lab.guard import Guard
+from lab.paths import Paths, existing
+from mtls_pki.engine.kubeconfig_copies import content, copies, temporary_directory
 
 
 class Lab:
@@ -31,12 +34,18 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """A place for control planes, which is empty again after the session, killed or not."""
+    """A place for control planes, which is empty again after the session, killed or not.
+
+    After a session that was not killed, no copy of their kubeconfigs is anywhere else either.
+    """
     # Not below pytest's own directory, which keeps the last three sessions, keys included.
     root = Path(tempfile.mkdtemp(prefix="mtls-pki-lab-"))
     guard = Guard(root)
     yield Lab(root)
+    kubeconfigs = [content(Paths(root=root, name=name).kubeconfig) for name in existing(root)]
+    left = list(copies(temporary_directory(os.environ), kubeconfigs, since=0))
     guard.release()
+    assert not left, "the tests left copies of their kubeconfigs behind"
 
 
 @pytest.fixture(scope="session")

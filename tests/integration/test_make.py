@@ -80,6 +80,17 @@ def test_an_unknown_context_is_named(make: Make, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("target", ["up", "backup", "restore"])
+def test_no_target_runs_the_engine_where_it_would_show_keys(
+    make: Make, checkout: Path, target: str
+) -> None:
+    done = make(target, PULUMI_OPTION_VERBOSE="9", PULUMI_OPTION_LOGTOSTDERR="true")
+    assert done.returncode != 0
+    assert "with PULUMI_OPTION_VERBOSE, PULUMI_OPTION_LOGTOSTDERR the engine shows" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (checkout / ".lab" / "dev" / "pids").exists()
+
+
 def test_backup_and_restore(make: Make, checkout: Path) -> None:
     given = {"MTLS_PKI_BACKUP_PASSPHRASE": "correct horse battery"}
     assert make("up").returncode == 0

@@ -376,3 +376,31 @@ def test_an_event_log_of_another_shape_is_named(tmp_path: Path, text: str) -> No
     log.write_text(text)
     with pytest.raises(CommandError, match="is no event log of the engine"):
         read_findings(log)
+
+
+@pytest.mark.parametrize("name", ["PULUMI_OPTION_VERBOSE", "PULUMI_OPTION_TRACING"])
+@pytest.mark.parametrize("command", [("preview", "--output", "review"), ("deploy",), ("drift",)])
+def test_no_job_begins_where_the_engine_would_show_keys(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, "9")
+    # A forge that is not there: nothing may be asked before the refusal.
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert main(["ci", *command, "--stack", "dev"]) == ExitStatus.WRONG_COMMAND_LINE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"mtls-pki: with {name} the engine shows private keys in clear")
+    assert said.err.count("\n") == 1
+    assert not (checkout / "review").exists()
+
+
+@pytest.mark.parametrize("option", ["-v=9", "--logtostderr", "--tracing=file:trace", "--debug"])
+def test_no_command_takes_the_engines_options(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ci", "deploy", "--stack", "dev", option]) == ExitStatus.WRONG_COMMAND_LINE
+    assert option in capsys.readouterr().err

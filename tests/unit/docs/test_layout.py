@@ -15,21 +15,30 @@ from lab.project_copy import CHECKOUT, PACKAGE, program_entries
 
 # Packages and modules of mtls_pki, from the lowest to the highest, and the folders beside it: what
 # each may import of the others.
-_LEAVES = {"errors", "exit_status", "files", "messages", "version"}
+_LEAVES = {"errors", "exit_status", "files", "messages", "private_directory", "version"}
 _DOMAIN = {"pki", "rotation", "settings"}
 _ALLOWED: dict[str, set[str]] = {
     **{leaf: set() for leaf in _LEAVES},
     "pki": set(),
     "rotation": {"exit_status", "pki"},
     "settings": {"errors", "exit_status", "files", "pki", "rotation"},
-    "clusters": {"errors", "exit_status", *_DOMAIN},
+    "clusters": {"errors", "exit_status", "private_directory", *_DOMAIN},
     "components": {"pki", "rotation"},
     "backends": {"clusters", "components", "errors", "messages", *_DOMAIN},
     "consumers": {"clusters", "components", "errors", *_DOMAIN},
     "registry": {"backends", "clusters", "consumers", *_DOMAIN},
-    "program": {"backends", "clusters", "components", "consumers", "registry", *_DOMAIN},
+    "program": {
+        "backends",
+        "clusters",
+        "components",
+        "consumers",
+        "engine",
+        "private_directory",
+        "registry",
+        *_DOMAIN,
+    },
     "pages": {"rotation"},
-    "engine": {"errors", "rotation", "pki"},
+    "engine": {"errors", "files", "private_directory", "rotation", "pki"},
     "review": {"engine", "errors", "exit_status", "pages", "pki", "rotation"},
     "ci": {"backends", "clusters", "engine", "pages", "registry", "review", *_LEAVES, *_DOMAIN},
     "backup": {"clusters", "engine", "errors", "files", "settings"},
@@ -49,7 +58,7 @@ _ALLOWED: dict[str, set[str]] = {
     "__main__": {"commands"},
     "__main__.py": {"program"},
     "policy": {"engine", "pki", "rotation"},
-    "lab": {"files"},
+    "lab": {"engine", "errors", "files"},
     # Its played API server is that of the unit tests.
     "bench": {"clusters", "exit_status", "lab", "registry", "tests", *_DOMAIN},
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mtls_pki.engine.revealing import COMPANIONS, PLACES, SWITCHES
 from mtls_pki.version import VERSION
 
 _ROOT = Path(__file__).parents[3]
@@ -105,6 +106,7 @@ def test_owners_are_of_files_that_exist_and_teams_that_are_explained() -> None:
     assert used == set(explained)
 
 
-def test_security_names_the_options_that_print_keys() -> None:
-    for option in ("-v=9", "--logtostderr", "--tracing", "--show-secrets"):
-        assert option in _text("SECURITY.md"), option
+def test_security_names_the_options_and_variables_that_print_keys() -> None:
+    options = ("-v=3", "--debug", "--event-log", "--json", "--logtostderr", "--show-secrets")
+    for name in (*options, "--tracing", *SWITCHES, *PLACES, *COMPANIONS):
+        assert f"`{name}" in _text("SECURITY.md"), name
