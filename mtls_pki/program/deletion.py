@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
 from mtls_pki.clusters.ownership import find_object
 from mtls_pki.components.kubernetes_options import GuardedObject
 from mtls_pki.program.guard import TrustGuard
+from mtls_pki.program.threads import in_thread
 from mtls_pki.rotation.guards.deletion import Need, every_leaf, leaves_in_need
 from mtls_pki.settings.judgement import decisive
 from mtls_pki.settings.model import Settings
@@ -96,7 +96,7 @@ class DeletionGuard:
             )
 
     async def _refuse(self, args: pulumi.ResourceHookArgs) -> None:
-        await asyncio.to_thread(self._require_own, args)
+        await in_thread(self._require_own, args)
         if self._settings.given_up:
             return
         kept = self._kept.get((args.type, args.name))

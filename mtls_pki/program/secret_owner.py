@@ -6,7 +6,6 @@ stands alone is seen here, by its metadata: what it holds is not read.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ import pulumi
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
 from mtls_pki.clusters.ownership import find_object
 from mtls_pki.program.guard import TrustGuard
+from mtls_pki.program.threads import in_thread
 from mtls_pki.rotation.evidence import ClusterEvidence
 from mtls_pki.rotation.guards.ownership import one_owner
 from mtls_pki.rotation.owned_object import OwnedObject
@@ -42,7 +42,7 @@ class SecretOwner:
         opened = await self._guard.opened()
         evidence = opened.judge.evidence
         try:
-            found = await asyncio.to_thread(self._found, namespace, name)
+            found = await in_thread(self._found, namespace, name)
         except ClusterError as error:
             own = [each for one in evidence.reachable for each in one.owned]
             if any(self._proves(each) for each in own):
