@@ -84,7 +84,7 @@ def _ceremony(
 
     first = stack.up()
     assert "anchor g1 does not issue yet" in first.output
-    assert "dev-web" not in first.steps
+    assert f"dev/{name}/web" not in first.steps
     again = stack.up()
     assert again.changes == {}
 
@@ -94,7 +94,7 @@ def _ceremony(
     anchor["issuingCa"] = {"generation": "i1", "certificate": "trust/issuing.pem"}
     stack.write(configuration)
     second = stack.up()
-    assert second.steps["dev-web"] == "create"
+    assert second.steps[f"dev/{name}/web"] == "create"
     assert "does not issue yet" not in second.output
 
     chain = parse_certificates(secret(api, name, "web-tls")["tls.crt"], origin="leaf")

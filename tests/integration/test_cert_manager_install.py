@@ -75,7 +75,7 @@ def test_one_up_installs_cert_manager_and_issues_the_first_certificates(
 
     order = list(run.steps)
     crds = [name for name in order if name.endswith(".cert-manager.io")]
-    first = min(order.index(name) for name in order if name.startswith("dev-web"))
+    first = min(order.index(name) for name in order if name.startswith("dev/installed/web"))
     assert crds
     assert all(order.index(crd) < first for crd in crds)
     assert again.changes == {}

@@ -160,7 +160,7 @@ def test_a_certificate_that_does_not_become_ready_is_explained_by_cert_manager(
     assert again.returncode == 1, again.stdout + again.stderr
     assert "provided PrivateKey doesn't match" in again.stdout + again.stderr
     # What was done by hand is seen by a refresh, and the next `up` writes over it.
-    assert list(stack.refresh().changes) == ["dev-spoiled-ca-g1-i1-spoiled-ca"]
+    assert list(stack.refresh().changes) == ["dev/spoiled/spoiled-ca-g1-i1"]
     stack.up()
     # cert-manager leaves what failed alone for an hour, and `up` has nothing to change.
     late = cluster.certificates(api, "spoiled")["late"]

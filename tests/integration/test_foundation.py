@@ -89,12 +89,12 @@ def test_a_service_more_or_less_touches_its_certificate_alone(dev_stack: Stack, 
     more = {**configured["services"], "search": {"namespace": NAMESPACE}}
     dev_stack.write({**configured, "services": more})
     try:
-        assert dev_stack.up().changes == {"dev-search": "create"}
+        assert dev_stack.up().changes == {"dev/monoskope/search": "create"}
         assert cluster.is_ready(cluster.certificates(api, NAMESPACE)["search"])
     finally:
         dev_stack.write(configured)
         less = dev_stack.up()
-    assert less.changes == {"dev-search": "delete"}
+    assert less.changes == {"dev/monoskope/search": "delete"}
     versions = {name: each["metadata"]["resourceVersion"] for name, each in live.items()}
     after = cluster.certificates(api, NAMESPACE)
     assert {n: each["metadata"]["resourceVersion"] for n, each in after.items()} == versions
