@@ -10,6 +10,8 @@ from mtls_pki.engine.digest import UNKNOWN, Preview, Step
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import describe, parse_certificates
 from mtls_pki.review.kinds import Fate, fate, once
+from mtls_pki.rotation.domain import DOMAIN_SCHEMA, Domain
+from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.stage import RECORD_SCHEMA, StageError, TrustStage
 from mtls_pki.rotation.text import instant
 
@@ -83,6 +85,8 @@ def _shown(value: Any) -> str:
         return _certificates(value)
     if isinstance(value, str) and RECORD_SCHEMA in value:
         return _stage(value)
+    if isinstance(value, str) and DOMAIN_SCHEMA in value:
+        return _domain(value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -97,6 +101,26 @@ def _stage(text: str) -> str:
     )
     canaries = (f"{service} on {name}" for service, name in stage.canaries.items())
     return ", ".join([*anchors, *canaries])
+
+
+def _domain(text: str) -> str:
+    try:
+        domain = Domain.from_json(text, origin="value")
+    except StageError:
+        return "(a record of the trust domain that cannot be read)"
+    listed = {
+        "clusters": domain.clusters,
+        "namespaces": sorted(domain.namespaces),
+        "bundles": map(str, sorted(domain.bundles)),
+        "issuers": domain.issuers,
+        "partners": domain.partners,
+        "have issued": sorted(domain.generations.get(key, key) for key in domain.issued),
+        "distrusted": sorted(f"sha256:{key[:16]}" for key in domain.distrusted),
+        "holdDown": [format_duration(domain.hold_down)],
+        "longest leaf": [format_duration(domain.longest_lifetime)],
+    }
+    words = {name: ", ".join(values) for name, values in listed.items()}
+    return "; ".join(f"{name} {each}" for name, each in words.items() if each)
 
 
 def _certificates(pem: str) -> str:

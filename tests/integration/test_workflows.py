@@ -129,7 +129,7 @@ class Walk:
 
 def grant(api: Api) -> None:
     """Apply the shipped rights of the read-only identity."""
-    for name in ("rbac-evidence.yaml", "rbac-drift.yaml"):
+    for name in ("rbac-evidence.yaml", "rbac-trace.yaml", "rbac-drift.yaml"):
         for document in yaml.safe_load_all((PROJECT / "deploy" / name).read_text()):
             api.apply(document)
 
