@@ -143,7 +143,7 @@ def test_a_record_that_says_more_than_what_happened_opens_nothing(promotion: Dom
 # Nothing that is needed is deleted or replaced by an option of the engine
 
 
-IN_USE = ("east-held-trust-held", "east-gate", "east-web")
+IN_USE = ("ConfigMap::east-held-trust-held", "ConfigMap::east-gate", "Certificate::east/held/web")
 
 
 def test_what_is_in_use_is_not_replaced(domain: Domain) -> None:
@@ -151,7 +151,7 @@ def test_what_is_in_use_is_not_replaced(domain: Domain) -> None:
     with domain.api() as api:
         objects = cluster.settled_snapshot(api)
         for name in IN_USE:
-            replace = ("--replace", f"**::{name}")
+            replace = ("--replace", f"**{name}")
             domain.refused(domain.stack.try_up(*replace), "is in use", f"{NAME} Certificate web")
         issuer = f"**::east-{domain.issuer('g1')}-{NAME}"
         domain.refused(domain.stack.preview("--replace", issuer), "is in use")
