@@ -103,7 +103,7 @@ def test_a_bundle_that_workloads_no_longer_find_deserves_a_second_look(
 def test_another_trust_domain_is_no_green_change() -> None:
     moved = recorded("service")
     for each in moved["steps"]:
-        if each["urn"].endswith("Certificate::east-gateway"):
+        if each["urn"].endswith("Certificate::east/review/gateway"):
             spec = each["newState"]["inputs"]["spec"]
             spec["uris"] = ["spiffe://other.example/ns/review/sa/gateway"]
     page = markdown(moved)

@@ -36,7 +36,7 @@ SAID: dict[str, tuple[Outcome, tuple[str, ...]]] = {
             f"{AGREED} g1: absent -> issuing.",
             "| `g1` | absent | issuing | made by the update | the domain begins with it |",
             "review-trust: created, gains g1",
-            "Kubernetes Namespace: 2 created (east-review, west-review)",
+            "Kubernetes Namespace: 2 created (east/review, west/review)",
         ),
     ),
     "no-change": (Outcome.SAFE, ("**Nothing changes.**", "### Trust, unchanged")),
@@ -251,7 +251,9 @@ def test_beside_a_distrusted_anchor_there_is_no_former_one_to_go_back_to() -> No
 
 def test_thousands_of_certificates_are_counted_and_the_diff_is_cut() -> None:
     many = recorded("promote")
-    (one,) = (each for each in many["steps"] if each["urn"].endswith("Certificate::east-ledger"))
+    (one,) = (
+        each for each in many["steps"] if each["urn"].endswith("Certificate::east/review/ledger")
+    )
     for number in range(3_000):
         each = json.loads(json.dumps(one).replace("ledger", f"service-{number:04}"))
         many["steps"].append(each)
