@@ -61,12 +61,13 @@ def remove_abandoned(parent: Path) -> None:
 def _make(parent: Path) -> PrivateDirectory:
     while True:
         path = Path(tempfile.mkdtemp(dir=parent, prefix=OWNED))
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Before it was locked, another maker may have taken it for abandoned.
-        if path.exists():
-            return PrivateDirectory(path=path, lock=lock)
-        os.close(lock)
+        # Before it is locked, another maker may take it for abandoned.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return PrivateDirectory(path=path, lock=lock)
+            os.close(lock)
 
 
 def _remove_unless_held(path: Path) -> None:

@@ -446,13 +446,14 @@ def observe_leaf(
     else:
         not_before, not_after = chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
         pool = tuple(anchors)
+        # As it is presented: a verifier knows nothing of what the issuer named besides.
+        facts = LeafFacts.of(chain, pool)
         found = signing_anchors(chain, pool)
         if not found:
             chain = (*chain, *issuing_cas)
             found = signing_anchors(chain, pool)
         signers = frozenset(spki_sha256(anchor) for anchor in found)
         ca_end = _issuing_ca_end(chain, pool)
-        facts = LeafFacts.of(chain, pool)
     return LeafObservation(
         cluster=cluster,
         namespace=namespace,

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -120,3 +122,19 @@ def test_what_only_has_such_a_name_stays(tmp_path: Path) -> None:
     file.write_text("not ours")
     assert used(place) == {link, file}
     assert elsewhere.is_dir()
+
+
+def test_makers_that_begin_together_keep_their_directories(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def make(_: int) -> None:
+        for _ in range(40):
+            together.wait()
+            with private_directory(tmp_path) as made:
+                (made.path / "file").write_text("there")
+                together.wait()
+                assert (made.path / "file").read_text() == "there"
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(make, range(8)))
+    assert not list(tmp_path.iterdir())

@@ -120,6 +120,27 @@ def test_a_chain_without_its_intermediate_is_completed_from_the_known_ones() -> 
     assert completed.issuing_ca_not_after == END - timedelta(days=9)
 
 
+def test_a_leaf_directly_under_its_root_does_not_end_with_a_cross_certificate() -> None:
+    old_key = key()
+    old = certificate("root-g0", old_key, "root-g0", old_key)
+    crossed = certificate("root", ROOT_KEY, "root-g0", old_key, end=BEGIN + timedelta(hours=1))
+    direct = certificate("a", LEAF_KEY, "root", ROOT_KEY, ca=False)
+    found = observe(pem(direct, crossed), ROOT, old)
+    assert found.live(BEGIN + timedelta(days=1))
+    assert found.signers == {spki_sha256(ROOT), spki_sha256(old)}
+    ended = observe(pem(direct, crossed), old)
+    assert not ended.live(BEGIN + timedelta(days=1))
+
+
+def test_what_is_judged_is_the_chain_that_is_presented() -> None:
+    completed = observe(pem(LEAF), ROOT, issuing_cas=[ISSUING])
+    assert completed.facts is not None
+    assert completed.facts.chain.presented == ()
+    whole = observe(pem(LEAF, ISSUING), ROOT)
+    assert whole.facts is not None
+    assert [ca.subject.text for ca in whole.facts.chain.presented] == ["CN=issuing"]
+
+
 def test_a_leaf_directly_under_its_root_has_no_issuing_ca() -> None:
     direct = certificate("a", LEAF_KEY, "root", ROOT_KEY, ca=False)
     found = observe(pem(direct, ROOT), ROOT)
