@@ -34,7 +34,7 @@ backup: $(STAMP) ## Save the dev stack's keys, encrypted, to FILE (default: mtls
 	@$(BIN)/python -m lab.workflow backup --file "$(or $(FILE),mtls-pki-dev.age)"
 
 restore: $(STAMP) ## Bring them back into an empty dev stack from FILE, and apply it
-	@$(BIN)/python -m lab.workflow restore --file "$(or $(FILE),mtls-pki-dev.age)"
+	@$(BIN)/python -m lab.workflow restore --file "$(or $(FILE),mtls-pki-dev.age)" $(if $(REBUILT),--rebuilt "$(REBUILT)")
 
 test: lint unit integration ## Everything that CI runs
 

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         step.add_argument("--directory", type=Path, default=_PROJECT / ".lab", help="default: .lab")
         if run in (_backup, _restore):
             step.add_argument("--file", type=Path, required=True, help="the archive")
+        if run is _restore:
+            step.add_argument("--rebuilt", metavar="CLUSTER", help="it was built again")
         step.set_defaults(run=run)
     options = parser.parse_args(arguments)
     try:
@@ -101,7 +103,10 @@ def _backup(options: argparse.Namespace) -> None:
 
 def _restore(options: argparse.Namespace) -> None:
     engine = _start(options.directory)
-    _run_backup(engine, "restore", options.file)
+    rebuilt = options.rebuilt
+    if rebuilt is None and "KUBE_CONTEXT" not in os.environ:
+        rebuilt = STACK  # The lab's own cluster, which `make clean` has removed.
+    _run_backup(engine, "restore", options.file, *(["--rebuilt", rebuilt] if rebuilt else []))
     # --run-program reads the clusters that the stack file names, not those that the state knew.
     engine.call(
         "up", "--stack", STACK, "--yes", "--refresh", "--run-program", "--skip-preview",
@@ -110,8 +115,10 @@ def _restore(options: argparse.Namespace) -> None:
     _show(engine)
 
 
-def _run_backup(engine: Engine, verb: str, file: Path) -> None:
-    command = [sys.executable, "-m", "mtls_pki", verb, str(file.absolute()), "--stack", STACK]
+def _run_backup(engine: Engine, verb: str, file: Path, *options: str) -> None:
+    command = [
+        sys.executable, "-m", "mtls_pki", verb, str(file.absolute()), "--stack", STACK, *options
+    ]  # fmt: skip
     done = subprocess.run(command, cwd=engine.project, env=engine.environment(), check=False)
     if done.returncode != 0:
         raise LabError(f"`mtls-pki {verb}` failed; see its output above")

@@ -5,16 +5,19 @@ The format is Pulumi's own (sdk/go/common/apitype, DeploymentV3; resource/stack/
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mtls_pki.clusters.declared_secret import DeclaredSecret
 from mtls_pki.errors import CommandError
+from mtls_pki.settings.names import CLUSTERS_OUTPUT
 
 # How a state marks a value that is not plain JSON, and a value that is a secret.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 a public constant of Pulumi's
+_STACK = "pulumi:pulumi:Stack"
 _KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type's name
 _PULUMI_ANNOTATIONS = "pulumi.com/"
 
@@ -27,7 +30,7 @@ def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     try:
         found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
-        return [each for each in found if each["type"] != "pulumi:pulumi:Stack"]
+        return [each for each in found if each["type"] != _STACK]
     except (KeyError, TypeError, AttributeError):
         raise CommandError(
             "this is no exported state of a stack; use a pulumi of the version in requirements.txt"
@@ -58,14 +61,34 @@ def declared_secrets(exported: Mapping[str, Any]) -> tuple[DeclaredSecret, ...]:
     return tuple(sorted(found, key=lambda secret: secret.place))
 
 
-def for_stack(exported: Mapping[str, Any], provider: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_clusters(exported: Mapping[str, Any]) -> dict[str, str]:
+    """Return the UIDs that the stack remembers of its clusters, by name; see `CLUSTERS_OUTPUT`."""
+    return next(iter(_remembered(exported["deployment"])), {})
+
+
+def for_stack(
+    exported: Mapping[str, Any], provider: Mapping[str, Any], *, clusters: Mapping[str, str]
+) -> dict[str, Any]:
     """Return a state for import by the stack whose secrets ``provider`` encrypts.
 
     Operations that were under way when the backup was made are left out: what they made is gone.
+
+    Args:
+        exported: the state of the backup.
+        provider: see :func:`secrets_provider`.
+        clusters: cluster -> its UID now, which the stack then remembers in place of an older one.
     """
-    deployment = {**exported["deployment"], "secrets_providers": dict(provider)}
+    deployment = copy.deepcopy({**exported["deployment"], "secrets_providers": dict(provider)})
     deployment.pop("pending_operations", None)
+    for remembered in _remembered(deployment):
+        remembered |= {name: uid for name, uid in clusters.items() if name in remembered}
     return {**exported, "deployment": deployment}
+
+
+def _remembered(deployment: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    for each in deployment.get("resources") or ():
+        if each["type"] == _STACK and (each.get("outputs") or {}).get(CLUSTERS_OUTPUT):
+            yield each["outputs"][CLUSTERS_OUTPUT]
 
 
 def secrets_provider(stack_file: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from mtls_pki.clusters import local_clock
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
+from mtls_pki.clusters.identity import cluster_uid
 from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
 from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
@@ -35,9 +36,6 @@ T = TypeVar("T")
 
 # Threads wait for API servers most of the time; more would not make the interpreter faster.
 _CLUSTERS_SIDE_BY_SIDE = 16
-# Made with the cluster, never deleted: its UID is the usual identity of a cluster, as in
-# OpenTelemetry's semantic conventions (k8s.cluster.uid).
-_IDENTITY = "/api/v1/namespaces/kube-system"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +110,7 @@ def _or_unreachable(name: str, read: Callable[[], T]) -> T | ClusterUnreachable:
 
 def _trust(settings: Settings, name: str, sources: Sequence[Source]) -> _Trust:
     cluster = Cluster(cluster_address(settings, name))
-    uid = _uid(cluster)
+    uid = cluster_uid(cluster)
     if cluster.first_answer_at is None:
         raise ClusterError(
             name,
@@ -127,18 +125,6 @@ def _trust(settings: Settings, name: str, sources: Sequence[Source]) -> _Trust:
         record=record,
         found=tuple(source.trusted(cluster, settings, record.gate) for source in sources),
     )
-
-
-def _uid(cluster: Cluster) -> str:
-    live = cluster.get(_IDENTITY) or {}
-    uid = live.get("metadata", {}).get("uid")
-    if not uid:
-        raise ClusterError(
-            cluster.name,
-            f"{cluster.server} has no namespace kube-system with a UID, so it cannot be told from "
-            f"another cluster; check kubeconfig and context of clusters.{cluster.name}",
-        )
-    return str(uid)
 
 
 def _issued(

@@ -12,7 +12,9 @@ from typing import Any
 
 from cryptography import x509
 
-from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters import local_clock
+from mtls_pki.clusters.connection import Cluster, ClusterError
+from mtls_pki.clusters.identity import cluster_uid, require_meant
 from mtls_pki.clusters.recorded import condition, conditions, decode_pem
 from mtls_pki.clusters.sources.issuers import API, IssuerReference, stack_issuers
 from mtls_pki.clusters.sources.stage_record import read_stage_record
@@ -22,6 +24,8 @@ from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.names import subject
 from mtls_pki.pki.parsing import parse_certificate, parse_certificates
+from mtls_pki.rotation.clusters_seen import cluster_refusals
+from mtls_pki.rotation.evidence import ClusterEvidence, Evidence
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuing_ca_common_name
@@ -114,6 +118,27 @@ class Target:
         if self.authority is not None and chain[0].issuer != self.authority:
             return f"was issued by {chain[0].issuer.rfc4514_string()}"
         return None
+
+
+def require_recorded(clusters: Iterable[Cluster], settings: Settings) -> None:
+    """Make sure that each cluster is the one that the stack's records mean by its name.
+
+    Raises:
+        CommandError: one is not; `abandon` says that it was built again, as for an update.
+        ClusterError: one has no record of this stack, or cannot be read.
+    """
+    found = []
+    for cluster in clusters:
+        uid, gate = cluster_uid(cluster), read_stage_record(cluster, settings).gate
+        if gate is None:
+            raise ClusterError(
+                cluster.name,
+                f"{cluster.server} has no record of this stack; correct kubeconfig and context of "
+                f"clusters.{cluster.name}, or run `pulumi up` first",
+            )
+        found.append(ClusterEvidence(cluster=cluster.name, uid=uid, gate=gate))
+    evidence = Evidence(observed_at=local_clock.now(), clusters=tuple(found))
+    require_meant(cluster_refusals(evidence, evidence.pinned, abandon=settings.abandon))
 
 
 def read_target(cluster: Cluster, settings: Settings) -> Target:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from mtls_pki.clusters.connection import ClusterError, cluster_address
 from mtls_pki.clusters.declared_secret import DeclaredSecret
+from mtls_pki.clusters.identity import cluster_uid, require_meant
 from mtls_pki.clusters.writer import ClusterWriter
+from mtls_pki.errors import CommandError
+from mtls_pki.rotation.clusters_seen import name_refusals
 from mtls_pki.settings.model import Settings
 
 MANIFEST = "deploy/rbac-restore.yaml"
@@ -54,6 +57,36 @@ def require_absent(
                 f"{secret.place} is there already and is not overwritten; restore is for a cluster "
                 "that has lost it (delete it if it is worth nothing)",
             )
+
+
+def require_recorded(
+    clusters: Mapping[str, ClusterWriter],
+    recorded: Mapping[str, str],
+    rebuilt: Collection[str],
+) -> dict[str, str]:
+    """Make sure that each cluster is the recorded one, or was built again on purpose.
+
+    Args:
+        clusters: by name.
+        recorded: UIDs that the backup remembers, by name; a backup of an earlier release has none.
+        rebuilt: names of clusters that were built again.
+
+    Returns:
+        the UID of each cluster, by name.
+
+    Raises:
+        CommandError: a name reaches another cluster than the recorded one, or is none of them.
+        ClusterError: a cluster cannot be read.
+    """
+    for name in rebuilt:
+        if name not in clusters:
+            known = ", ".join(sorted(clusters)) or "none"
+            raise CommandError(
+                f"--rebuilt {name}: the backup has Secrets of no such cluster; of: {known}"
+            )
+    live = {name: cluster_uid(writer.cluster) for name, writer in clusters.items()}
+    require_meant(name_refusals(live, recorded, rebuilt=rebuilt, way="pass --rebuilt {name}"))
+    return live
 
 
 def create(clusters: Mapping[str, ClusterWriter], secrets: Iterable[DeclaredSecret]) -> None:

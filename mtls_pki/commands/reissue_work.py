@@ -15,7 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mtls_pki.clusters.connection import cluster_address
 from mtls_pki.clusters.issuing_condition import CertificateClient
 from mtls_pki.clusters.reissue import Pace, Reissue, Run, named
-from mtls_pki.clusters.reissue_candidates import Stale, read_failed, read_stale, read_target
+from mtls_pki.clusters.reissue_candidates import (
+    Stale,
+    read_failed,
+    read_stale,
+    read_target,
+    require_recorded,
+)
 from mtls_pki.commands.output import console, print_json
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
@@ -109,6 +115,7 @@ def reissue(settings: Settings, options: ReissueOptions) -> ExitStatus:
     # Every cluster is read before any is touched.
     read = _read_failed if options.failed else _read_stale
     works = [read(settings, name, options.namespaces) for name in settings.clusters]
+    require_recorded((work.client.cluster for work in works), settings)
     if options.dry_run:
         _list(works, options)
         return ExitStatus.DONE

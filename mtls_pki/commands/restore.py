@@ -14,6 +14,14 @@ from mtls_pki.exit_status import ExitStatus
 def _options(parser: argparse.ArgumentParser) -> None:
     add_stack(parser)
     parser.add_argument("file", type=Path, metavar=FILE, help="the archive")
+    parser.add_argument(
+        "--rebuilt",
+        action="append",
+        default=[],
+        metavar="CLUSTER",
+        help="a cluster that was built again, so that it is another one than the archive's "
+        "(repeatable)",
+    )
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
@@ -21,6 +29,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.backup.deployment import (
         declared_secrets,
         for_stack,
+        recorded_clusters,
         resources,
         secrets_provider,
     )
@@ -44,8 +53,11 @@ def _run(options: argparse.Namespace) -> ExitStatus:
             "that `pulumi stack init` has just made"
         )
     connections = secret_restore.open_clusters(settings, secrets)
+    clusters = secret_restore.require_recorded(
+        connections, recorded_clusters(content.deployment), options.rebuilt
+    )
     secret_restore.require_absent(connections, secrets)
-    import_state(stack.stack, for_stack(content.deployment, provider))
+    import_state(stack.stack, for_stack(content.deployment, provider, clusters=clusters))
     secret_restore.create(connections, secrets)
     print(
         f"restored stack {stack.stack} as of {content.made}, and {len(secrets)} Secrets; now\n"
@@ -60,7 +72,10 @@ COMMAND = Command(
     summary="bring an archive's state and CA Secrets back; overwrites nothing",
     description="Restore what `mtls-pki backup` saved into an empty backend and empty clusters;\n"
     f"it overwrites nothing. docs/state.md tells more. {SOURCE}",
-    examples=("restore prod-2026-11.age --stack prod",),
+    examples=(
+        "restore prod-2026-11.age --stack prod",
+        "restore prod-2026-11.age --stack prod --rebuilt prod-eu",
+    ),
     options=_options,
     run=_run,
 )

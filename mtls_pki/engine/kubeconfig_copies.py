@@ -9,7 +9,8 @@ configures providers until its end, and the engine too, because that may be kill
 What it removes is a copy beyond doubt, and nobody's any more: written since the engine began, by
 this user, private, named as the plugin names it, with the clusters, contexts and credentials of a
 kubeconfig of this stack. Where a Kubernetes provider of another engine runs, which may have written
-it and may still read it, the removal waits for that one's end.
+it and may still read it, the removal waits for that one's end. One of this engine outlives it when
+it is killed, and may still write.
 """
 
 from __future__ import annotations
@@ -90,13 +91,19 @@ def main(engine: str, since: str, *kubeconfigs: str) -> None:
     paths = [Path(path).expanduser() for path in kubeconfigs]
     originals = [found for found in map(content, paths) if found]
     directory = temporary_directory(os.environ)
-    await_end(engine)
-    while _others_run(engine, directory):
-        time.sleep(_PAUSE_SECONDS)
     kept = {path.resolve() for path in paths}
-    for copy in copies(directory, originals, since=float(since)):
-        if copy.resolve() not in kept:
-            copy.unlink(missing_ok=True)
+    await_end(engine)
+    while True:
+        running = list(_providers(directory))
+        # A plugin is given the address of its engine.
+        if all(engine in arguments for arguments in running):
+            for copy in copies(directory, originals, since=float(since)):
+                if copy.resolve() not in kept:
+                    copy.unlink(missing_ok=True)
+        if not running:
+            break
+        # A provider outlives an engine that is killed, and finishes the copy that it is writing.
+        time.sleep(_PAUSE_SECONDS)
     sys.stdin.read()
     # The directory with the keys that the Kubernetes client uses (clusters.connection).
     remove_abandoned(directory)
@@ -169,15 +176,11 @@ def content(path: Path) -> Content:
         return {}
 
 
-def _others_run(engine: str, directory: Path) -> bool:
-    """Whether a provider of another engine runs that makes its copies in ``directory`` too."""
-    return any(
-        # A plugin is given the address of its engine.
-        Path(arguments[0]).name == _PLUGIN
-        and engine not in arguments
-        and place in (directory, None)
-        for arguments, place in _processes()
-    )
+def _providers(directory: Path) -> Iterator[list[str]]:
+    """Yield the arguments of each running provider that makes its copies in ``directory``."""
+    for arguments, place in _processes():
+        if Path(arguments[0]).name == _PLUGIN and place in (directory, None):
+            yield arguments
 
 
 def _processes() -> Iterator[tuple[list[str], Path | None]]:

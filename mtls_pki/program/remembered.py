@@ -14,8 +14,8 @@ from pulumi import Output
 from pulumi_kubernetes.core.v1 import ConfigMap
 
 from mtls_pki.rotation.domain import DOMAIN_KEY, Domain
+from mtls_pki.settings.names import CLUSTERS_OUTPUT
 
-_OUTPUT = "clusters"
 # A function of the engine itself; a StackReference reads by it, and would be a resource.
 _READ = "pulumi:pulumi:readStackOutputs"
 
@@ -24,14 +24,14 @@ def remembered_clusters() -> dict[str, str]:
     """Return the UIDs that the last complete update exported, by name of the cluster."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer: Any = pulumi.runtime.invoke(_READ, {"name": name}).value
-    found: Mapping[str, Any] = (answer.get("outputs") or {}).get(_OUTPUT) or {}
+    found: Mapping[str, Any] = (answer.get("outputs") or {}).get(CLUSTERS_OUTPUT) or {}
     return {str(cluster): str(uid) for cluster, uid in found.items()}
 
 
 def export_clusters(records: Iterable[ConfigMap]) -> None:
     """Export the UIDs that the gates record; nothing where an earlier release wrote all of them."""
     written = Output.all(*(record.data for record in records))
-    pulumi.export(_OUTPUT, written.apply(_recorded))
+    pulumi.export(CLUSTERS_OUTPUT, written.apply(_recorded))
 
 
 def _recorded(written: Iterable[Mapping[str, str] | None]) -> dict[str, str] | None:

@@ -13,6 +13,8 @@ from mtls_pki.rotation import rules
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.rules import Refusal
 
+_CLUSTER = "cluster/"
+
 
 def cluster_refusals(
     evidence: Evidence, pinned: Mapping[str, str], *, abandon: Collection[str] = ()
@@ -28,8 +30,32 @@ def cluster_refusals(
         abandon: what may leave, on purpose; ``cluster/NAME`` says that the recorded cluster of this
             name is gone, and that another one has its name now.
     """
-    live = {each.cluster: each.uid for each in evidence.reachable if each.uid is not None}
-    unread = frozenset(each.cluster for each in evidence.unreachable)
+    return name_refusals(
+        {each.cluster: each.uid for each in evidence.reachable if each.uid is not None},
+        pinned,
+        unread=frozenset(each.cluster for each in evidence.unreachable),
+        rebuilt={each.removeprefix(_CLUSTER) for each in abandon if each.startswith(_CLUSTER)},
+        way=f"write abandon: [{_CLUSTER}{{name}}]",
+    )
+
+
+def name_refusals(
+    live: Mapping[str, str],
+    pinned: Mapping[str, str],
+    *,
+    unread: Collection[str] = (),
+    rebuilt: Collection[str] = (),
+    way: str,
+) -> list[Refusal]:
+    """Refuse as :func:`cluster_refusals` does, by UIDs alone.
+
+    Args:
+        live: cluster -> UID of what its kubeconfig reaches.
+        pinned: cluster -> its recorded UID.
+        unread: clusters that could not be read.
+        rebuilt: clusters that were built again, on purpose.
+        way: how to say so, with ``{name}`` for the cluster.
+    """
     names: dict[str, list[str]] = {}
     for name, uid in live.items():
         names.setdefault(uid, []).append(name)
@@ -39,7 +65,7 @@ def cluster_refusals(
             for uid, each in names.items()
             if len(each) > 1
         ),
-        *_not_the_recorded_ones(live, pinned, abandon),
+        *_not_the_recorded_ones(live, pinned, rebuilt, way),
         *_recorded_beside(live, pinned, unread),
     ]
 
@@ -55,20 +81,20 @@ def _one_cluster(names: Sequence[str], how: str) -> Refusal:
 
 
 def _not_the_recorded_ones(
-    live: Mapping[str, str], pinned: Mapping[str, str], abandon: Collection[str]
+    live: Mapping[str, str], pinned: Mapping[str, str], rebuilt: Collection[str], way: str
 ) -> Iterator[Refusal]:
     for name, uid in live.items():
         recorded = pinned.get(name)
         if not recorded or recorded == uid:
             continue
         owners = [each for each, known in pinned.items() if known == uid]
-        if not owners and f"cluster/{name}" in abandon:
+        if not owners and name in rebuilt:
             continue
         remedy = f"correct kubeconfig and context of clusters.{name}"
         if not owners:
             remedy += (
                 "; a cluster that was built again is another one: if nothing of the recorded one "
-                f"is left, write abandon: [cluster/{name}]"
+                f"is left, {way.format(name=name)}"
             )
         whose = f", which is recorded as {' and '.join(owners)}" if owners else ""
         yield Refusal(

@@ -14,6 +14,9 @@ from mtls_pki.settings.model import (
 
 _STAGE_SUFFIX = "-stage"
 
+CLUSTERS_OUTPUT = "clusters"
+"""Output of the stack: the UID of each cluster, by its name, as the last update recorded it."""
+
 
 def issuing_generations(settings: Settings) -> tuple[str, ...]:
     """Return the generations that have issuers: those that issue, did, or serve a canary."""

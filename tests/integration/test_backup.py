@@ -100,18 +100,18 @@ def test_all_comes_back_and_every_leaf_still_verifies(
 ) -> None:
     plane, api = elsewhere
     stack = empty_stack(make_stack, plane)
-    restored = backup(stack, "restore", str(lost.archive))
+    refused(
+        backup(stack, "restore", str(lost.archive)),
+        "clusters.dev reaches the cluster whose kube-system has .* pass --rebuilt dev",
+    )
+    refused(backup(stack, "restore", str(lost.archive), "--rebuilt", "prod"), "of: dev")
+    assert CA not in cluster.names(api, f"/api/v1/namespaces/{NAME}/secrets")
+    restored = backup(stack, "restore", str(lost.archive), "--rebuilt", "dev")
     assert restored.returncode == 0, restored.stderr
     assert same_key(cluster.secret(api, NAME, CA), lost.ca)
     refused(backup(stack, "restore", str(lost.archive)), "has resources already")
 
-    configured = stack.read()
-    unmeant = stack.try_up("--refresh", "--run-program")
-    assert unmeant.status != 0
-    assert "write abandon: [cluster/dev]" in unmeant.output
-    stack.write({**configured, "abandon": ["cluster/dev"]})
     run = stack.up("--refresh", "--run-program")
-    stack.write(configured)
     assert not {name: step for name, step in run.steps.items() if "replace" in step}
     assert {run.steps[key] for key in KEYS} == {"same"}
     assert same_key(cluster.secret(api, NAME, CA), lost.ca)

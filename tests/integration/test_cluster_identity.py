@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
+from tests.integration.support.backup import backup, refused
 from tests.integration.support.configuration import small_stack
 from tests.integration.support.stack import Stack
 
@@ -24,6 +26,13 @@ NAME = "identity"
 def elsewhere(control_planes: tuple[ControlPlane, ...]) -> Iterator[Api]:
     """The administrator of the cluster that the stack has nothing to do with."""
     with contextlib.closing(control_planes[1].api()) as administrator:
+        yield administrator
+
+
+@pytest.fixture(scope="module")
+def plane_api(control_planes: tuple[ControlPlane, ...]) -> Iterator[Api]:
+    """The administrator of the cluster of the stack."""
+    with contextlib.closing(control_planes[0].api()) as administrator:
         yield administrator
 
 
@@ -60,6 +69,34 @@ def test_nothing_is_written_into_another_cluster_that_a_kubeconfig_reaches(
     assert run.status != 0
     assert "recorded-cluster" in run.output
     assert stack.up().changes == {}
+
+
+@pytest.mark.parametrize("options", [(), ("--failed",)], ids=["stale", "failed"])
+def test_nothing_is_reissued_in_another_cluster(
+    stack: Stack, control_planes: tuple[ControlPlane, ...], elsewhere: Api, options: tuple[str, ...]
+) -> None:
+    before = cluster.settled_snapshot(elsewhere)
+    reach(stack, dev=control_planes[1].kubeconfig)
+    try:
+        done = backup(stack, "reissue", *options)
+    finally:
+        reach(stack, dev=control_planes[0].kubeconfig)
+    refused(done, "cluster dev: .*(no record of this stack|records no stage)")
+    assert cluster.changed_objects(before, cluster.snapshot(elsewhere)) == set()
+
+
+def test_reissue_compares_the_cluster_with_the_record(stack: Stack, plane_api: Api) -> None:
+    path = f"/api/v1/namespaces/cert-manager/configmaps/{NAME}-trust-stage"
+    record = plane_api.get(path)["data"]
+    recorded = json.loads(record["domain.json"])
+    other = {**recorded, "clusters": {"dev": "of the cluster before"}}
+    cluster.patch(plane_api, path, {"data": {"domain.json": json.dumps(other)}})
+    try:
+        done = backup(stack, "reissue", "--failed")
+    finally:
+        cluster.patch(plane_api, path, {"data": record})
+    refused(done, "recorded for dev is of the cluster before.*write abandon: .cluster/dev.")
+    assert backup(stack, "reissue", "--failed").returncode == 0
 
 
 def test_two_names_of_one_cluster_are_refused_by_all_who_judge(

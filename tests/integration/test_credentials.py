@@ -66,7 +66,7 @@ class Plain:
 
     def require_none(self) -> None:
         """What removes them does so when the engine has ended, which this does not wait for."""
-        cluster.wait_for(lambda: not self.credentials(), "no credential in the directory")
+        cluster.wait_for(lambda: not self.credentials(), f"end of credentials in {self.temporary}")
 
 
 def with_credentials(directory: Path) -> list[Path]:
@@ -91,6 +91,8 @@ def plain(plane: ControlPlane, make_stack: MakeStack) -> Iterator[Plain]:
     stack = make_stack(NAME)
     stack.write(small_stack(NAME, plane.kubeconfig))
     stack.init()
+    # An engine makes copies for the providers of the state alone where it runs no program.
+    stack.up()
     with tempfile.TemporaryDirectory(prefix="mtls-pki-plain-") as temporary:
         yield Plain(stack, Path(temporary))
 
@@ -130,8 +132,8 @@ def test_an_engine_that_is_ended_in_the_middle_leaves_none(
             cluster.wait_for(lambda: not plain.copies(), "no copy of the kubeconfig")
         finally:
             kill_session(running.pid)
+            plain.run("cancel", "--yes")
     plain.require_none()
-    plain.run("cancel", "--yes")
 
 
 def test_without_the_program_the_engine_leaves_a_copy_and_with_it_none(plain: Plain) -> None:

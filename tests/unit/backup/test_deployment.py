@@ -11,6 +11,7 @@ import pytest
 from mtls_pki.backup.deployment import (
     declared_secrets,
     for_stack,
+    recorded_clusters,
     require_clear,
     resources,
     secrets_provider,
@@ -96,11 +97,22 @@ def test_what_is_still_encrypted_is_refused() -> None:
 
 def test_the_new_stack_encrypts_and_nothing_is_under_way() -> None:
     provider = {"type": "passphrase", "state": {"salt": "v1:x"}}
-    imported = for_stack(STATE, provider)
+    imported = for_stack(STATE, provider, clusters={"east": "any"})
     assert imported["deployment"]["secrets_providers"] == provider
     assert "pending_operations" not in imported["deployment"]
     assert imported["deployment"]["resources"] == STATE["deployment"]["resources"]
     assert "pending_operations" in STATE["deployment"]
+
+
+def test_a_cluster_that_was_built_again_is_remembered_as_it_is_now() -> None:
+    remembered = {"east": "before", "west": "w"}
+    state = changed("resources", 0, "outputs", value={"clusters": remembered, "root": "R"})
+    assert recorded_clusters(state) == remembered
+    now = for_stack(state, {}, clusters={"east": "now", "north": "n"})
+    outputs = now["deployment"]["resources"][0]["outputs"]
+    assert outputs == {"clusters": {"east": "now", "west": "w"}, "root": "R"}
+    assert recorded_clusters(state) == remembered
+    assert recorded_clusters(STATE) == {}
 
 
 def test_the_stack_itself_is_no_resource() -> None:

@@ -201,18 +201,40 @@ def test_what_a_provider_of_another_engine_may_still_read_stays_until_it_ends(
     assert not copy.exists()
 
 
-def test_providers_of_this_engine_or_with_another_temporary_directory_keep_nothing(
+def test_what_a_provider_writes_after_the_end_of_its_engine_goes_too(
+    original: Path, temporary: Path, tmp_path: Path
+) -> None:
+    copy = place_file(temporary / "kubeconfig1", as_the_plugin_writes_it())
+    half = place_file(temporary / "kubeconfig2", {})
+    address = ended()
+    with provider(tmp_path, address) as alive:
+        removing = remove(address, original)
+        wait_for(lambda: not copy.exists())
+        assert half.exists()
+        place_file(half, as_the_plugin_writes_it())
+        wait_for(lambda: not half.exists())
+        assert removing.poll() is None
+        alive.kill()
+        alive.wait()
+        assert removing.wait() == 0
+
+
+def test_providers_with_another_temporary_directory_keep_nothing(
     original: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place_file(temporary / "kubeconfig1", as_the_plugin_writes_it())
-    address = ended()
-    with provider(tmp_path, address):
-        monkeypatch.setenv("TMPDIR", str(tmp_path))
-        (tmp_path / "another").mkdir()
-        with provider(tmp_path / "another", "127.0.0.1:1"):
-            monkeypatch.setenv("TMPDIR", str(temporary))
-            assert remove(address, original).wait() == 0
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with provider(tmp_path, "127.0.0.1:1"):
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        assert remove(ended(), original).wait() == 0
     assert not list(temporary.iterdir())
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_reading_them_needs_no_process(original: Path, temporary: Path) -> None:
