@@ -71,23 +71,22 @@ def test_nothing_is_written_into_another_cluster_that_a_kubeconfig_reaches(
     assert stack.up().changes == {}
 
 
-@pytest.mark.parametrize("options", [(), ("--failed",)], ids=["stale", "failed"])
 def test_nothing_is_reissued_in_another_cluster(
-    stack: Stack, control_planes: tuple[ControlPlane, ...], elsewhere: Api, options: tuple[str, ...]
+    stack: Stack, control_planes: tuple[ControlPlane, ...], elsewhere: Api
 ) -> None:
     before = cluster.settled_snapshot(elsewhere)
     reach(stack, dev=control_planes[1].kubeconfig)
     try:
-        done = backup(stack, "reissue", *options)
+        done = backup(stack, "reissue", "--failed")
     finally:
         reach(stack, dev=control_planes[0].kubeconfig)
-    refused(done, "cluster dev: .*(no record of this stack|records no stage)")
+    refused(done, "cluster dev: .* has no record of this stack")
     assert cluster.changed_objects(before, cluster.snapshot(elsewhere)) == set()
 
 
 def test_reissue_compares_the_cluster_with_the_record(stack: Stack, plane_api: Api) -> None:
     path = f"/api/v1/namespaces/cert-manager/configmaps/{NAME}-trust-stage"
-    record = plane_api.get(path)["data"]
+    record = cluster.config_map(plane_api, "cert-manager", f"{NAME}-trust-stage")
     recorded = json.loads(record["domain.json"])
     other = {**recorded, "clusters": {"dev": "of the cluster before"}}
     cluster.patch(plane_api, path, {"data": {"domain.json": json.dumps(other)}})
