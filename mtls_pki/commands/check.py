@@ -6,6 +6,7 @@ import argparse
 
 from mtls_pki.commands.command import Command, add_json, add_stack, open_stack
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import warn
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,12 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     settings = open_stack(options).settings()
     domain = observe_domain(settings, sources=sources_of(settings))
     verdict = domain.verdict()
+    if not domain.evidence.gates and not domain.evidence.unreachable:
+        warn(
+            "no cluster records a stage of this stack, so this is judged as its first update. If "
+            "it was applied before, correct kubeconfig and context under mtls-pki:clusters; "
+            "preview and up compare them with what the stack remembers"
+        )
     if options.json:
         print_json(verdict_json(verdict))
     else:

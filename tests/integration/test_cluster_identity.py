@@ -78,8 +78,10 @@ def test_nothing_is_reissued_in_another_cluster(
     reach(stack, dev=control_planes[1].kubeconfig)
     try:
         done = backup(stack, "reissue", "--failed")
+        checked = backup(stack, "check")
     finally:
         reach(stack, dev=control_planes[0].kubeconfig)
+    assert "no cluster records a stage of this stack" in checked.stderr
     refused(done, "cluster dev: .* has no record of this stack")
     assert cluster.changed_objects(before, cluster.snapshot(elsewhere)) == set()
 
