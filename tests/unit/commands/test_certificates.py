@@ -147,7 +147,7 @@ def test_what_failed_is_issued_again_on_every_issuer_of_the_stack(
         live("good"),
     ]
     # Neither needs it that a promotion is applied, nor that there is a stable issuer.
-    del promoted.objects[STAGE]
+    promoted.objects[STAGE] = stage(g1=Role.ISSUING, g2=Role.INCOMING)
     assert project.run("reissue", "--failed", "--dry-run") == 0
     assert said()[0] == "dev/app/stable: sealed\ndev/app/named: sealed\n"
     project.write(project.read().replace("stable: true", "stable: false"))
@@ -157,6 +157,15 @@ def test_what_failed_is_issued_again_on_every_issuer_of_the_stack(
     promoted.objects[CERTIFICATES] = [live("good")]
     assert project.run("reissue", "--failed") == 0
     assert said()[0] == "dev: no Certificate's last issuance failed\n"
+
+
+def test_where_nothing_says_which_cluster_it_is_nothing_is_issued_again(
+    project: Project, promoted: Api, said: Say
+) -> None:
+    promoted.objects[CERTIFICATES] = [failed("stable", STABLE)]
+    del promoted.objects[STAGE]
+    assert project.run("reissue", "--failed") == 1
+    assert "has no record of this stack; correct kubeconfig and context" in said()[1]
 
 
 def test_a_reader_without_rights_is_told_the_manifest_of_this_command(

@@ -24,9 +24,11 @@ if [ "$1" = killed ]; then kill -KILL $$; fi
 exit "$1"
 """
 RUNNER = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from mtls_pki.engine.process import run_engine
+# Under nohup it is ignored, and would stay so.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 run_engine(
     sys.argv[2:], directory=None, environment=os.environ, temporary=Path(sys.argv[1]), output=None
 )
