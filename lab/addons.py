@@ -1,8 +1,8 @@
-"""What runs on top of Kubernetes in the lab: cert-manager and trust-manager.
+"""What runs on top of Kubernetes in the lab: cert-manager, trust-manager, step-issuer.
 
 Each runs as one process under a client certificate that carries the user name and the groups of its
-service account, so that RBAC decides exactly as it would in a pod, with the roles of the program's
-own Helm chart. Admission is real too: the API server calls the webhooks by URL, with
+service account, so that RBAC decides exactly as it would in a pod, with the roles that the program
+itself ships. Admission is real too: the API server calls the webhooks by URL, with
 ``failurePolicy: Fail``.
 """
 
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from lab import helm
 from lab.api import Manifest
@@ -32,11 +34,14 @@ class Addon:
     Attributes:
         name: its process, its tool in ``lab.toolchain`` and its choice for ``--with``.
         service_account: in ``NAMESPACE``; its identity.
-        ports: purposes of its ports: of its webhook, and of ``/readyz`` in plain HTTP; then others.
+        ports: purposes of its ports: of its webhook if it has one, and of what answers
+            ``ready_path`` in plain HTTP; then others.
         argv: the command line.
-        grants: RBAC objects, given the directory of its chart.
+        grants: RBAC objects, given the directory with the files of its module.
+        ready_path: answers with 200 when its own parts are ready.
         webhooks: admission configurations without ``clientConfig``, by path of the webhook's URL.
-        probe: an object whose creation, as a dry run, is answered once the webhook works.
+        probe: an object whose creation, as a dry run, is answered once the webhook works; None
+            where there is none.
         probe_path: where it would be created.
     """
 
@@ -45,9 +50,10 @@ class Addon:
     ports: tuple[str, ...]
     argv: Callable[[Path, Ports, Path, Pair], tuple[str, ...]]
     grants: Callable[[Path], tuple[Manifest, ...]]
-    webhooks: Sequence[tuple[str, Manifest]]
-    probe: Manifest
-    probe_path: str
+    ready_path: str = "/readyz"
+    webhooks: Sequence[tuple[str, Manifest]] = ()
+    probe: Manifest | None = None
+    probe_path: str = ""
 
     @property
     def program(self) -> Program:
@@ -55,7 +61,8 @@ class Addon:
 
     def readiness_url(self, ports: Ports) -> str:
         """Where it says that its own parts are ready."""
-        return f"http://{LOOPBACK}:{ports[self.ports[1]]}/readyz"
+        purpose = self.ports[1 if self.webhooks else 0]
+        return f"http://{LOOPBACK}:{ports[purpose]}{self.ready_path}"
 
     @property
     def subject(self) -> Subject:
@@ -79,18 +86,19 @@ class Addon:
         """Make its client and serving certificates where they are missing or near their end."""
         pki = Pki(paths=paths)
         ensure_leaf(self.client(paths), self.subject, authority=pki.authority)
-        ensure_leaf(
-            self.serving(paths),
-            Subject(common_name=f"{self.name}-webhook", addresses=(LOOPBACK, "localhost")),
-            authority=pki.webhook_authority,
-        )
+        if self.webhooks:
+            ensure_leaf(
+                self.serving(paths),
+                Subject(common_name=f"{self.name}-webhook", addresses=(LOOPBACK, "localhost")),
+                authority=pki.webhook_authority,
+            )
 
     def _process(self, paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
         serving, kubeconfig = self.serving(paths), self.kubeconfig(paths)
         return ProcessSpec(
             name=self.name,
             argv=self.argv(binary, ports, kubeconfig, serving),
-            reads=(kubeconfig, serving.certificate, serving.key),
+            reads=(kubeconfig, *((serving.certificate, serving.key) if self.webhooks else ())),
             port=ports[self.ports[0]],
         )
 
@@ -144,16 +152,45 @@ def _trust_manager_argv(
     )
 
 
-def _cert_manager_grants(chart: Path) -> tuple[Manifest, ...]:
+def _cert_manager_grants(share: Path) -> tuple[Manifest, ...]:
     # In the lab controllers and webhook are one process and so one identity: it gets both sets of
     # roles.
     values = {"webhook": {"serviceAccount": {"name": "cert-manager"}}}
-    return _grants(chart, "cert-manager", ("rbac.yaml", "webhook-rbac.yaml"), values)
+    return _grants(share / "chart", "cert-manager", ("rbac.yaml", "webhook-rbac.yaml"), values)
 
 
-def _trust_manager_grants(chart: Path) -> tuple[Manifest, ...]:
+def _trust_manager_grants(share: Path) -> tuple[Manifest, ...]:
     templates = ("clusterrole.yaml", "clusterrolebinding.yaml", "role.yaml", "rolebinding.yaml")
-    return _grants(chart, "trust-manager", templates, {})
+    return _grants(share / "chart", "trust-manager", templates, {})
+
+
+def _step_issuer_argv(binary: Path, ports: Ports, kubeconfig: Path, _: Pair) -> tuple[str, ...]:
+    return (
+        str(binary),
+        f"--kubeconfig={kubeconfig}",
+        f"--metrics-bind-address={LOOPBACK}:{ports['step-issuer']}",
+    )
+
+
+def _step_issuer_grants(share: Path) -> tuple[Manifest, ...]:
+    # Its manifests are a kustomization, which gives the names that stand here.
+    role = yaml.safe_load((share / "rbac" / "role.yaml").read_text(encoding="utf-8"))
+    name = "step-issuer-manager"
+    subject = {"kind": "ServiceAccount", "name": "step-issuer", "namespace": NAMESPACE}
+    return (
+        {**role, "metadata": {"name": name}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": name,
+            },
+            "subjects": [subject],
+        },
+    )
 
 
 def _grants(
@@ -268,4 +305,13 @@ TRUST_MANAGER = Addon(
         },
     },
     probe_path="/apis/trust.cert-manager.io/v1alpha1/bundles",
+)
+
+STEP_ISSUER = Addon(
+    name="step-issuer",
+    service_account="step-issuer",
+    ports=("step-issuer",),
+    argv=_step_issuer_argv,
+    grants=_step_issuer_grants,
+    ready_path="/metrics",
 )

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import helm, toolchain
-from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon
+from lab.addons import CERT_MANAGER, STEP_ISSUER, TRUST_MANAGER, Addon
 from lab.errors import LabError
 from lab.programs import PROGRAMS, Program
 from lab.servers import Server
+from lab.step_ca import STEP_CA
 from lab.vault import VAULT
 
-_ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER,)}
-_SERVERS: Mapping[str, Server] = {server.program.name: server for server in (VAULT,)}
+_ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER, STEP_ISSUER)}
+_SERVERS: Mapping[str, Server] = {server.program.name: server for server in (VAULT, STEP_CA)}
 
 # Choices of `--with`; cert-manager always runs.
 OPTIONAL: tuple[str, ...] = (*_ADDONS, *_SERVERS)

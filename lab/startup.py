@@ -186,7 +186,7 @@ class Startup:
                 if not api.exists(crd):
                     new.append(crd)
                 api.apply_text(crd, text)
-            for manifest in addon.grants(share / "chart"):
+            for manifest in addon.grants(share):
                 api.apply(manifest)
         if new:
             self._await(f"{len(new)} new CRDs", partial(_unestablished, api, new), API_SERVER)
@@ -256,7 +256,8 @@ def _fault(api: Api, addon: Addon, readiness_url: str) -> str | None:
         if answer.status != 200:
             said = answer.data.decode(errors="replace").strip()
             return f"{readiness_url}: {answer.status} {said}"
-        api.request("POST", f"{addon.probe_path}?dryRun=All", addon.probe)
+        if addon.probe is not None:
+            api.request("POST", f"{addon.probe_path}?dryRun=All", addon.probe)
     except (urllib3.exceptions.HTTPError, ApiError) as error:
         return str(error)
     return None

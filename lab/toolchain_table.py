@@ -211,7 +211,7 @@ TOOLS: tuple[Tool, ...] = (
             Part(
                 binaries={"step-issuer": "github.com/smallstep/step-issuer"},
                 module="github.com/smallstep/step-issuer",
-                share={"crds": "config/crd/bases"},
+                share={"crds": "config/crd/bases", "rbac": "config/rbac"},
             ),
         ),
         seconds=90,

@@ -90,6 +90,11 @@ class BackendSettings:
     remedy_for_short_leaves: str = "ask for less"
     issuer_api: IssuerApi = CERT_MANAGER
 
+    @property
+    def has_ca_secret(self) -> bool:
+        """Whether cert-manager itself signs, with a CA Secret of this stack."""
+        return self.issuer_api == CERT_MANAGER and not self.keeps_key
+
     def in_use(self, settings: Settings) -> bool:
         """Whether a stack uses it: its section is there, or an anchor names it."""
         if self.key is not None and settings.issuing.section(self.key) is not None:

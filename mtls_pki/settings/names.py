@@ -80,9 +80,9 @@ def ca_secrets(settings: Settings) -> frozenset[tuple[str, str]]:
     names = {
         secret_name(settings, generation)
         for generation in issuing_generations(settings)
-        if not settings.backend_of(generation).keeps_key
+        if settings.backend_of(generation).has_ca_secret
     }
-    if settings.issuing.stable and not settings.backend_of(settings.issuing_generation).keeps_key:
+    if settings.issuing.stable and settings.backend_of(settings.issuing_generation).has_ca_secret:
         names.add(settings.issuing.secret_base_name)
     return frozenset(
         (namespace or settings.issuing.cluster_resource_namespace, name)

@@ -214,7 +214,15 @@ class Domain:
         request = change_request(self.settings(), evidence, old=stage, new=stage)
         return locate(request, evidence, now=evidence.observed_at)
 
-    def certificate(self, name: str, issuer: str, cluster_name: str | None = None) -> str:
+    def certificate(
+        self,
+        name: str,
+        issuer: str,
+        cluster_name: str | None = None,
+        *,
+        kind: str = "Issuer",
+        group: str = "cert-manager.io",
+    ) -> str:
         """Declare a Certificate beside the stack, wait until it is issued, and return its path."""
         path = f"{cluster.CERT_MANAGER}/namespaces/{self.name}/certificates/{name}"
         manifest = {
@@ -225,7 +233,7 @@ class Domain:
                 "secretName": f"{name}-tls",
                 "dnsNames": [f"{name}.{self.name}.svc"],
                 "privateKey": {"algorithm": "ECDSA", "rotationPolicy": "Always"},
-                "issuerRef": {"name": issuer, "kind": "Issuer"},
+                "issuerRef": {"name": issuer, "kind": kind, "group": group},
             },
         }
         with self.api(cluster_name) as api:

@@ -118,7 +118,7 @@ def test_grants_leave_out_the_election_of_a_leader(
     addon: Addon, fake: FakeHelm, tmp_path: Path
 ) -> None:
     assert [each["metadata"]["name"] for each in addon.grants(tmp_path)] == ["demo"]
-    assert fake.run["arguments"].startswith(f"template {addon.name} {tmp_path} ")
+    assert fake.run["arguments"].startswith(f"template {addon.name} {tmp_path / 'chart'} ")
     assert "--namespace=cert-manager" in fake.run["arguments"]
 
 

@@ -27,6 +27,7 @@ BROUGHT = {"role": "incoming", "certificate": "g2.pem"}
 KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
 TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
 VAULT = {"issuing.vault.server": "https://vault.example.org:8200"}
+STEP_CA = {"issuing.stepCa.namespace": "app"}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
@@ -225,6 +226,65 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         [
             "issuing.leaf.duration: 24h0m0s is above issuing.vault.maxTtl (12h0m0s), to which the "
             "Vault would cut it; write less, or raise maxTtl"
+        ],
+    ),
+    (
+        "step_ca_is_there_where_it_is_asked_for",
+        {"issuing.backend": "step-ca"},
+        [
+            "issuing.backend: step-ca, but issuing.stepCa is missing; write `stepCa: {namespace: "
+            "...}` below issuing"
+        ],
+    ),
+    (
+        "step_ca_is_there_where_it_is_asked_for",
+        {"anchors.g1.backend": "step-ca", "issuing.direct": True} | STEP_CA,
+        [
+            "anchors.g1.backend: step-ca contradicts issuing.direct: a step-ca holds an issuing "
+            "CA, never the anchor; leave issuing.direct out"
+        ],
+    ),
+    (
+        "step_ca_signs_what_services_ask_for",
+        {"issuing.backend": "step-ca", "services.web.usages": ["server auth"]} | STEP_CA,
+        [
+            "services.web.usages: server auth: a step-ca gives every leaf server auth and client "
+            "auth; leave usages out"
+        ],
+    ),
+    (
+        "step_ca_signs_what_services_ask_for",
+        {"issuing.backend": "step-ca", "services.web.duration": "48h"}
+        | STEP_CA
+        | {"issuing.stepCa.maxTtl": "24h"},
+        [
+            "services.web.duration: 48h0m0s is above issuing.stepCa.maxTtl (24h0m0s), and the "
+            "step-ca would refuse it; write less, or raise maxTtl"
+        ],
+    ),
+    (
+        "urls_are_of_generations_that_a_step_ca_signs_for",
+        STEP_CA | {"issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
+        [
+            "issuing.stepCa.urls.g1: no step-ca signs for g1; remove it (there are: none)",
+        ],
+    ),
+    (
+        "urls_are_of_generations_that_a_step_ca_signs_for",
+        {"issuing.backend": "step-ca"}
+        | STEP_CA
+        | {"issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
+        [
+            "issuing.stepCa.urls.g1: contradicts deploy: the Service that is made here is how it "
+            "is reached; write `deploy: false`, or leave urls out",
+        ],
+    ),
+    (
+        "namespace_of_the_step_ca_is_made",
+        STEP_CA | {"trust.createNamespaces": True, "issuing.stepCa.namespace": "identity"},
+        [
+            "issuing.stepCa.namespace: 'identity' is not made by this stack, which makes "
+            "namespaces (trust.createNamespaces); add it to trust.namespaces"
         ],
     ),
     (
@@ -496,6 +556,16 @@ KEPT: list[tuple[str, Changes]] = [
     ),
     ("vault_is_there_where_it_is_asked_for", {"issuing.backend": "vault"} | VAULT),
     ("vault_is_there_where_it_is_asked_for", VAULT),
+    ("step_ca_is_there_where_it_is_asked_for", {"issuing.backend": "step-ca"} | STEP_CA),
+    ("step_ca_signs_what_services_ask_for", {"issuing.backend": "step-ca"} | STEP_CA),
+    ("step_ca_signs_what_services_ask_for", STEP_CA | {"services.web.usages": ["server auth"]}),
+    (
+        "urls_are_of_generations_that_a_step_ca_signs_for",
+        {"issuing.backend": "step-ca"}
+        | STEP_CA
+        | {"issuing.stepCa.deploy": False, "issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
+    ),
+    ("namespace_of_the_step_ca_is_made", STEP_CA | {"trust.createNamespaces": True}),
     (
         "sign_role_allows_what_services_ask_for",
         {

@@ -1,0 +1,135 @@
+"""Rules for what a step-ca signs; each yields its breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from mtls_pki.backends.step_ca.names import step_ca_generations, step_ca_settings
+from mtls_pki.backends.step_ca.section import KEY, NAME
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.leaf_limits import leaf_duration
+from mtls_pki.settings.model import Settings
+
+SHORTEST_LEAF = timedelta(minutes=5)
+"""The default of ``claims.minTLSCertDuration`` (certificates, authority/config/config.go)."""
+
+# step-ca signs every leaf of a JWK provisioner by one template, whatever the request asks for
+# (certificates, x509util/templates.go, DefaultLeafTemplate).
+_USAGES = frozenset({"server auth", "client auth"})
+
+
+def _asking(settings: Settings) -> list[str]:
+    """The paths that ask for a step-ca."""
+    paths = ["issuing.backend"] if settings.issuing.backend == NAME else []
+    return paths + [
+        f"anchors.{name}.backend"
+        for name, anchor in settings.anchors.items()
+        if anchor.backend == NAME
+    ]
+
+
+def step_ca_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand the section ``issuing.stepCa``, and an issuing CA, where a step-ca is asked for.
+
+    The anchor's key has no place in a process that answers on the network.
+    """
+    for path in _asking(settings):
+        if settings.issuing.section(KEY) is None:
+            yield Mistake(
+                path=path,
+                message="step-ca, but issuing.stepCa is missing; write `stepCa: {namespace: ...}` "
+                "below issuing",
+            )
+        if settings.issuing.direct:
+            yield Mistake(
+                path=path,
+                message="step-ca contradicts issuing.direct: a step-ca holds an issuing CA, never "
+                "the anchor; leave issuing.direct out",
+            )
+
+
+def step_ca_signs_what_services_ask_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand usages and lifetimes that a JWK provisioner grants.
+
+    It replaces other usages without a word, and refuses other lifetimes only when the leaf is due.
+    """
+    if not _in_use(settings):
+        return
+    limit = step_ca_settings(settings).max_ttl
+    for name, service in settings.services.items():
+        if set(service.usages) != _USAGES:
+            yield Mistake(
+                path=f"services.{name}.usages",
+                message=f"{', '.join(service.usages)}: a step-ca gives every leaf server auth and "
+                "client auth; leave usages out",
+            )
+        duration = leaf_duration(settings, service)
+        path = f"services.{name}.duration" if service.duration else "issuing.leaf.duration"
+        if limit is not None and duration > limit:
+            yield Mistake(
+                path=path,
+                message=f"{format_duration(duration)} is above issuing.stepCa.maxTtl "
+                f"({format_duration(limit)}), and the step-ca would refuse it; write less, or "
+                "raise maxTtl",
+            )
+        if duration < SHORTEST_LEAF:
+            yield Mistake(
+                path=path,
+                message=f"{format_duration(duration)} is below {format_duration(SHORTEST_LEAF)}, "
+                "the shortest that a step-ca signs; write more",
+            )
+
+
+def urls_are_of_generations_that_a_step_ca_signs_for(settings: Settings) -> Iterator[Mistake]:
+    """Demand that each of ``issuing.stepCa.urls`` belongs to a step-ca that is run elsewhere.
+
+    One that is left behind would be taken for the address of the next generation of that name.
+    """
+    if settings.issuing.section(KEY) is None:
+        return
+    section, signed = step_ca_settings(settings), step_ca_generations(settings)
+    for generation in section.urls:
+        path = f"issuing.stepCa.urls.{generation}"
+        if generation not in signed:
+            yield Mistake(
+                path=path,
+                message=f"no step-ca signs for {generation}; remove it (there are: "
+                f"{', '.join(signed) or 'none'})",
+            )
+        elif section.deploy:
+            yield Mistake(
+                path=path,
+                message="contradicts deploy: the Service that is made here is how it is reached; "
+                "write `deploy: false`, or leave urls out",
+            )
+
+
+def namespace_of_the_step_ca_is_made(settings: Settings) -> Iterator[Mistake]:
+    """Demand that the namespace is among those that the stack makes, where it makes any.
+
+    The CA key goes there before anything else could make it.
+    """
+    if settings.issuing.section(KEY) is None:
+        return
+    namespace = step_ca_settings(settings).namespace
+    if settings.trust.create_namespaces and namespace not in settings.trust.namespaces:
+        yield Mistake(
+            path="issuing.stepCa.namespace",
+            message=f"{namespace!r} is not made by this stack, which makes namespaces "
+            "(trust.createNamespaces); add it to trust.namespaces",
+        )
+
+
+def _in_use(settings: Settings) -> bool:
+    return bool(_asking(settings)) and settings.issuing.section(KEY) is not None
+
+
+RULES = (
+    step_ca_is_there_where_it_is_asked_for,
+    step_ca_signs_what_services_ask_for,
+    urls_are_of_generations_that_a_step_ca_signs_for,
+    namespace_of_the_step_ca_is_made,
+)
+"""All of them, in the order in which their mistakes are listed."""

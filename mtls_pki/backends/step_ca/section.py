@@ -1,0 +1,38 @@
+"""The section ``issuing.stepCa`` of the stack file."""
+
+from __future__ import annotations
+
+from pydantic import Field, StrictBool
+
+from mtls_pki.settings.section import Section
+from mtls_pki.settings.types import DnsLabel, Duration, Generation, HttpsUrl
+
+NAME = "step-ca"
+"""Of the backend, in the stack file."""
+
+KEY = "step_ca"
+"""Of its section, below ``issuing``."""
+
+
+class StepCaSettings(Section):
+    """Where the step-ca of each generation stands, and by which provisioner step-issuer signs."""
+
+    # Of its objects: the issuing CA's key, its configuration, and what runs it.
+    namespace: DnsLabel
+    # `<name>-g1-i1` is the step-ca of one generation; `<name>` is a Service for people, which
+    # follows the generation that issues.
+    name: DnsLabel = "step-ca"
+    # A JWK provisioner; its key is made here.
+    provisioner: DnsLabel = "cert-manager"
+    # The longest leaf that the provisioner allows; None: the longest that the services ask for.
+    max_ttl: Duration | None = None
+    # Service, StatefulSet and NetworkPolicy; false where the chart step-certificates, or whatever
+    # else, runs step-ca from the Secrets and ConfigMaps.
+    deploy: StrictBool = True
+    image: str = "cr.smallstep.com/smallstep/step-ca:0.30.2"
+    # Size of the volume for its database, one for each step-ca.
+    storage: str = "1Gi"
+    # Where step-issuer runs, which alone may connect.
+    issuer_namespace: DnsLabel = "step-issuer-system"
+    # How step-issuer reaches the step-ca of a generation, where that is not its Service.
+    urls: dict[Generation, HttpsUrl] = Field(default_factory=dict)

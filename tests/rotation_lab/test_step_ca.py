@@ -1,0 +1,122 @@
+"""Rotations of a domain whose leaves a step-ca signs, one for each generation, under load."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from lab import ports
+from lab.control_plane import ControlPlane
+from tests.integration.conftest import MakeStack
+from tests.integration.lab_fixtures import Lab
+from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.fleet import Fleet
+from tests.rotation_lab.vault_mount import require_met
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("rotation-step-ca"),
+    pytest.mark.timeout(900),
+]
+
+NAME = "stepped"
+SERVICES = 3
+
+
+@pytest.fixture(scope="module")
+def step_plane(lab: Lab) -> ControlPlane:
+    """A control plane with step-issuer, and a step-ca for each that is declared."""
+    (plane,) = lab.up("stepped", with_=("step-issuer", "step-ca"))
+    return plane
+
+
+@pytest.fixture(scope="module")
+def domain(make_stack: MakeStack, step_plane: ControlPlane) -> Domain:
+    domain = Domain(
+        NAME,
+        make_stack(NAME),
+        (step_plane,),
+        issuing={
+            "backend": "step-ca",
+            "name": f"{NAME}-ca",
+            "stable": True,
+            "intermediate": {},
+            "leaf": {"duration": "24h", "renewBefore": "8h"},
+            "stepCa": {"namespace": NAME, "deploy": False, "urls": {"g1": url()}},
+        },
+        services={
+            f"service-{number}": {"namespace": NAME, "clusters": [step_plane.name]}
+            for number in range(SERVICES)
+        },
+    )
+    domain.apply()
+    return domain
+
+
+@pytest.fixture(scope="module")
+def generations() -> Iterator[str]:
+    """Names of generations that were not used yet."""
+    return (f"g{number}" for number in itertools.count(2))
+
+
+def url() -> str:
+    return f"https://{ports.LOOPBACK}:{ports.choose(None, avoid=())}"
+
+
+def add(domain: Domain, generation: str) -> None:
+    domain.add(generation)
+    domain.values["issuing"]["stepCa"]["urls"][generation] = url()
+
+
+def forget(domain: Domain, generation: str) -> None:
+    del domain.values["issuing"]["stepCa"]["urls"][generation]
+
+
+def test_a_generation_that_is_given_up_before_it_issues(
+    domain: Domain, fleet: Fleet, generations: Iterator[str]
+) -> None:
+    old, new = domain.in_role("issuing"), next(generations)
+    with fleet.without_failure():
+        add(domain, new)
+        domain.apply()
+        domain.hold_down()
+        with domain.edited():
+            domain.promote()
+            domain.apply()
+            domain.hold_down()
+        # The commit before: the old one issues again, and the new one stays until its leaves moved.
+        domain.anchors[new]["role"], domain.anchors[old]["role"] = "outgoing", "issuing"
+        domain.apply()
+        domain.hold_down()
+        forget(domain, domain.retire())
+        domain.apply()
+    assert domain.anchors_in_bundles() == {domain.fingerprint(old)}
+
+
+def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[str]) -> None:
+    old, new = domain.in_role("issuing"), next(generations)
+    with fleet.without_failure() as handshakes:
+        add(domain, new)
+        domain.apply()
+        domain.hold_down()
+        domain.promote()
+        domain.apply()
+        # Another team's, on the issuer of the old generation, which signs as before.
+        laggard = domain.certificate(
+            "laggard",
+            f"{NAME}-ca-{old}-i1-step",
+            kind="StepClusterIssuer",
+            group="certmanager.step.sm",
+        )
+        domain.hold_down()
+        forget(domain, domain.retire())
+        domain.refused(domain.try_apply(), f"Certificate laggard: chains to {old}")
+        domain.remove(laggard)
+        domain.apply()
+        domain.hold_down()
+    require_met(fleet.count(handshakes), f"{old}-i1-step", f"{new}-i1-step")
+    assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
+    assert old not in domain.recorded().anchors
