@@ -64,6 +64,15 @@ def team_revisions(api: Api) -> list[int]:
     ]
 
 
+def all_issued(api: Api) -> bool:
+    """Whether every team Certificate was issued; on a busy machine some of them twice."""
+    team = [
+        live for name, live in cluster.certificates(api, NAME).items() if name.startswith("team-")
+    ]
+    issued = [each for each in team if cluster.is_ready(each) and not cluster.is_being_issued(each)]
+    return len(issued) == TEAM and 0 not in team_revisions(api)
+
+
 def grant(api: Api) -> None:
     """Apply the shipped manifest, for this stack's name of the stage record."""
     text = RBAC.read_text().replace("mesh-trust-stage", f"{NAME}-trust-stage")
@@ -83,7 +92,7 @@ def stack(plane: ControlPlane, api: Api, make_stack: MakeStack) -> Iterator[Stac
         certificate = team_certificate(number)
         path = f"{CERTIFICATES}/{certificate['metadata']['name']}"
         api.apply_text(path, json.dumps(certificate))
-    cluster.wait_for(lambda: team_revisions(api) == [1] * TEAM, "team certificates", seconds=180)
+    cluster.wait_for(lambda: all_issued(api), "team certificates", seconds=180)
     grant(api)
     yield stack
     for document in yaml.safe_load_all(RBAC.read_text()):
@@ -163,14 +172,17 @@ def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path:
 
 
 def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
+    first = team_revisions(api)
     listed = must(stack, "reissue", "--dry-run").splitlines()
     assert len(listed) == TEAM
     assert listed[0] == f"dev/{NAME}/team-00: chains to g1"
-    assert set(team_revisions(api)) == {1}
+    assert team_revisions(api) == first
 
     process = stack.start_rotation("reissue", "--batch", "15", "--rate", "15")
     try:
-        cluster.wait_for(lambda: sum(team_revisions(api)) > TEAM + 17, "second batch", seconds=120)
+        cluster.wait_for(
+            lambda: sum(team_revisions(api)) > sum(first) + 17, "second batch", seconds=120
+        )
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     finally:
@@ -180,12 +192,13 @@ def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
     assert "interrupted" in err
     assert f"of {TEAM} reissued from g2" in out
     assert " left" in out
-    assert 1 in team_revisions(api)
+    left = [now == before for now, before in zip(team_revisions(api), first, strict=True)]
+    assert any(left)
 
     again = stack.rotation("reissue")
     assert again.returncode == 0, again.stdout + again.stderr
     # Each was issued again exactly once, by both runs together.
-    assert team_revisions(api) == [2] * TEAM
+    assert team_revisions(api) == [before + 1 for before in first]
     for live in cluster.certificates(api, NAME).values():
         assert cluster.is_ready(live)
     assert "nothing hangs on a CA older" in must(stack, "reissue")

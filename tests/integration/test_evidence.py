@@ -25,6 +25,7 @@ from mtls_pki.rotation.evidence import ClusterEvidence, LeafObservation
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.stage import Anchor, TrustStage
 from mtls_pki.settings.model import settings_model
+from tests.integration.support import cluster
 from tests.unit.pki.material import key_pem
 from tests.unit.settings.configuration import changed
 
@@ -98,7 +99,10 @@ def wait_until_ready(api: Api, name: str) -> None:
 
 
 def is_ready(api: Api, path: str) -> bool:
-    conditions = api.request("GET", path).get("status", {}).get("conditions", [])
+    live = api.request("GET", path)
+    if cluster.is_being_issued(live):
+        return False
+    conditions = live.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 

@@ -28,7 +28,7 @@ def addon(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def grants(addon: Addon) -> tuple[Manifest, ...]:
-    return addon.grants(toolchain.share(addon.name) / "chart")
+    return addon.grants(toolchain.share(addon.name))
 
 
 def test_the_one_identity_of_an_add_on_gets_all_roles_and_they_are_there(addon: Addon) -> None:

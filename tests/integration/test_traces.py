@@ -92,7 +92,8 @@ class Traces:
                 for each in live.get("status", {}).get("conditions", ())
                 if each["type"] == "Ready"
             ]
-            return cluster.is_ready(live) and observed == [live["metadata"]["generation"]]
+            current = cluster.is_ready(live) and observed == [live["metadata"]["generation"]]
+            return current and not cluster.is_being_issued(live)
 
         cluster.wait_for(ready, f"Ready Certificate {name}")
 

@@ -104,6 +104,18 @@ def is_ready(live: Mapping[str, Any], kind: str = "Ready") -> bool:
     )
 
 
+def is_being_issued(live: Mapping[str, Any]) -> bool:
+    """Whether cert-manager works on a Certificate.
+
+    It may be Ready already: cert-manager writes the Secret first, and the revision afterwards. What
+    is changed in between still belongs to the same issuance.
+    """
+    return any(
+        found["type"] == "Issuing" and found["status"] == "True"
+        for found in live.get("status", {}).get("conditions", ())
+    )
+
+
 def materialise(
     api: Api, namespace: str, *, service: str, bundle: str, key: str, directory: Path
 ) -> Path:
