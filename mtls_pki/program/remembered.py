@@ -23,9 +23,18 @@ _READ = "pulumi:pulumi:readStackOutputs"
 def remembered_clusters() -> dict[str, str]:
     """Return the UIDs that the last complete update exported, by name of the cluster."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer: Any = pulumi.runtime.invoke(_READ, {"name": name}).value
+    answer: Any = pulumi.runtime.invoke(_READ, {"name": _once_written(name)}).value
     found: Mapping[str, Any] = (answer.get("outputs") or {}).get(CLUSTERS_OUTPUT) or {}
     return {str(cluster): str(uid) for cluster, uid in found.items()}
+
+
+def _once_written(name: str) -> Output[str] | str:
+    """Return the name when the engine has written what it does with the stack itself.
+
+    Both go to one object of the store, and not every store reads and writes an object at once.
+    """
+    root = pulumi.runtime.get_root_resource()
+    return name if root is None else root.urn.apply(lambda _urn: name)
 
 
 def export_clusters(records: Iterable[ConfigMap]) -> None:
