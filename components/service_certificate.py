@@ -85,14 +85,13 @@ class ServiceCertificate(CustomResource):
     ) -> None:
         """Declare the Certificate; constructing raises nothing."""
         key = KEY_KINDS[args.key_algorithm]
-        encipherment = ["key encipherment"] if key.key_encipherment else []
         spec: dict[str, Any] = {
             "secretName": args.secret_name,
             "issuerRef": _reference(args),
             "duration": format_duration(args.duration),
             "renewBefore": format_duration(args.renew_before),
             "privateKey": {**key.cert_manager, "rotationPolicy": args.rotation_policy},
-            "usages": ["digital signature", *encipherment, *args.usages],
+            "usages": key.usages(args.usages),
         }
         optional = {
             "commonName": args.common_name,

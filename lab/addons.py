@@ -1,4 +1,4 @@
-"""What runs on top of Kubernetes in the lab: cert-manager, trust-manager, step-issuer.
+"""What runs on top of Kubernetes in the lab: cert-manager, trust-manager, issuers of others.
 
 Each runs as one process under a client certificate that carries the user name and the groups of its
 service account, so that RBAC decides exactly as it would in a pod, with the roles that the program
@@ -18,6 +18,8 @@ import yaml
 
 from lab import helm
 from lab.api import Manifest
+from lab.aws_pca import NAME as AWS_PCA
+from lab.aws_pca import endpoint
 from lab.certificates import Pair, Subject, ensure_leaf
 from lab.paths import Paths
 from lab.ports import LOOPBACK
@@ -173,20 +175,38 @@ def _step_issuer_argv(binary: Path, ports: Ports, kubeconfig: Path, _: Pair) -> 
 
 
 def _step_issuer_grants(share: Path) -> tuple[Manifest, ...]:
-    # Its manifests are a kustomization, which gives the names that stand here.
-    role = yaml.safe_load((share / "rbac" / "role.yaml").read_text(encoding="utf-8"))
-    name = "step-issuer-manager"
-    subject = {"kind": "ServiceAccount", "name": "step-issuer", "namespace": NAMESPACE}
+    return _manager_role(share / "rbac" / "role.yaml", "step-issuer")
+
+
+def _aws_issuer_argv(binary: Path, ports: Ports, kubeconfig: Path, _: Pair) -> tuple[str, ...]:
+    # Where the lab has a Private CA; what it would look for otherwise is Amazon's.
+    reached = [f"AWS_ENDPOINT_URL={endpoint(ports)}"] if AWS_PCA in ports else []
     return (
-        {**role, "metadata": {"name": name}},
+        *("/usr/bin/env", *reached, str(binary), f"--kubeconfig={kubeconfig}"),
+        f"--metrics-bind-address={LOOPBACK}:{ports['aws-privateca-issuer-metrics']}",
+        f"--health-probe-bind-address={LOOPBACK}:{ports['aws-privateca-issuer']}",
+    )
+
+
+def _aws_issuer_grants(share: Path) -> tuple[Manifest, ...]:
+    return _manager_role(share / "rbac" / "role.yaml", "aws-privateca-issuer")
+
+
+def _manager_role(file: Path, name: str) -> tuple[Manifest, ...]:
+    # Its manifests are a kustomization, which gives the names that stand here.
+    role = yaml.safe_load(file.read_text(encoding="utf-8"))
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
+    manager = f"{name}-manager"
+    return (
+        {**role, "metadata": {"name": manager}},
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
+            "metadata": {"name": manager},
             "roleRef": {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "ClusterRole",
-                "name": name,
+                "name": manager,
             },
             "subjects": [subject],
         },
@@ -314,4 +334,12 @@ STEP_ISSUER = Addon(
     argv=_step_issuer_argv,
     grants=_step_issuer_grants,
     ready_path="/metrics",
+)
+
+AWS_ISSUER = Addon(
+    name="aws-privateca-issuer",
+    service_account="aws-privateca-issuer",
+    ports=("aws-privateca-issuer", "aws-privateca-issuer-metrics"),
+    argv=_aws_issuer_argv,
+    grants=_aws_issuer_grants,
 )

@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import helm, toolchain
-from lab.addons import CERT_MANAGER, STEP_ISSUER, TRUST_MANAGER, Addon
+from lab.addons import AWS_ISSUER, CERT_MANAGER, STEP_ISSUER, TRUST_MANAGER, Addon
+from lab.aws_pca import AWS_PCA
 from lab.errors import LabError
 from lab.programs import PROGRAMS, Program
 from lab.servers import Server
 from lab.step_ca import STEP_CA
 from lab.vault import VAULT
 
-_ADDONS: Mapping[str, Addon] = {addon.name: addon for addon in (TRUST_MANAGER, STEP_ISSUER)}
-_SERVERS: Mapping[str, Server] = {server.program.name: server for server in (VAULT, STEP_CA)}
+_ADDONS: Mapping[str, Addon] = {
+    addon.name: addon for addon in (TRUST_MANAGER, STEP_ISSUER, AWS_ISSUER)
+}
+_SERVERS: Mapping[str, Server] = {
+    server.program.name: server for server in (VAULT, STEP_CA, AWS_PCA)
+}
 
 # Choices of `--with`; cert-manager always runs.
 OPTIONAL: tuple[str, ...] = (*_ADDONS, *_SERVERS)

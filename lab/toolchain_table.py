@@ -222,7 +222,7 @@ TOOLS: tuple[Tool, ...] = (
             Part(
                 binaries={"aws-privateca-issuer": "github.com/cert-manager/aws-privateca-issuer"},
                 module="github.com/cert-manager/aws-privateca-issuer",
-                share={"crds": "config/crd/bases"},
+                share={"crds": "config/crd/bases", "rbac": "config/rbac"},
             ),
         ),
         seconds=90,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -77,6 +78,11 @@ class Declare(ABC):
         """Return the signing request (PEM) of an issuing CA that is signed offline."""
         del generation
         return anchor.request_pem
+
+    def outputs(self, anchors: Mapping[str, TrustAnchor]) -> Mapping[str, Any]:
+        """Return what the stack exports of it, for people and other stacks; never a secret."""
+        del anchors
+        return {}
 
     @abstractmethod
     def issuer(self, place: IssuerPlace, anchor: TrustAnchor) -> Issuer:

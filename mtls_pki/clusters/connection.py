@@ -15,10 +15,11 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_kube_config
-from urllib3 import Retry
+from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
@@ -29,6 +30,7 @@ from mtls_pki.errors import CommandError
 from mtls_pki.private_directory import private_directory
 from mtls_pki.rotation.evidence import ClockSkew
 from mtls_pki.settings.model import Settings
+from mtls_pki.version import VERSION
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
@@ -44,6 +46,8 @@ _LIST_ATTEMPTS = 3
 _LOADING = Lock()
 
 _EVIDENCE = "deploy/rbac-evidence.yaml"
+_USER_AGENT = f"mtls-pki/{VERSION}"
+_BODIES = {"PATCH": "application/merge-patch+json"}
 _DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in"}
 _OK, _ABSENT, _EXPIRED = HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE
 
@@ -149,17 +153,20 @@ class ApiServer:
                 address.name,
                 f"{place} cannot be used ({_first_line(error)}); correct clusters.{address.name}",
             ) from None
-        self._client = ApiClient(configuration=configuration)
+        self._configuration = configuration
+        # Of the client only what reads kubeconfigs and makes connections of them: how its generated
+        # part sends a request is another matter in each of its releases.
+        self._connections: PoolManager = ApiClient(configuration).rest_client.pool_manager
 
     @property
     def url(self) -> str:
         """The API server's address, for messages."""
-        return str(self._client.configuration.host)
+        return str(self._configuration.host)
 
     @property
     def ca_file(self) -> str | None:
         """File of the CA that the kubeconfig trusts for the API server; None for the system's."""
-        return self._client.configuration.ssl_ca_cert or None
+        return self._configuration.ssl_ca_cert or None
 
     def send(
         self,
@@ -187,24 +194,21 @@ class ApiServer:
             ForbiddenError: this identity may not.
             ClusterError: unreachable, or another refusal of the API server.
         """
-        headers = {"Accept": accept}
-        if method == "PATCH":
-            headers["Content-Type"] = "application/merge-patch+json"
+        headers = {"Accept": accept, "User-Agent": _USER_AGENT}
+        if body is not None:
+            headers["Content-Type"] = _BODIES.get(method, "application/json")
         sent = local_clock.now()
         try:
             # Returns when the head of the answer is there.
-            response = self._client.call_api(
-                *self._client.param_serialize(
-                    method,
-                    path,
-                    query_params=list((query or {}).items()),
-                    header_params=headers,
-                    body=body,
-                    auth_settings=["BearerToken"],
-                ),
-                _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
+            response = self._connections.request(
+                method,
+                f"{self.url}{path}{_encoded(query)}",
+                headers=headers | self._authorization(),
+                body=None if body is None else json.dumps(body),
+                timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                preload_content=False,
             )
-            self._look_at_clock(response.getheader("Date"), sent, local_clock.now())
+            self._look_at_clock(response.headers.get("Date"), sent, local_clock.now())
             content: bytes = response.read()
         except HTTPError as error:
             raise ClusterError(
@@ -219,10 +223,19 @@ class ApiServer:
             raise kind(
                 self.name,
                 refusal(
-                    _DOING[method], path, status, said or response.reason, manifest=self.manifest
+                    _DOING[method],
+                    path,
+                    status,
+                    said or response.reason or "",
+                    manifest=self.manifest,
                 ),
             )
         return Answer(status=status, body=content)
+
+    def _authorization(self) -> dict[str, str]:
+        # Asks the kubeconfig's plugin again where a token has ended.
+        settings = self._configuration.auth_settings().values()
+        return {each["key"]: each["value"] for each in settings if each["value"]}
 
     def _look_at_clock(self, date: str | None, sent: datetime, received: datetime) -> None:
         at = _server_time(date)
@@ -501,6 +514,10 @@ def _message(answer: bytes) -> str:
 def _cause(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
     return _first_line(reason).rsplit(": ", 1)[-1]
+
+
+def _encoded(query: Mapping[str, str] | None) -> str:
+    return f"?{urlencode(query, safe='/', quote_via=quote)}" if query else ""
 
 
 def _first_line(error: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mtls_pki.commands import (
     add,
+    aws_pca,
     backup,
     check,
     ci,
@@ -23,6 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     check.COMMAND,
     plan.COMMAND,
     add.COMMAND,
+    aws_pca.COMMAND,
     promote.COMMAND,
     retire.COMMAND,
     reissue.COMMAND,

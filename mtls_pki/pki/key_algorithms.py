@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias, TypedDict
@@ -51,6 +51,11 @@ class KeyKind:
     def key_encipherment(self) -> bool:
         """Whether a leaf's usages have it: RSA key transport needs it, EC must not (RFC 8813 3)."""
         return self.family == "RSA"
+
+    def usages(self, extended: Sequence[str]) -> list[str]:
+        """Return what a leaf's Certificate lists, given its extended key usages."""
+        encipherment = ["key encipherment"] if self.key_encipherment else []
+        return ["digital signature", *encipherment, *extended]
 
     @property
     def tls(self) -> TlsKey:

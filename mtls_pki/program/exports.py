@@ -27,6 +27,9 @@ def export(
             for generation, anchor in anchors.items()
         },
     )
+    for each in issuing.values():
+        for name, value in each.outputs(anchors).items():
+            pulumi.export(name, value)
     clusters_of_services = map(settings.clusters_of, settings.services.values())
     pulumi.export("certificates", sum(map(len, clusters_of_services)))
 

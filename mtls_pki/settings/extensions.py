@@ -77,6 +77,8 @@ class BackendSettings:
             request asked for.
         remedy_for_short_leaves: what to do where it cut the lifetime of a leaf.
         issuer_api: of its issuer objects.
+        of_generations: fields of its section with an entry for each generation, which goes with the
+            generation; in Python's spelling.
     """
 
     name: str
@@ -89,6 +91,7 @@ class BackendSettings:
     decides_leaves: bool = False
     remedy_for_short_leaves: str = "ask for less"
     issuer_api: IssuerApi = CERT_MANAGER
+    of_generations: tuple[str, ...] = ()
 
     @property
     def has_ca_secret(self) -> bool:

@@ -36,6 +36,7 @@ class StepCaBackend(Backend):
         decides_leaves=True,
         remedy_for_short_leaves="raise issuing.stepCa.maxTtl, or ask for less",
         issuer_api=STEP_ISSUER,
+        of_generations=("urls",),
     )
     signer = NAME
     issuer_spec = "provisioner"

@@ -1,11 +1,14 @@
-"""The three config changes of a rotation, made in the stack file as a person would make them."""
+"""The config changes of a rotation, made in the stack file as a person would make them."""
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from mtls_pki.errors import CommandError
 from mtls_pki.files import mode_of, write_whole
@@ -16,7 +19,13 @@ from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import structural_refusals
 from mtls_pki.settings.model import AnchorSettings, Settings
 from mtls_pki.settings.stack_file.reading import StackFile
-from mtls_pki.settings.stack_file.yaml_text import Scalar, add_entry, remove_entry, set_scalar
+from mtls_pki.settings.stack_file.yaml_text import (
+    Scalar,
+    Value,
+    add_entry,
+    remove_entry,
+    set_scalar,
+)
 from mtls_pki.settings.trust_domain import configured_stage
 
 
@@ -34,6 +43,29 @@ class NewAnchor:
     valid_for: str | None = None
     like: str | None = None
     certificate: str | None = None
+
+
+Edit = tuple[tuple[str, ...], Value | None]
+"""Path of an entry of the configuration, and its value; None removes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldAnchor:
+    """An anchor whose issuing CA an authority holds, with both certificates.
+
+    Attributes:
+        generation: its name.
+        backend: who holds the issuing CA.
+        certificate: file of the root, as the stack file names it.
+        issuing_certificate: file of the issuing CA's certificate.
+        reference: path in the configuration of what names it at the authority, and that name.
+    """
+
+    generation: str
+    backend: str
+    certificate: str
+    issuing_certificate: str
+    reference: tuple[tuple[str, ...], str]
 
 
 def add(stack: StackFile, new: NewAnchor) -> StackFile:
@@ -54,12 +86,44 @@ def add(stack: StackFile, new: NewAnchor) -> StackFile:
         raise CommandError(
             f"--like {like}: no such anchor; there are: {', '.join(settings.anchors)}"
         )
-    fields: dict[str, Scalar] = {"role": Role.INCOMING.value}
+    fields: dict[str, Value] = {"role": Role.INCOMING.value}
     if new.certificate is not None:
         fields["certificate"] = new.certificate
     else:
         fields |= _generated(stack, settings.anchors[like], like, new)
-    return _edited(stack, {new.generation: fields})
+    return _edited(stack, [(("anchors", new.generation), fields)])
+
+
+def add_held(stack: StackFile, new: HeldAnchor) -> StackFile:
+    """Return the stack file with an anchor that an authority holds, incoming.
+
+    In a file that has no anchor yet it is the one that issues. An anchor that says the same already
+    stays as it is.
+
+    Raises:
+        CommandError: there is another anchor of that name.
+        SettingsError: the stack file that would be written has mistakes.
+    """
+    values = stack.values()
+    present: Mapping[str, Any] = values.get("anchors") or {}
+    fields: dict[str, Value] = {
+        "certificate": new.certificate,
+        "issuingCa": {"certificate": new.issuing_certificate},
+    }
+    if (values.get("issuing") or {}).get("backend") != new.backend:
+        fields = {"backend": new.backend, **fields}
+    known = present.get(new.generation)
+    if known is not None:
+        if any(known.get(key) != value for key, value in fields.items()):
+            raise CommandError(
+                f"anchors.{new.generation} is there already and says something else; a generation "
+                "keeps its key for ever, so name a new one"
+            )
+        return stack
+    role = Role.INCOMING if present else Role.ISSUING
+    return _edited(
+        stack, [(("anchors", new.generation), {"role": role.value, **fields}), new.reference]
+    )
 
 
 def promote(stack: StackFile, generation: str | None) -> StackFile:
@@ -75,12 +139,17 @@ def promote(stack: StackFile, generation: str | None) -> StackFile:
     issuing = settings.issuing_generation
     return _edited(
         stack,
-        {chosen: {"role": Role.ISSUING.value}, issuing: {"role": Role.OUTGOING.value}},
+        [
+            (("anchors", chosen, "role"), Role.ISSUING.value),
+            (("anchors", issuing, "role"), Role.OUTGOING.value),
+        ],
     )
 
 
 def retire(stack: StackFile, generation: str | None) -> StackFile:
     """Return the stack file without the outgoing anchor, or without the one that is named.
+
+    What an authority is told of this generation alone goes with it.
 
     Naming an incoming anchor abandons its rotation. A compromised anchor may be named too.
 
@@ -93,7 +162,15 @@ def retire(stack: StackFile, generation: str | None) -> StackFile:
     if generation is not None:
         roles = (Role.OUTGOING, Role.INCOMING, Role.COMPROMISED)
     chosen = _chosen(settings, generation, roles, "promote its successor first")
-    return _edited(stack, {chosen: None})
+    of_it = [
+        ("issuing", to_camel(row.key), to_camel(field), chosen)
+        for row in stack.extensions.backends
+        for field in row.of_generations
+        if row.key is not None
+    ]
+    values = stack.values()
+    gone = [path for path in of_it if _at(values, path) is not None]
+    return _edited(stack, [(("anchors", chosen), None), *((path, None) for path in gone)])
 
 
 def difference(old: StackFile, new: StackFile) -> str:
@@ -179,34 +256,61 @@ def _derived_name(common_name: str | None, like: str, generation: str) -> str | 
     return f"{head.removesuffix(f'-{like}')}-{generation}{dot}{rest}"
 
 
-def _edited(stack: StackFile, changes: Mapping[str, Mapping[str, Scalar] | None]) -> StackFile:
-    """Apply ``changes`` (generation -> fields to write, or None to remove it) and check the result.
+def _edited(stack: StackFile, changes: Iterable[Edit]) -> StackFile:
+    """Apply ``changes`` and check the result.
 
     The new text is read back: it must say what was meant and nothing else, and must be a stage that
     one update may reach.
     """
-    anchors = {name: dict(anchor) for name, anchor in stack.values()["anchors"].items()}
+    before = stack.values()
+    meant: dict[str, Any] = copy.deepcopy(before)
     text = stack.text
-    for generation, fields in changes.items():
-        path = (*stack.anchors_key(), generation)
-        if fields is None:
-            text = remove_entry(text, path)
-            del anchors[generation]
-        elif generation in anchors:
-            for key, value in fields.items():
-                text = set_scalar(text, (*path, key), str(value))
-            anchors[generation] |= fields
-        else:
-            text = add_entry(text, path, fields)
-            anchors[generation] = dict(fields)
+    for path, value in changes:
+        text = _written(text, stack.project, meant, path, value)
     edited = replace(stack, text=text)
     settings = edited.settings()
-    if edited.values() != {**stack.values(), "anchors": anchors}:
+    if edited.values() != meant:
         raise CommandError(
             f"{stack.path.name} is not written in a way that can be edited; edit by hand"
         )
-    _refuse_nonsense(_stage(stack.settings()), _stage(settings))
+    if before.get("anchors"):
+        _refuse_nonsense(_stage(stack.settings()), _stage(settings))
     return edited
+
+
+def _written(
+    text: str, project: str, meant: dict[str, Any], path: tuple[str, ...], value: Value | None
+) -> str:
+    """Return the text with one entry changed; ``meant`` changes in the same way."""
+    if value is None:
+        # A mapping without an entry reads as nothing, so it goes with its last one.
+        alone = len(path) > 2 and len(_at(meant, path[:-1])) == 1
+        path = path[:-1] if alone else path
+        del _at(meant, path[:-1])[path[-1]]
+        return remove_entry(text, _in_file(project, path))
+    if _at(meant, path) is not None:
+        _at(meant, path[:-1])[path[-1]] = value
+        return set_scalar(text, _in_file(project, path), str(value))
+    while len(path) > 1 and not _at(meant, path[:-1]):
+        path, value = path[:-1], {path[-1]: value}
+    parent = _at(meant, path[:-1])
+    if path[-1] in parent:
+        # It is written, and empty.
+        text = remove_entry(text, _in_file(project, path))
+    parent[path[-1]] = copy.deepcopy(value)
+    return add_entry(text, _in_file(project, path), value)
+
+
+def _at(values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return what stands at ``path``, None where nothing does."""
+    found: Any = values
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _in_file(project: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    return ("config", f"{project}:{path[0]}", *path[1:])
 
 
 def _stage(settings: Settings) -> TrustStage:

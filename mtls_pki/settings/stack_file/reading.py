@@ -57,10 +57,6 @@ class StackFile:
         """The stack's name."""
         return self.path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
-    def anchors_key(self) -> tuple[str, str]:
-        """Return the path of the anchors in the file."""
-        return ("config", f"{self.project}:anchors")
-
     def values(self) -> dict[str, Any]:
         """Return the project's configuration: key without prefix -> value, secrets unread.
 

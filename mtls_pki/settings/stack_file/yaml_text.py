@@ -20,6 +20,9 @@ from mtls_pki.settings.stack_file.reading import yaml_problem
 
 Scalar = str | int
 
+Value = Scalar | Mapping[str, "Value"]
+"""A scalar, or a mapping in which a mapping is written in one line."""
+
 # Characters that are never syntax of YAML, in whatever place.
 _PLAIN = re.compile(r"[A-Za-z0-9./][A-Za-z0-9./_-]*")
 
@@ -62,8 +65,8 @@ def remove_entry(text: str, path: tuple[str, ...]) -> str:
     return text[:before] + text[end:]
 
 
-def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) -> str:
-    """Return ``text`` with a new mapping of ``fields`` at ``path``, in the style of its neighbours.
+def add_entry(text: str, path: tuple[str, ...], value: Value) -> str:
+    """Return ``text`` with a new entry ``value`` at ``path``, in the style of its neighbours.
 
     It becomes the last entry of its parent, which must have an entry already.
 
@@ -76,14 +79,14 @@ def add_entry(text: str, path: tuple[str, ...], fields: Mapping[str, Scalar]) ->
     last_key, last = parent.value[-1]
     end = _end(last)
     if parent.flow_style:
-        return f"{text[:end]}, {path[-1]}: {_flow(fields)}{text[end:]}"
+        return f"{text[:end]}, {path[-1]}: {_in_one_line(value)}{text[end:]}"
     margin = " " * last_key.start_mark.column
     newline = "\r\n" if "\r\n" in text else "\n"
-    lines = [f"{margin}{path[-1]}: {_flow(fields)}"]
-    if isinstance(last, MappingNode) and not last.flow_style:
+    lines = [f"{margin}{path[-1]}: {_in_one_line(value)}"]
+    if isinstance(value, Mapping) and isinstance(last, MappingNode) and not last.flow_style:
         inner = " " * last.value[0][0].start_mark.column
         lines = [f"{margin}{path[-1]}:"]
-        lines += [f"{inner}{key}: {scalar_text(value)}" for key, value in fields.items()]
+        lines += [f"{inner}{key}: {_in_one_line(each)}" for key, each in value.items()]
     place = _line_end(text, end)
     before = text[:place] if text[:place].endswith("\n") else text[:place] + newline
     return before + newline.join(lines) + newline + text[place:]
@@ -131,8 +134,10 @@ def _line_end(text: str, position: int) -> int:
     return len(text) if newline < 0 else newline + 1
 
 
-def _flow(fields: Mapping[str, Scalar]) -> str:
-    inner = ", ".join(f"{key}: {scalar_text(value)}" for key, value in fields.items())
+def _in_one_line(value: Value) -> str:
+    if not isinstance(value, Mapping):
+        return scalar_text(value)
+    inner = ", ".join(f"{key}: {_in_one_line(each)}" for key, each in value.items())
     return f"{{{inner}}}"
 
 

@@ -165,9 +165,8 @@ class Stack:
 
     def start_rotation(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``mtls-pki ARGUMENTS`` on this stack, and do not wait for it."""
-        verb, *options = arguments
         return subprocess.Popen(
-            [sys.executable, "-m", "mtls_pki", verb, "--stack", self.name, *options],
+            [sys.executable, "-m", "mtls_pki", *arguments, "--stack", self.name],
             cwd=self.project,
             # The working directory comes first on the path, so the stack's own copy runs.
             env={**os.environ, **self.environment},

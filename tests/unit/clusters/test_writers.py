@@ -35,8 +35,15 @@ def _calls(tree: ast.Module, method: str) -> list[ast.Call]:
 
 
 def test_one_place_sends_requests() -> None:
-    found = [name for name, tree in _modules() for _ in _calls(tree, "call_api")]
+    found = [
+        name
+        for name, tree in _modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == "ApiClient"
+    ]
     assert found == ["mtls_pki.clusters.connection"]
+    (connection,) = (tree for name, tree in _modules() if name == found[0])
+    assert len(_calls(connection, "request")) == 1
 
 
 def test_a_reading_connection_reads_and_only_the_writer_writes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from tests.unit.stack_project import Project, Say
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("mtls-pki")
 NAMES = (
-    *("status", "check", "plan", "add", "promote", "retire", "reissue", "review", "ci"),
+    *("status", "check", "plan", "add", "aws-pca", "promote", "retire", "reissue", "review", "ci"),
     *("backup", "restore", "init"),
 )
 
@@ -43,6 +44,8 @@ EVERY = list(every(table.COMMANDS))
 # What each needs besides its name.
 LEAST = {
     ("add",): ("g2",),
+    ("aws-pca", "add"): ("g2", f"arn:aws:acm-pca:eu-west-1:{1:012}:certificate-authority/{1:036}"),
+    ("aws-pca", "create"): ("g2",),
     ("backup",): ("a.age",),
     ("restore",): ("a.age",),
     ("init",): (".",),
@@ -53,19 +56,22 @@ LEAST = {
     ("ci", "deploy"): ("--stack", "dev"),
     ("ci", "drift"): ("--stack", "dev"),
 }
-RUN = [(*command, *LEAST.get(command, ())) for command in EVERY if command != ("ci",)]
+# Of these one of their commands must be named.
+GROUPS = (("ci",), ("aws-pca",))
+RUN = [(*command, *LEAST.get(command, ())) for command in EVERY if command not in GROUPS]
 
 
 def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(command.name for command in table.COMMANDS) == NAMES
     assert main(["--help"]) == 0
-    listed = re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, flags=re.M)
+    listed = re.findall(r"^    ([a-z-]+) ", capsys.readouterr().out, flags=re.M)
     assert tuple(listed) == NAMES
 
 
 def test_a_command_is_one_file() -> None:
     for name in NAMES:
-        assert (ROOT / "mtls_pki" / "commands" / f"{name}.py").exists()
+        file = f"{name.replace('-', '_')}.py"
+        assert (ROOT / "mtls_pki" / "commands" / file).exists()
 
 
 @pytest.mark.parametrize("command", [(), *EVERY], ids=" ".join)
@@ -107,7 +113,7 @@ def test_every_example_of_a_help_is_a_command_line() -> None:
     def check(commands: tuple[Command, ...]) -> None:
         for command in commands:
             for example in command.examples:
-                assert parser.parse_args(example.partition(" && ")[0].split()).run
+                assert parser.parse_args(shlex.split(example.partition(" && ")[0])).run
             check(command.commands)
 
     check(table.COMMANDS)

@@ -22,9 +22,9 @@ _ALLOWED: dict[str, set[str]] = {
     "pki": set(),
     "rotation": {"exit_status", "pki"},
     "settings": {"errors", "exit_status", "files", "pki", "rotation"},
-    "clusters": {"errors", "exit_status", "private_directory", *_DOMAIN},
+    "clusters": {"errors", "exit_status", "private_directory", "version", *_DOMAIN},
     "components": {"pki", "rotation"},
-    "backends": {"clusters", "components", "errors", "messages", *_DOMAIN},
+    "backends": {"clusters", "components", "errors", "files", "messages", *_DOMAIN},
     "consumers": {"clusters", "components", "errors", *_DOMAIN},
     "registry": {"backends", "clusters", "consumers", *_DOMAIN},
     "program": {

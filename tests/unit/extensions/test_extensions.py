@@ -80,7 +80,7 @@ def test_their_mistakes_come_with_all_others() -> None:
         "consumers.fieldRadio.namespace: missing; write it"
     ]
     assert told({"issuing.backend": "drawer"}) == [
-        "issuing.backend: 'drawer': write one of: 'ca', 'vault', 'step-ca' or 'safe'"
+        "issuing.backend: 'drawer': write one of: 'ca', 'vault', 'step-ca', 'aws-pca' or 'safe'"
     ]
 
 
@@ -134,7 +134,7 @@ def test_a_bundle_of_a_consumer_counts_like_any_other(
 def test_without_them_their_names_are_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert told(SAFE) == [
-        "issuing.backend: 'safe': write one of: 'ca', 'vault' or 'step-ca'",
+        "issuing.backend: 'safe': write one of: 'ca', 'vault', 'step-ca' or 'aws-pca'",
         "issuing.safe: unknown key; did you mean stable?",
         "consumers.fieldRadio: unknown key; remove it",
     ]

@@ -108,7 +108,7 @@ def test_add_ons_are_selected_once_after_cert_manager() -> None:
     assert selected(["vault", "trust-manager", "vault", "trust-manager"]) == Selection(
         addons=(CERT_MANAGER, TRUST_MANAGER), servers=(VAULT,)
     )
-    choices = "trust-manager, step-issuer, vault, step-ca"
+    choices = "trust-manager, step-issuer, aws-privateca-issuer, vault, step-ca, aws-pca"
     with pytest.raises(LabError, match=f"no add-on 'nonsense'.*choose from {choices}"):
         selected(["nonsense"])
 

@@ -23,8 +23,10 @@ def normal(name: str) -> str:
 
 
 def declared() -> dict[str, Requirement]:
-    """The declared dependencies by name."""
-    return {normal(each.name): each for each in map(Requirement, PROJECT["dependencies"])}
+    """The declared dependencies by name, those of the extras too."""
+    extras = PROJECT["optional-dependencies"].values()
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    return {normal(each.name): each for each in map(Requirement, texts)}
 
 
 def imported(path: Path) -> set[str]:

@@ -28,6 +28,18 @@ KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
 TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
 VAULT = {"issuing.vault.server": "https://vault.example.org:8200"}
 STEP_CA = {"issuing.stepCa.namespace": "app"}
+ARN = "arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/" + "0" * 36
+OTHER_ARN = ARN[:-1] + "1"
+# One anchor in AWS beside the generated one.
+IN_AWS = {
+    "anchors.g2": {
+        "role": "incoming",
+        "backend": "aws-pca",
+        "certificate": "g2.pem",
+        "issuingCa": {"certificate": "i2.pem"},
+    },
+    "issuing.awsPca": {"authorities": {"g2": ARN}},
+}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
@@ -277,6 +289,62 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         [
             "issuing.stepCa.urls.g1: contradicts deploy: the Service that is made here is how it "
             "is reached; write `deploy: false`, or leave urls out",
+        ],
+    ),
+    (
+        "aws_pca_is_there_where_it_is_asked_for",
+        {"anchors.g2": IN_AWS["anchors.g2"]},
+        [
+            "anchors.g2.backend: aws-pca, but issuing.awsPca is missing; write `awsPca: "
+            "{authorities: {g1: arn:aws:acm-pca:...}}` below issuing, or let `mtls-pki aws-pca` "
+            "write it"
+        ],
+    ),
+    (
+        "aws_pca_is_there_where_it_is_asked_for",
+        IN_AWS | {"issuing.direct": True},
+        [
+            "anchors.g2.backend: aws-pca contradicts issuing.direct: leaves are signed by a CA "
+            "below the anchor; leave issuing.direct out"
+        ],
+    ),
+    (
+        "anchors_in_aws_are_brought",
+        IN_AWS | {"anchors.g2": BROUGHT | {"backend": "aws-pca"}, "issuing.awsPca": {}},
+        [
+            f"{path}: missing; AWS holds the key, so certificates and ARN are given: `mtls-pki "
+            "aws-pca add g2 ARN` writes them for a CA that exists, `mtls-pki aws-pca create g2` "
+            "for a new one"
+            for path in ("anchors.g2.issuingCa.certificate", "issuing.awsPca.authorities.g2")
+        ],
+    ),
+    (
+        "arns_belong_to_anchors",
+        IN_AWS | {"issuing.awsPca.authorities": {"g1": OTHER_ARN, "g2": ARN, "g9": ARN}},
+        [
+            "issuing.awsPca.authorities.g1: AWS holds no issuing CA of g1; remove it (there are: "
+            "g2)",
+            "issuing.awsPca.authorities.g9: AWS holds no issuing CA of g9; remove it (there are: "
+            "g2)",
+            "issuing.awsPca.authorities.g9: is the CA of g2 too; a generation has a CA of its own, "
+            "so create one: mtls-pki aws-pca create g9",
+        ],
+    ),
+    (
+        "aws_pca_signs_what_services_ask_for",
+        IN_AWS | {"services.web.keyAlgorithm": "Ed25519"},
+        [
+            "services.web.keyAlgorithm: Ed25519: AWS Private CA signs RSA and EC keys only; write "
+            "P-256"
+        ],
+    ),
+    (
+        "aws_pca_signs_what_services_ask_for",
+        IN_AWS | {"services.web.duration": "5h", "services.web.renewBefore": "1h"},
+        [
+            "services.web.duration: 5h0m0s is below 6h0m0s: AWS dates leaves back by an hour, and "
+            "cert-manager would renew them again and again; ask for more, or run "
+            "aws-privateca-issuer 1.12 and say so in issuing.awsPca.issuerRelease"
         ],
     ),
     (
@@ -566,6 +634,16 @@ KEPT: list[tuple[str, Changes]] = [
         | {"issuing.stepCa.deploy": False, "issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
     ),
     ("namespace_of_the_step_ca_is_made", STEP_CA | {"trust.createNamespaces": True}),
+    ("aws_pca_is_there_where_it_is_asked_for", IN_AWS),
+    ("anchors_in_aws_are_brought", IN_AWS),
+    ("arns_belong_to_anchors", IN_AWS),
+    ("aws_pca_signs_what_services_ask_for", IN_AWS),
+    (
+        "aws_pca_signs_what_services_ask_for",
+        IN_AWS
+        | {"services.web.duration": "5h", "services.web.renewBefore": "1h"}
+        | {"issuing.awsPca.issuerRelease": "1.12"},
+    ),
     (
         "sign_role_allows_what_services_ask_for",
         {

@@ -1,0 +1,1 @@
+"""Issuing CAs in AWS Private CA, one ARN for each generation; AWS makes and keeps their keys."""

@@ -1,0 +1,145 @@
+"""Rotations of a domain whose leaves AWS Private CA signs, one private CA for each generation.
+
+The CAs are made by ``mtls-pki aws-pca`` on moto's server, kept to AWS's pages (``lab.aws_pca_*``);
+the issuer is the real aws-privateca-issuer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab import aws_pca
+from lab.control_plane import ControlPlane
+from lab.state import load
+from tests.integration.conftest import MakeStack
+from tests.integration.lab_fixtures import Lab
+from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.fleet import Fleet
+from tests.rotation_lab.vault_mount import require_met
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("rotation-aws-pca"),
+    pytest.mark.timeout(900),
+]
+
+NAME = "clouded"
+SERVICES = 3
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
+
+
+@pytest.fixture(scope="module")
+def plane(lab: Lab) -> ControlPlane:
+    """A control plane with aws-privateca-issuer, and AWS Private CA beside it."""
+    (plane,) = lab.up(NAME, with_=("aws-privateca-issuer", "aws-pca"))
+    with contextlib.closing(plane.api()) as api:
+        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
+        path = "/api/v1/namespaces/cert-manager/secrets/aws"
+        api.apply_text(path, json.dumps({**manifest, "stringData": CREDENTIALS}))
+    return plane
+
+
+@pytest.fixture(scope="module")
+def domain(make_stack: MakeStack, plane: ControlPlane) -> Domain:
+    endpoint = aws_pca.endpoint(load(plane.paths.state).ports)
+    environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-central-1"}
+    domain = Domain(
+        NAME,
+        make_stack(NAME, environment),
+        (plane,),
+        anchors={},
+        issuing={
+            "backend": "aws-pca",
+            "name": f"{NAME}-ca",
+            "stable": True,
+            "leaf": {"duration": "24h", "renewBefore": "8h"},
+            "awsPca": {"credentials": {"name": "aws", "namespace": "cert-manager"}},
+        },
+        services={
+            f"service-{number}": {"namespace": NAME, "clusters": [plane.name]}
+            for number in range(SERVICES)
+        },
+    )
+    create(domain, "g1")
+    domain.apply()
+    return domain
+
+
+@pytest.fixture(scope="module")
+def generations() -> Iterator[str]:
+    """Names of generations that were not used yet."""
+    return (f"g{number}" for number in itertools.count(2))
+
+
+def create(domain: Domain, generation: str) -> None:
+    done = domain.rotation("aws-pca", "create", generation)
+    assert done.returncode == 0, done.stderr
+    domain.values = domain.stack.read()
+
+
+def retire(domain: Domain) -> None:
+    done = domain.rotation("retire")
+    assert done.returncode == 0, done.stderr
+    domain.values = domain.stack.read()
+
+
+def test_the_policy_allows_one_template_of_one_ca(domain: Domain) -> None:
+    policy = json.loads(domain.stack.must("stack", "output", "awsPcaPolicy", "--json").output)
+    issue, _ = policy["Statement"]
+    assert issue["Resource"] == [domain.values["issuing"]["awsPca"]["authorities"]["g1"]]
+    assert issue["Condition"]["StringEquals"]["acm-pca:TemplateArn"] == [
+        "arn:aws:acm-pca:::template/BlankEndEntityCertificate_APICSRPassthrough/V1"
+    ]
+
+
+def test_a_generation_that_is_given_up_before_it_issues(
+    domain: Domain, fleet: Fleet, generations: Iterator[str]
+) -> None:
+    old, new = domain.in_role("issuing"), next(generations)
+    with fleet.without_failure():
+        create(domain, new)
+        domain.apply()
+        domain.hold_down()
+        domain.promote()
+        domain.apply()
+        domain.hold_down()
+        # The commit before: the old one issues again, and the new one stays until its leaves moved.
+        domain.anchors[new]["role"], domain.anchors[old]["role"] = "outgoing", "issuing"
+        domain.apply()
+        domain.hold_down()
+        retire(domain)
+        domain.apply()
+    assert domain.anchors_in_bundles() == {domain.fingerprint(old)}
+    assert new not in domain.values["issuing"]["awsPca"]["authorities"]
+
+
+def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[str]) -> None:
+    old, new = domain.in_role("issuing"), next(generations)
+    with fleet.without_failure() as handshakes:
+        create(domain, new)
+        domain.apply()
+        domain.hold_down()
+        domain.promote()
+        domain.apply()
+        # Another team's, on the issuer of the old generation, which signs as before.
+        laggard = domain.certificate(
+            "laggard",
+            f"{NAME}-ca-{old}-i1-pca",
+            kind="AWSPCAClusterIssuer",
+            group="awspca.cert-manager.io",
+        )
+        domain.hold_down()
+        retire(domain)
+        domain.refused(domain.try_apply(), f"Certificate laggard: chains to {old}")
+        domain.remove(laggard)
+        domain.apply()
+        domain.hold_down()
+    require_met(fleet.count(handshakes), f"{old}-i1-pca", f"{new}-i1-pca")
+    assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
+    assert old not in domain.recorded().anchors
