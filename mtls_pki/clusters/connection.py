@@ -48,7 +48,7 @@ _LOADING = Lock()
 _EVIDENCE = "deploy/rbac-evidence.yaml"
 _USER_AGENT = f"mtls-pki/{VERSION}"
 _BODIES = {"PATCH": "application/merge-patch+json"}
-_DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in"}
+_DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in", "DELETE": "deleting"}
 _OK, _ABSENT, _EXPIRED = HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class ApiServer:
 
     def send(
         self,
-        method: Literal["GET", "PATCH", "POST"],
+        method: Literal["GET", "PATCH", "POST", "DELETE"],
         path: str,
         *,
         expected: Collection[int],

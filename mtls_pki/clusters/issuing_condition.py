@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from mtls_pki.clusters.connection import ClusterAddress
-from mtls_pki.clusters.reissue_candidates import ISSUING, Certificate, certificate_of
+from mtls_pki.clusters.recorded import ISSUING
+from mtls_pki.clusters.reissue_candidates import Certificate, DeadRequest, certificate_of
 from mtls_pki.clusters.sources.issuers import API
 from mtls_pki.clusters.writer import ClusterWriter
 
@@ -46,6 +47,15 @@ class CertificateClient:
         """
         live = self.cluster.get(f"{API}/namespaces/{namespace}/certificates/{name}")
         return certificate_of(live) if live else None
+
+    def delete_request(self, namespace: str, request: DeadRequest) -> None:
+        """Delete a CertificateRequest that failed, unless it is gone already.
+
+        Raises:
+            ClusterError: the cluster refuses or cannot be reached.
+        """
+        path = f"{API}/namespaces/{namespace}/certificaterequests/{request.name}"
+        self._writer.delete(path, request.uid)
 
     def mark_issuing(self, certificate: Certificate, *, message: str) -> None:
         """Set the condition ``Issuing`` of a Certificate that has not changed since it was read.

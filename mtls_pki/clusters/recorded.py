@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 
@@ -51,6 +51,33 @@ def conditions(live: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def condition(live: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """Return the condition of this type, None where there is none."""
     return next((found for found in conditions(live) if found.get("type") == kind), None)
+
+
+ISSUING = "Issuing"
+"""Condition of a Certificate while cert-manager issues it, and after it could not."""
+
+# cert-manager, pkg/controller/certificates/trigger (shouldBackoffReissuingOnFailure): twice as long
+# after each failure, and no longer than this.
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(hours=1), timedelta(hours=32)
+
+
+def issuance_failure(found: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return why the last issuance of a Certificate failed, by its conditions; None if not."""
+    for each in found:
+        if each.get("type") == ISSUING and each.get("reason") == "Failed":
+            return str(each.get("message") or "cert-manager gives no reason")
+    return None
+
+
+def tried_again_at(status: Mapping[str, Any]) -> datetime | None:
+    """Return when cert-manager itself tries a failed issuance again; None where it is not known."""
+    failed_at = parse_time(status.get("lastFailureTime"))
+    if failed_at is None:
+        return None
+    attempts = max(1, int(status.get("failedIssuanceAttempts") or 1))
+    # More doublings than these are the longest wait anyhow.
+    wait: timedelta = _FIRST_WAIT * 2 ** min(attempts - 1, 10)
+    return failed_at + min(wait, _LONGEST_WAIT)
 
 
 def decode_pem(encoded: str | None) -> str:

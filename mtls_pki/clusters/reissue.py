@@ -8,13 +8,13 @@ again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
 from mtls_pki.clusters.issuing_condition import ConflictError
-from mtls_pki.clusters.reissue_candidates import Certificate, Stale
+from mtls_pki.clusters.reissue_candidates import Certificate, DeadRequest, Stale
 from mtls_pki.errors import CommandError
 
 # Certificates change only when cert-manager works on them, which is rare. If one changes more often
@@ -29,6 +29,9 @@ class Certificates(Protocol):
 
     def certificate(self, namespace: str, name: str) -> Certificate | None:
         """Return one Certificate as it is now, None if it is gone."""
+
+    def delete_request(self, namespace: str, request: DeadRequest) -> None:
+        """Delete a CertificateRequest that failed and would fail every issuance after it."""
 
     def mark_issuing(self, certificate: Certificate, *, message: str) -> None:
         """Ask for it to be issued again, unless it has changed since it was read."""
@@ -84,6 +87,8 @@ class Reissue:
         certificates: the cluster.
         pace: for every single request to it.
         batch: how many are under way at most.
+        probe: begin with one alone: whether its authority signs again is seen by that, and a
+            failure makes cert-manager wait twice as long.
         timeout: how long a batch may take.
         message: of the condition, for people who look at a Certificate.
         moved: called after the first batch; returns which of its Certificates (by uid) are still
@@ -95,6 +100,7 @@ class Reissue:
     certificates: Certificates
     pace: Pace
     batch: int
+    probe: bool
     timeout: timedelta
     message: str
     moved: Callable[[], Iterable[Stale]]
@@ -108,10 +114,12 @@ class Reissue:
                 of them are still stale.
             ClusterError: the cluster refuses, or can no longer be reached.
         """
-        for start in range(0, len(stale), self.batch):
-            group = stale[start : start + self.batch]
+        for start, group in self._groups(stale):
             before = len(run.done)
             for each in group:
+                for request in each.dead:
+                    self.pace.wait()
+                    self.certificates.delete_request(each.certificate.namespace, request)
                 self._ask(run, each.certificate)
             self._watch(run)
             self.tell(run)
@@ -123,6 +131,14 @@ class Reissue:
                 )
             if start == 0:
                 self._first_came_back_moved(group)
+
+    def _groups(self, stale: Sequence[Stale]) -> Iterator[tuple[int, Sequence[Stale]]]:
+        begin = 0
+        if self.probe and stale:
+            begin = 1
+            yield 0, stale[:begin]
+        for start in range(begin, len(stale), self.batch):
+            yield start, stale[start : start + self.batch]
 
     def _ask(self, run: Run, certificate: Certificate) -> None:
         """Mark one Certificate, unless it needs no marking any more."""

@@ -6,7 +6,7 @@ Everything here is read with the rights of deploy/rbac-reissue.yaml.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,13 @@ from cryptography import x509
 from mtls_pki.clusters import local_clock
 from mtls_pki.clusters.connection import Cluster, ClusterError
 from mtls_pki.clusters.identity import cluster_uid, require_meant
-from mtls_pki.clusters.recorded import condition, conditions, decode_pem
+from mtls_pki.clusters.recorded import (
+    ISSUING,
+    condition,
+    conditions,
+    decode_pem,
+    issuance_failure,
+)
 from mtls_pki.clusters.sources.issuers import API, IssuerReference, stack_issuers
 from mtls_pki.clusters.sources.stage_record import read_stage_record
 from mtls_pki.errors import CommandError
@@ -30,7 +36,6 @@ from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuing_ca_common_name
 
-ISSUING = "Issuing"
 _NAME = "cert-manager.io/certificate-name"
 _REVISION = "cert-manager.io/certificate-revision"
 
@@ -67,10 +72,21 @@ class Certificate:
     @property
     def failure(self) -> str | None:
         """Why its last issuance failed; None if it succeeded."""
-        for found in self.conditions:
-            if found["type"] == ISSUING and found.get("reason") == "Failed":
-                return str(found.get("message") or "cert-manager gives no reason")
-        return None
+        return issuance_failure(self.conditions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadRequest:
+    """A CertificateRequest that failed, and says not when.
+
+    cert-manager makes another in its place only where it failed before the new issuance began
+    (pkg/controller/certificates/requestmanager, deleteCurrentFailedRequests). Issuers of others
+    leave ``failureTime`` out (step-issuer 0.12, aws-privateca-issuer 1.9), so each issuance after
+    it fails by the same request, for ever.
+    """
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,10 +95,14 @@ class Stale:
 
     Attributes:
         why: its issuer has another CA than when it was issued, or its last issuance failed.
+        issuer: that it names, where that matters.
+        dead: the requests that keep cert-manager from issuing it.
     """
 
     certificate: Certificate
     why: str
+    issuer: IssuerReference | None = None
+    dead: tuple[DeadRequest, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,20 +207,23 @@ def read_stale(
         for reference in stack_issuers(settings)
         if reference.name == settings.issuing.name
     )
-    issued_on_stable = partial(_issued_on, stable, settings)
     scopes = _scopes(namespaces)
-    certificates = {
-        certificate.uid: certificate
+    issued = [
+        found
         for scope in scopes
-        for certificate in cluster.list_all(f"{API}{scope}/certificates", issued_on_stable)
-    }
+        for found in cluster.list_all(
+            f"{API}{scope}/certificates", partial(_issued_on, stable, settings)
+        )
+    ]
+    certificates = {certificate.uid: certificate for certificate, _ in issued}
+    issuers = {certificate.uid: issuer for certificate, issuer in issued}
     by_place = {each.place: each for each in certificates.values()}
 
     def chain_of(live: dict[str, Any]) -> tuple[str, int, str | None] | None:
-        issued = _issued_for(live, by_place)
-        if issued is None:
+        made = _issued_for(live, by_place)
+        if made is None:
             return None
-        return (*issued, target.why_stale(decode_pem(live["status"]["certificate"])))
+        return (*made, target.why_stale(decode_pem(live["status"]["certificate"])))
 
     newest: dict[str, tuple[int, str | None]] = {}
     for scope in scopes:
@@ -209,7 +232,7 @@ def read_stale(
     gone = f"the CertificateRequest that shows its signer is gone, so {target.generation} is unsure"
     whys = {uid: newest[uid][1] if uid in newest else gone for uid in certificates}
     return tuple(
-        Stale(certificate=certificates[uid], why=why)
+        Stale(certificate=certificates[uid], issuer=issuers[uid], why=why)
         for uid, why in whys.items()
         if why is not None
     )
@@ -232,17 +255,38 @@ def read_failed(
     issuers = frozenset(stack_issuers(settings))
 
     def failed(live: dict[str, Any]) -> Stale | None:
-        if _reference(live, settings) not in issuers:
+        issuer = _reference(live, settings)
+        if issuer not in issuers:
             return None
         certificate = certificate_of(live)
         why = certificate.failure
-        return Stale(certificate=certificate, why=why) if why is not None else None
+        return Stale(certificate=certificate, issuer=issuer, why=why) if why is not None else None
 
-    return tuple(
+    scopes = _scopes(namespaces)
+    found = [
         stale
-        for scope in _scopes(namespaces)
+        for scope in scopes
         for stale in cluster.list_all(f"{API}{scope}/certificates", failed)
-    )
+    ]
+    if not found:
+        return ()
+    dead: dict[str, list[DeadRequest]] = {}
+    for scope in scopes:
+        for owner, request in cluster.list_all(f"{API}{scope}/certificaterequests", _dead):
+            dead.setdefault(owner, []).append(request)
+    return tuple(replace(each, dead=tuple(dead.get(each.certificate.uid, ()))) for each in found)
+
+
+def _dead(live: Mapping[str, Any]) -> tuple[str, DeadRequest] | None:
+    """Return the uid of its Certificate and a request that failed without saying when."""
+    ready = condition(live, "Ready") or {}
+    if ready.get("reason") != "Failed" or live.get("status", {}).get("failureTime"):
+        return None
+    metadata = live["metadata"]
+    for owner in metadata.get("ownerReferences") or ():
+        if owner["kind"] == "Certificate":
+            return owner["uid"], DeadRequest(name=metadata["name"], uid=metadata["uid"])
+    return None
 
 
 def _scopes(namespaces: Iterable[str]) -> list[str]:
@@ -268,15 +312,16 @@ def _authority(settings: Settings, generation: str) -> x509.Name | None:
 
 def _issued_on(
     issuers: frozenset[IssuerReference], settings: Settings, live: dict[str, Any]
-) -> Certificate | None:
-    """Return the Certificate if it names one of ``issuers`` and was issued at least once."""
-    if _reference(live, settings) not in issuers:
+) -> tuple[Certificate, IssuerReference] | None:
+    """Return a Certificate that names one of ``issuers`` and was issued at least once."""
+    issuer = _reference(live, settings)
+    if issuer not in issuers:
         return None
     status = live.get("status", {})
     ready = condition(live, "Ready") or {}
     if not (status.get("revision") or status.get("notAfter") or ready.get("status") == "True"):
         return None
-    return certificate_of(live)
+    return certificate_of(live), issuer
 
 
 def certificate_of(live: Mapping[str, Any]) -> Certificate:

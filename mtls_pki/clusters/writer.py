@@ -10,7 +10,7 @@ from mtls_pki.clusters.connection import ApiServer, Cluster, ClusterAddress
 
 
 class ClusterWriter:
-    """A cluster in which objects can be created and changed.
+    """A cluster in which objects can be created, changed and deleted.
 
     Attributes:
         cluster: reads through the same connection.
@@ -39,6 +39,17 @@ class ClusterWriter:
         """
         expected = (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
         answer = self._server.send("PATCH", path, expected=expected, query=self._query, body=change)
+        return answer.status == HTTPStatus.OK
+
+    def delete(self, path: str, uid: str) -> bool:
+        """Delete an object; False if it is gone, or another one has its name.
+
+        Raises:
+            ClusterError: the cluster refuses or cannot be reached.
+        """
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        expected = (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
+        answer = self._server.send("DELETE", path, expected=expected, body=options)
         return answer.status == HTTPStatus.OK
 
     def create(self, collection: str, manifest: Mapping[str, Any]) -> bool:

@@ -22,10 +22,12 @@ from mtls_pki.clusters.reissue_candidates import (
     read_target,
     require_recorded,
 )
+from mtls_pki.clusters.sources.issuers import IssuerReference
 from mtls_pki.commands.output import console, print_json
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain, say
+from mtls_pki.registry import backends_of
 from mtls_pki.rotation.report import REPORT_SCHEMA
 from mtls_pki.rotation.text import printable
 from mtls_pki.settings.model import Settings
@@ -63,6 +65,8 @@ class _Work:
         generation: that all are to be issued from; None where each keeps its own issuer.
         still_stale: reads which of them were issued by what they are to be rid of.
         nothing: says that there is nothing to be done.
+        issuer: that all of them name, where they are told apart by it; empty where not.
+        explain: returns what a message of the authority means, if that is known.
     """
 
     client: CertificateClient
@@ -71,6 +75,8 @@ class _Work:
     still_stale: Callable[[], Iterable[Stale]]
     nothing: str
     run: Run
+    issuer: str = ""
+    explain: Callable[[str], str | None] = lambda _: None
 
     @property
     def source(self) -> str:
@@ -82,10 +88,22 @@ class _Work:
         """The cluster's name in the stack."""
         return self.client.cluster.name
 
+    @property
+    def name(self) -> str:
+        """What it is called in a line of its own."""
+        return f"{self.cluster}, {self.issuer}" if self.issuer else self.cluster
+
+    @property
+    def meaning(self) -> str:
+        """What the failures mean, for the end of a sentence; empty where nothing is known."""
+        found = dict.fromkeys(filter(None, map(self.explain, self.run.failed.values())))
+        return "".join(f"; it means: {each}" for each in found)
+
     def json(self) -> dict[str, Any]:
         done = {certificate.uid for certificate in self.run.done}
         return {
             "cluster": self.cluster,
+            "issuer": self.issuer or None,
             "generation": self.generation,
             "stale": len(self.stale),
             "reissued": len(self.run.done),
@@ -114,14 +132,23 @@ def reissue(settings: Settings, options: ReissueOptions) -> ExitStatus:
         )
     # Every cluster is read before any is touched.
     read = _read_failed if options.failed else _read_stale
-    works = [read(settings, name, options.namespaces) for name in settings.clusters]
+    works = [
+        work for name in settings.clusters for work in read(settings, name, options.namespaces)
+    ]
     require_recorded((work.client.cluster for work in works), settings)
     if options.dry_run:
         _list(works, options)
         return ExitStatus.DONE
+    problems: list[str] = []
     try:
         for work in works:
-            _do(settings, work, options)
+            try:
+                _do(settings, work, options)
+            except CommandError as error:
+                if not options.failed:
+                    raise
+                # Another issuer may have another authority.
+                problems.append(f"{work.name}: {error}{work.meaning}")
     except (KeyboardInterrupt, CommandError) as error:
         _report(works, options)
         if isinstance(error, KeyboardInterrupt):
@@ -132,10 +159,12 @@ def reissue(settings: Settings, options: ReissueOptions) -> ExitStatus:
             return ExitStatus.INTERRUPTED
         raise
     _report(works, options)
+    if problems:
+        raise CommandError("; ".join(problems))
     return ExitStatus.ERROR if any(work.run.failed for work in works) else ExitStatus.DONE
 
 
-def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
+def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> tuple[_Work, ...]:
     client = CertificateClient(cluster_address(settings, name))
     target = read_target(client.cluster, settings)
 
@@ -144,7 +173,7 @@ def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _
 
     # What failed before comes last, so that it cannot keep the others waiting.
     stale = sorted(read(), key=lambda one: one.certificate.failure is not None)
-    return _Work(
+    work = _Work(
         client=client,
         generation=target.generation,
         stale=stale,
@@ -152,18 +181,30 @@ def _read_stale(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _
         nothing=f"nothing hangs on a CA older than that of {target.generation}",
         run=Run(total=len(stale)),
     )
+    return (work,)
 
 
-def _read_failed(settings: Settings, name: str, namespaces: tuple[str, ...]) -> _Work:
+def _read_failed(settings: Settings, name: str, namespaces: tuple[str, ...]) -> tuple[_Work, ...]:
+    """Read one piece of work for each issuer; one without any where nothing failed."""
     client = CertificateClient(cluster_address(settings, name))
-    failed = read_failed(client.cluster, settings, namespaces)
-    return _Work(
-        client=client,
-        generation=None,
-        stale=failed,
-        still_stale=tuple,
-        nothing="no Certificate's last issuance failed",
-        run=Run(total=len(failed)),
+    failed: dict[IssuerReference | None, list[Stale]] = {}
+    for each in read_failed(client.cluster, settings, namespaces):
+        failed.setdefault(each.issuer, []).append(each)
+    backends = {backend.settings.issuer_api.group: backend for backend in backends_of(settings)}
+    return tuple(
+        _Work(
+            client=client,
+            generation=None,
+            stale=stale,
+            still_stale=tuple,
+            nothing="no Certificate's last issuance failed",
+            run=Run(total=len(stale)),
+            issuer=str(issuer) if issuer is not None else "",
+            explain=backends[issuer.group].explain
+            if issuer is not None and issuer.group in backends
+            else lambda _: None,
+        )
+        for issuer, stale in (failed or {None: []}).items()
     )
 
 
@@ -175,6 +216,7 @@ def _do(settings: Settings, work: _Work, options: ReissueOptions) -> None:
             certificates=work.client,
             pace=Pace(rate=options.rate),
             batch=options.batch,
+            probe=options.failed,
             timeout=options.timeout or settings.issuing.ready_timeout,
             message=f"to be issued{work.source or ' again'}: mtls-pki reissue",
             moved=work.still_stale,
@@ -226,7 +268,8 @@ def _report(works: Sequence[_Work], options: ReissueOptions) -> None:
             parts.append(f"{run.untouched} left")
         if run.failed:
             parts.append(f"{len(run.failed)} failed: {printable(named(run.failed))}")
-        print(f"{work.cluster}: {'; '.join(parts) if run.total else work.nothing}")
+            parts[-1] += printable(work.meaning)
+        print(f"{work.name}: {'; '.join(parts) if run.total else work.nothing}")
 
 
 def _print_json(works: Sequence[_Work], *, dry_run: bool) -> None:

@@ -176,7 +176,9 @@ class IssuerObservation:
 class IssuerUse:
     """A Certificate names an issuer of the stack, whether it was issued yet or not.
 
-    ``issuer`` is ``Kind/name``; ``declared``: this stack declares the Certificate.
+    ``issuer`` is ``Kind/name``; ``declared``: this stack declares the Certificate. ``failure`` is
+    why its last issuance failed, None if it did not; ``again_at`` when cert-manager itself tries
+    again, None where that is not known.
     """
 
     cluster: str
@@ -184,6 +186,8 @@ class IssuerUse:
     name: str
     issuer: str
     declared: bool
+    failure: str | None = None
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
         *_bundle_contents(request, evidence, now),
         *_leaves(request, evidence, now),
         *_issuers(evidence),
+        *_failed_issuances(evidence),
         *_gates(request, evidence),
         *_canaries(request),
         *ownership_notices(request, evidence),
@@ -249,6 +250,27 @@ def _issuers(evidence: Evidence) -> Iterator[Notice]:
                     ),
                 ),
             )
+
+
+def _failed_issuances(evidence: Evidence) -> Iterator[Notice]:
+    failed = [use for use in evidence.uses if use.failure is not None]
+    if failed:
+        yield Notice(
+            identifier="issuance-failed",
+            message=f"{len(failed)} Certificates could not be issued, and cert-manager leaves each "
+            "alone for an hour and longer; correct the cause, then `mtls-pki reissue --failed`",
+            laggards=tuple(
+                Laggard(
+                    cluster=use.cluster,
+                    namespace=use.namespace,
+                    kind="Certificate",
+                    name=use.name,
+                    detail=f"{use.issuer}: {use.failure}"
+                    + (f"; tried again at {instant(use.again_at)}" if use.again_at else ""),
+                )
+                for use in failed
+            ),
+        )
 
 
 def _gates(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:

@@ -143,3 +143,43 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
     require_met(fleet.count(handshakes), f"{old}-i1-pca", f"{new}-i1-pca")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
     assert old not in domain.recorded().anchors
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("AccessDeniedException", "compare its IAM policy"),
+        ("ThrottlingException", "too many calls"),
+    ],
+)
+def test_what_aws_refuses_is_named_and_comes_back_when_it_does_not(
+    domain: Domain, plane: ControlPlane, code: str, remedy: str
+) -> None:
+    """The trap of every issuer that others than cert-manager sign for: it waits for an hour."""
+    late = [f"{code.lower()}-{number}" for number in range(2)]
+    faults = aws_pca.faults(plane.paths)
+    with domain.edited() as values:
+        values["issuing"]["readyTimeout"] = "20s"
+        values["services"] |= {name: {"namespace": NAME} for name in late}
+        faults.write_text(json.dumps({"IssueCertificate": code}))
+        try:
+            failed = domain.try_apply()
+            assert failed.status != 0
+            assert code in failed.output
+            assert remedy in failed.output
+            shown = domain.rotation("status").stdout
+            assert "2 Certificates could not be issued" in shown
+            assert all(f"Certificate {name}" in shown for name in late), shown
+            # Still refused: one was tried, and the other is left alone.
+            again = domain.rotation("reissue", "--failed")
+            assert again.returncode == 1
+            assert remedy in again.stderr, again.stderr
+            assert "were not touched" in again.stderr
+        finally:
+            faults.unlink()
+        done = domain.rotation("reissue", "--failed")
+        assert done.returncode == 0, done.stderr
+        assert "2 of 2 reissued" in done.stdout
+        domain.apply()
+        assert "could not be issued" not in domain.rotation("status").stdout
+    domain.apply()

@@ -21,7 +21,15 @@ from cryptography import x509
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.deviations import differences
 from mtls_pki.clusters.ownership import owned_object
-from mtls_pki.clusters.recorded import condition, decode_pem, owned_since, parse_time
+from mtls_pki.clusters.recorded import (
+    condition,
+    conditions,
+    decode_pem,
+    issuance_failure,
+    owned_since,
+    parse_time,
+    tried_again_at,
+)
 from mtls_pki.clusters.sources.attribution import NOBODY, Attribution, StackIssuers
 from mtls_pki.clusters.sources.issuers import (
     API,
@@ -85,6 +93,8 @@ class _Certificate:
     not_after: datetime | None
     issued_at: datetime | None
     owned: OwnedObject | None
+    failure: str | None
+    again_at: datetime | None
 
     @property
     def key(self) -> _Key:
@@ -185,6 +195,8 @@ class LeafReader:
                     name=each.name,
                     issuer=str(each.issuer),
                     declared=each.key in self._declared,
+                    failure=each.failure,
+                    again_at=each.again_at,
                 )
 
     def _untraceable(self, attribution: Attribution) -> Iterator[Untraceable]:
@@ -531,6 +543,8 @@ def _certificate(
         owned=owned_object(cluster, "Certificate", metadata)
         if (metadata["namespace"], metadata["name"]) in declared
         else None,
+        failure=issuance_failure(conditions(live)),
+        again_at=tried_again_at(status),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mtls_pki.clusters.issuing_condition import ConflictError
 from mtls_pki.clusters.reissue import Pace, Reissue, Run, named
-from mtls_pki.clusters.reissue_candidates import Certificate, Stale
+from mtls_pki.clusters.reissue_candidates import Certificate, DeadRequest, Stale
 from mtls_pki.errors import CommandError
 
 READY = {"type": "Ready", "status": "True"}
@@ -62,11 +62,15 @@ class Controller:
     requests: list[float] = field(default_factory=list)
     most: int = 0
     break_off_after: int | None = None
+    deleted: list[str] = field(default_factory=list)
 
     def certificate(self, namespace: str, name: str) -> Certificate | None:
         self._asked()
         self._work()
         return self.live.get(name)
+
+    def delete_request(self, namespace: str, request: DeadRequest) -> None:
+        self.deleted.append(f"{namespace}/{request.name}")
 
     def mark_issuing(self, certificate: Certificate, *, message: str) -> None:
         self._asked()
@@ -128,12 +132,20 @@ class World:
         return run
 
     def resume(
-        self, run: Run, stale: Sequence[Stale], *, batch: int, rate: float, timeout: int
+        self,
+        run: Run,
+        stale: Sequence[Stale],
+        *,
+        batch: int,
+        rate: float,
+        timeout: int,
+        probe: bool = False,
     ) -> None:
         Reissue(
             certificates=self.controller,
             pace=Pace(rate=rate, clock=self.clock, sleep=self.clock.sleep),
             batch=batch,
+            probe=probe,
             timeout=timedelta(seconds=timeout),
             message="why",
             moved=lambda: self.moved(),
@@ -250,3 +262,29 @@ def test_an_issuer_that_still_has_the_old_ca_is_noticed_after_the_first_batch() 
 
 def test_many_are_named_shortly() -> None:
     assert named({f"a/{number}": "why" for number in range(12)}).endswith(", and 2 more")
+
+
+def test_a_probe_that_fails_leaves_all_others_alone() -> None:
+    world = World(60)
+    world.controller.failing.add("c000")
+    run, stale = Run(total=60), world.stale()
+    with pytest.raises(CommandError, match="none of 1 Certificates was issued again"):
+        world.resume(run, stale, batch=50, rate=10.0, timeout=300, probe=True)
+    assert (run.failed, run.untouched) == ({"app/c000": "no"}, 59)
+    assert world.controller.most == 1
+
+
+def test_after_a_probe_that_succeeds_all_others_follow() -> None:
+    world = World(60)
+    run = Run(total=60)
+    world.resume(run, world.stale(), batch=50, rate=10.0, timeout=300, probe=True)
+    assert len(run.done) == 60
+    assert world.controller.most > 1
+
+
+def test_a_request_that_would_fail_for_ever_is_deleted_first() -> None:
+    world = World(2)
+    first, second = world.stale()
+    dead = replace(first, dead=(DeadRequest(name="c000-1", uid="1"),))
+    world.resume(Run(total=2), [dead, second], batch=50, rate=10.0, timeout=300)
+    assert world.controller.deleted == ["app/c000-1"]

@@ -16,10 +16,12 @@ from mtls_pki.rotation.evidence import (
     ClusterUnreachable,
     Evidence,
     IssuerObservation,
+    IssuerUse,
 )
 from mtls_pki.rotation.report import refusal_message, verdict_text
 from mtls_pki.rotation.request import AnchorFacts, ChangeRequest, Mode
 from mtls_pki.rotation.stage import TrustStage
+from mtls_pki.rotation.text import instant
 from mtls_pki.rotation.transitions import Acknowledgement
 from mtls_pki.rotation.verdict import Verdict, judge
 from tests.unit.rotation.cases import (
@@ -523,8 +525,24 @@ def test_what_others_did_to_bundles_leaves_and_issuers_is_said() -> None:
             gate=PROMOTED,
         ),
         issuers=(issuer,),
+        uses=(
+            IssuerUse(
+                cluster="dev",
+                namespace="shop",
+                name="late",
+                issuer="ClusterIssuer/mtls-ca-g1",
+                declared=False,
+                failure="AccessDeniedException",
+                again_at=NOW,
+            ),
+        ),
     )
     verdict = up(request(STEADY, STEADY, places=[place(), place(namespace="b")]), evidence(there))
+    (failed,) = (each for each in verdict.notices if each.identifier == "issuance-failed")
+    assert "mtls-pki reissue --failed" in failed.message
+    assert [each.detail for each in failed.laggards] == [
+        "ClusterIssuer/mtls-ca-g1: AccessDeniedException; tried again at " + instant(NOW)
+    ]
     assert said(verdict) == {
         "bundle-lacks-anchor",
         "bundle-holds-foreign-root",
@@ -532,6 +550,7 @@ def test_what_others_did_to_bundles_leaves_and_issuers_is_said() -> None:
         "bundle-problem",
         "leaf-outlives-issuer",
         "issuer-not-ready",
+        "issuance-failed",
         "gate-differs",
     }
 
