@@ -257,8 +257,10 @@ def _failed_issuances(evidence: Evidence) -> Iterator[Notice]:
     if failed:
         yield Notice(
             identifier="issuance-failed",
+            # Of issuers of others: see DeadRequest in clusters/reissue_candidates.
             message=f"{len(failed)} Certificates could not be issued, and cert-manager leaves each "
-            "alone for an hour and longer; correct the cause, then `mtls-pki reissue --failed`",
+            "alone for an hour and longer, with an issuer that is not its own for ever; correct "
+            "the cause, then `mtls-pki reissue --failed`",
             laggards=tuple(
                 Laggard(
                     cluster=use.cluster,

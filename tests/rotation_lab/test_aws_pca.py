@@ -159,7 +159,7 @@ def test_what_aws_refuses_is_named_and_comes_back_when_it_does_not(
     late = [f"{code.lower()}-{number}" for number in range(2)]
     faults = aws_pca.faults(plane.paths)
     with domain.edited() as values:
-        values["issuing"]["readyTimeout"] = "20s"
+        values["issuing"]["readyTimeout"] = "10s"
         values["services"] |= {name: {"namespace": NAME} for name in late}
         faults.write_text(json.dumps({"IssueCertificate": code}))
         try:

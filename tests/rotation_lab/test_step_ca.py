@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from lab import ports
+from lab.certificates import Pair, Subject, ensure_authority, ensure_leaf
 from lab.control_plane import ControlPlane
+from lab.processes import stop
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.rotation_lab.domain import Domain
@@ -120,3 +128,80 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
     require_met(fleet.count(handshakes), f"{old}-i1-step", f"{new}-i1-step")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
     assert old not in domain.recorded().anchors
+
+
+@contextlib.contextmanager
+def nobody(port: int, directory: Path) -> Iterator[None]:
+    """Nothing listens where the step-ca did."""
+    del port, directory
+    yield
+
+
+@contextlib.contextmanager
+def somebody_else(port: int, directory: Path) -> Iterator[None]:
+    """A server of another CA listens there."""
+    authority, serving = Pair.at(directory / "ca"), Pair.at(directory / "tls")
+    ensure_authority(authority, "somebody else")
+    ensure_leaf(serving, Subject(common_name="ca", addresses=("127.0.0.1",)), authority=authority)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(serving.certificate, serving.key)
+    with socket.create_server((ports.LOOPBACK, port)) as listening:
+        # A server that is closed while it waits does not notice; the time-out lets it look.
+        listening.settimeout(0.2)
+        over = threading.Event()
+
+        def serve() -> None:
+            while not over.is_set():
+                with contextlib.suppress(OSError):
+                    connection, _ = listening.accept()
+                    with connection, context.wrap_socket(connection, server_side=True):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("instead", "said", "remedy"),
+    [
+        (nobody, "connection refused", "start the step-ca of this generation"),
+        (somebody_else, "certificate signed by unknown authority", "is not the step-ca of this"),
+    ],
+)
+def test_a_step_ca_that_is_away_is_named_and_what_failed_comes_back(
+    domain: Domain,
+    step_plane: ControlPlane,
+    tmp_path: Path,
+    instead: Callable[[int, Path], contextlib.AbstractContextManager[None]],
+    said: str,
+    remedy: str,
+) -> None:
+    late = [f"{instead.__name__.replace('_', '-')}-{number}" for number in range(2)]
+    port = urlsplit(domain.values["issuing"]["stepCa"]["urls"][domain.in_role("issuing")]).port
+    assert port is not None
+    with domain.edited() as values:
+        values["issuing"]["readyTimeout"] = "10s"
+        values["services"] |= {name: {"namespace": NAME} for name in late}
+        stop([step_plane.paths.pid_file("step-ca")])
+        try:
+            with instead(port, tmp_path):
+                failed = domain.try_apply()
+                assert failed.status != 0
+                assert said in failed.output
+                assert remedy in failed.output
+                assert "2 Certificates could not be issued" in domain.rotation("status").stdout
+                again = domain.rotation("reissue", "--failed")
+                assert again.returncode == 1
+                assert remedy in again.stderr, again.stderr
+        finally:
+            step_plane.up()
+        done = domain.rotation("reissue", "--failed")
+        assert done.returncode == 0, done.stderr
+        assert "2 of 2 reissued" in done.stdout
+        domain.apply()
+    domain.apply()
