@@ -48,7 +48,13 @@ _LOADING = Lock()
 _EVIDENCE = "deploy/rbac-evidence.yaml"
 _USER_AGENT = f"mtls-pki/{VERSION}"
 _BODIES = {"PATCH": "application/merge-patch+json"}
-_DOING = {"GET": "reading", "PATCH": "writing", "POST": "creating in", "DELETE": "deleting"}
+_DOING = {
+    "GET": "reading",
+    "PATCH": "writing",
+    "PUT": "writing",
+    "POST": "creating in",
+    "DELETE": "deleting",
+}
 _OK, _ABSENT, _EXPIRED = HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.GONE
 
 T = TypeVar("T")
@@ -170,7 +176,7 @@ class ApiServer:
 
     def send(
         self,
-        method: Literal["GET", "PATCH", "POST", "DELETE"],
+        method: Literal["GET", "PATCH", "POST", "PUT", "DELETE"],
         path: str,
         *,
         expected: Collection[int],

@@ -41,6 +41,16 @@ class ClusterWriter:
         answer = self._server.send("PATCH", path, expected=expected, query=self._query, body=change)
         return answer.status == HTTPStatus.OK
 
+    def replace(self, path: str, manifest: Mapping[str, Any]) -> bool:
+        """Put a whole object or subresource in its place; False if it has changed, or is gone.
+
+        Raises:
+            ClusterError: the cluster refuses or cannot be reached.
+        """
+        expected = (HTTPStatus.OK, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
+        answer = self._server.send("PUT", path, expected=expected, query=self._query, body=manifest)
+        return answer.status == HTTPStatus.OK
+
     def delete(self, path: str, uid: str) -> bool:
         """Delete an object; False if it is gone, or another one has its name.
 
@@ -52,15 +62,15 @@ class ClusterWriter:
         answer = self._server.send("DELETE", path, expected=expected, body=options)
         return answer.status == HTTPStatus.OK
 
-    def create(self, collection: str, manifest: Mapping[str, Any]) -> bool:
+    def create(self, collection: str, manifest: Mapping[str, Any], *, secret: bool = True) -> bool:
         """Create an object; False if there is one of that name already.
 
         Raises:
-            ClusterError: the cluster refuses or cannot be reached; nothing of the object is in the
-                message, for it may be a Secret.
+            ClusterError: the cluster refuses or cannot be reached; nothing of a ``secret`` object
+                is in the message.
         """
         expected = (HTTPStatus.CREATED, HTTPStatus.CONFLICT)
         answer = self._server.send(
-            "POST", collection, expected=expected, query=self._query, body=manifest, secret=True
+            "POST", collection, expected=expected, query=self._query, body=manifest, secret=secret
         )
         return answer.status == HTTPStatus.CREATED

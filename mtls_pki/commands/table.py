@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mtls_pki.commands import (
+    access,
     add,
     aws_pca,
     backup,
@@ -32,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     ci.COMMAND,
     backup.COMMAND,
     restore.COMMAND,
+    access.COMMAND,
     init.COMMAND,
 )
 """In the order in which ``--help`` lists them."""

@@ -6,6 +6,7 @@ import hashlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 
 def spki_sha256(certificate: x509.Certificate) -> str:
@@ -15,7 +16,12 @@ def spki_sha256(certificate: x509.Certificate) -> str:
     is rotated, whatever its name is. A shell gives the same number: ``openssl x509 -in ca.crt
     -noout -pubkey | openssl pkey -pubin -outform der | sha256sum``.
     """
-    spki = certificate.public_key().public_bytes(
+    return public_key_sha256(certificate.public_key())
+
+
+def public_key_sha256(key: PublicKeyTypes) -> str:
+    """Return the lowercase hex SHA-256 of the DER SubjectPublicKeyInfo of a public key."""
+    spki = key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return hashlib.sha256(spki).hexdigest()

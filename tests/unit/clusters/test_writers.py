@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "mtls_pki"
 SENDS = {
     "mtls_pki.clusters.connection": {"GET"},
-    "mtls_pki.clusters.writer": {"PATCH", "POST", "DELETE"},
+    "mtls_pki.clusters.writer": {"PATCH", "POST", "PUT", "DELETE"},
 }
 
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("mtls-pki")
 NAMES = (
     *("status", "check", "plan", "add", "aws-pca", "promote", "retire", "reissue", "review", "ci"),
-    *("backup", "restore", "init"),
+    *("backup", "restore", "access", "init"),
 )
 
 
@@ -46,6 +46,11 @@ LEAST = {
     ("add",): ("g2",),
     ("aws-pca", "add"): ("g2", f"arn:aws:acm-pca:eu-west-1:{1:012}:certificate-authority/{1:036}"),
     ("aws-pca", "create"): ("g2",),
+    ("access", "request"): ("admin.csr",),
+    ("access", "approve"): ("mtls-pki-0",),
+    ("access", "deny"): ("mtls-pki-0",),
+    ("access", "kubeconfig"): ("admin.csr", "--key", "admin.key", "--output", "new.kubeconfig"),
+    ("access", "check"): ("admin.kubeconfig",),
     ("backup",): ("a.age",),
     ("restore",): ("a.age",),
     ("init",): (".",),
@@ -57,7 +62,7 @@ LEAST = {
     ("ci", "drift"): ("--stack", "dev"),
 }
 # Of these one of their commands must be named.
-GROUPS = (("ci",), ("aws-pca",))
+GROUPS = (("ci",), ("aws-pca",), ("access",))
 RUN = [(*command, *LEAST.get(command, ())) for command in EVERY if command not in GROUPS]
 
 
