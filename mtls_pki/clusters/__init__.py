@@ -3,6 +3,7 @@
 Everything is read through `connection.Cluster`, which cannot write. What this program writes to a
 cluster by itself, and not through Pulumi, goes through ``writer``; these modules use it:
 
+* ``client_access`` keeps the certificates of machines (deploy/rbac-access-issue.yaml).
 * ``client_requests`` asks for client certificates and decides on requests
   (deploy/rbac-access-request.yaml, deploy/rbac-access-approve.yaml).
 * ``issuing_condition`` has cert-manager issue a Certificate again (deploy/rbac-reissue.yaml).

@@ -6,7 +6,8 @@ import argparse
 from datetime import timedelta
 from pathlib import Path
 
-from mtls_pki.commands.command import FILE, Command, add_stack
+from mtls_pki.commands.command import FILE, Command, add_json, add_stack
+from mtls_pki.commands.stack_file_change import add_change_options
 from mtls_pki.exit_status import ExitStatus
 
 
@@ -50,6 +51,34 @@ def _kubeconfig_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _issue_options(parser: argparse.ArgumentParser) -> None:
+    add_stack(parser)
+    parser.add_argument("machine", metavar="MACHINE", nargs="?", help="default: all of them")
+    parser.add_argument("--cluster", metavar="NAME", help="default: all of the machine's")
+    parser.add_argument(
+        "--approve",
+        action="store_true",
+        help="approve the request too, where this identity may (deploy/rbac-access-approve.yaml)",
+    )
+    parser.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=_duration,
+        default="60s",
+        help="for the signature of an approved request; default: 60s",
+    )
+
+
+def _renew_options(parser: argparse.ArgumentParser) -> None:
+    add_change_options(parser)
+    parser.add_argument("machine", metavar="MACHINE", help="its name below clientAccess")
+
+
+def _list_options(parser: argparse.ArgumentParser) -> None:
+    add_stack(parser)
+    add_json(parser)
+
+
 def _check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar=FILE, type=Path, help="a kubeconfig")
 
@@ -91,6 +120,24 @@ def _check(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.commands.access_work import check
 
     return check(options)
+
+
+def _issue(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.commands.access_machines import issue
+
+    return issue(options)
+
+
+def _renew(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.commands.access_machines import renew
+
+    return renew(options)
+
+
+def _list(options: argparse.Namespace) -> ExitStatus:
+    from mtls_pki.commands.access_machines import list_access
+
+    return list_access(options)
 
 
 COMMAND = Command(
@@ -148,6 +195,36 @@ COMMAND = Command(
             examples=("access check admin.kubeconfig",),
             options=_check_options,
             run=_check,
+        ),
+        Command(
+            name="issue",
+            summary="have the machines of the stack certified",
+            description="Submits the signing requests that `pulumi up` has written for the "
+            "machines below\nclientAccess, and keeps what was signed in the cluster. The same "
+            "command again goes\non where an earlier one waited. Needs "
+            "deploy/rbac-access-issue.yaml.",
+            examples=("access issue deployer --cluster prod-eu",),
+            options=_issue_options,
+            run=_issue,
+        ),
+        Command(
+            name="renew",
+            summary="write a new key of a machine into the stack file",
+            description="Applies nothing: `pulumi up` makes the key, `access issue` has it "
+            "certified, and\n`pulumi up` puts it into the output kubeconfigs. The key before it "
+            "works until the\nend of its certificate.",
+            examples=("access renew deployer --dry-run",),
+            options=_renew_options,
+            run=_renew,
+        ),
+        Command(
+            name="list",
+            summary="until when the machines of the stack have access",
+            description="Tells the ends of their certificates and of the clusters' CAs, and what "
+            "is to be\ndone. Needs deploy/rbac-access-issue.yaml.",
+            examples=("access list", "access list --json"),
+            options=_list_options,
+            run=_list,
         ),
     ),
 )

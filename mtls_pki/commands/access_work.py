@@ -77,7 +77,7 @@ def decide(options: argparse.Namespace, *, approve: bool) -> ExitStatus:
     """
     address = _address(options)
     requests = ClientRequests(address, manifest=APPROVER)
-    found = _existing(requests, options.request)
+    found = _existing(requests, _name_of(options.request))
     print(_described(found))
     name = found.request.name
     if found.signer != SIGNER:
@@ -119,7 +119,7 @@ def kubeconfig(options: argparse.Namespace) -> ExitStatus:
         raise CommandError(str(error)) from None
     address = _address(options)
     requests = ClientRequests(address, manifest=REQUESTER)
-    found = _signed(requests, options, address)
+    found = signed(requests, _name_of(options.request), address, options.wait)
     pem = found.certificate or ""
     try:
         certificate = client_certificate(pem, key=identity, origin=found.request.name)
@@ -185,14 +185,24 @@ def _tell_end(what: str, certificate: x509.Certificate, now: datetime) -> bool:
     return True
 
 
-def _signed(
-    requests: ClientRequests, options: argparse.Namespace, address: ClusterAddress
+def signed(
+    requests: ClientRequests, name: str, address: ClusterAddress, wait: timedelta
 ) -> Submitted:
-    """Return the request when it is signed, after a while if need be."""
-    end = time.monotonic() + options.wait.total_seconds()
+    """Return a request when it is signed, after a while if need be.
+
+    Args:
+        requests: of the cluster.
+        name: of the request.
+        address: of the cluster, for messages.
+        wait: how long an approved one may take.
+
+    Raises:
+        CommandError: it is not approved, was denied, was refused by the signer, is gone, or takes
+            longer.
+    """
+    end = time.monotonic() + wait.total_seconds()
     while True:
-        found = _existing(requests, options.request)
-        name = found.request.name
+        found = _existing(requests, name)
         if found.state is State.ISSUED:
             return found
         if found.state is State.DENIED:
@@ -212,7 +222,7 @@ def _signed(
             )
         if time.monotonic() > end:
             raise CommandError(
-                f"{name} is approved and not signed after {format_duration(options.wait)}: see "
+                f"{name} is approved and not signed after {format_duration(wait)}: see "
                 "whether kube-controller-manager runs with its csrsigning controller and a "
                 "signing key (--cluster-signing-cert-file)"
             )
@@ -252,16 +262,19 @@ def _described(found: Submitted) -> str:
 
 
 def _existing(requests: ClientRequests, named: str) -> Submitted:
-    """Return the request of this name, or of the file of this name."""
-    path = Path(named)
-    name = _read_request(path).name if path.is_file() else named
     try:
-        found = requests.get(name)
+        found = requests.get(named)
     except PkiError as error:
         raise CommandError(str(error)) from None
     if found is None:
-        _refuse_gone(name, requests)
+        _refuse_gone(named, requests)
     return found
+
+
+def _name_of(named: str) -> str:
+    """Return the name of a request that is named, or whose file is."""
+    path = Path(named)
+    return _read_request(path).name if path.is_file() else named
 
 
 def _refuse_gone(name: str, requests: ClientRequests) -> NoReturn:

@@ -72,8 +72,8 @@ certificate."
 holdDown."
   issuing:
     type: object
-    description: "Who signs leaves: backend (ca or vault), intermediate or direct, issuer kind and \
-names, leaf lifetimes."
+    description: "Who signs leaves: backend (ca, vault, step-ca, aws-pca), intermediate or direct, \
+issuer kind and names, leaf lifetimes."
     default: {}
   services:
     type: object
@@ -82,6 +82,10 @@ names, leaf lifetimes."
   consumers:
     type: object
     description: "Who takes trust and leaves besides the services: one section for each."
+    default: {}
+  clientAccess:
+    type: object
+    description: "Machines that talk to the API servers: name -> {clusterRole or rules, ...}."
     default: {}
   certManager:
     type: object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from mtls_pki.commands.command import Command, add_json, add_stack, open_stack
 from mtls_pki.exit_status import ExitStatus
@@ -14,7 +15,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
+    from datetime import UTC, datetime
+
     from mtls_pki.clusters.observed_domain import observe_domain
+    from mtls_pki.commands.access_machines import access_view, rows
     from mtls_pki.commands.output import console, print_json
     from mtls_pki.commands.status_view import status_view
     from mtls_pki.registry import backends_of, sources_of
@@ -29,14 +33,19 @@ def _run(options: argparse.Namespace) -> ExitStatus:
         for backend in backends_of(settings)
         if (found := backend.health(settings, stack.path.parent, domain.evidence)) is not None
     }
+    machines = list(rows(settings))
     if options.json:
-        authorities = {name: found.to_json() for name, found in health.items()}
-        print_json({**position_json(plan.position), **authorities})
+        more: dict[str, Any] = {name: found.to_json() for name, found in health.items()}
+        if machines:
+            more["access"] = [row.to_json(datetime.now(UTC)) for row in machines]
+        print_json({**position_json(plan.position), **more})
     else:
         terminal = console()
         terminal.print(status_view(domain, plan, file=stack.path.name, width=terminal.width))
         for found in health.values():
             terminal.print(found.view())
+        if machines:
+            terminal.print(access_view(machines))
     return domain.exit_code
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mtls_pki.clusters.former_names import former_names
 from mtls_pki.consumers.declare import Stack
-from mtls_pki.program import anchors, authorities, clusters, copies, exports, per_cluster
+from mtls_pki.program import access, anchors, authorities, clusters, copies, exports, per_cluster
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.guard import TrustGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
@@ -59,6 +59,7 @@ def run() -> None:
         per_cluster.declare_bundle(settings, gate, roots, on_failure)
         issuers = per_cluster.declare_issuers(settings, gate, roots, issuing, on_failure)
         per_cluster.declare_certificates(settings, gate, issuers, on_failure)
+    access.declare_access(settings, gates)
     stack = Stack(
         settings=settings,
         directory=directory,

@@ -239,6 +239,34 @@ class CertManagerSettings(Section):
     )
 
 
+class AccessRuleSettings(Section):
+    """One rule of a ClusterRole (Kubernetes, "Using RBAC Authorization")."""
+
+    api_groups: tuple[str, ...]
+    resources: tuple[str, ...] = Field(min_length=1)
+    verbs: tuple[str, ...] = Field(min_length=1)
+    resource_names: tuple[str, ...] = ()
+
+
+class ClientAccessSettings(Section):
+    """A machine that talks to API servers with a client certificate, and what it may do there."""
+
+    clusters: tuple[str, ...] | None = None
+    # The CN, by which audit logs know it; None: its name here.
+    user: CommonName | None = None
+    # The O, to which the rights are bound; None: one of its own, so that a withdrawal is its alone.
+    group: CommonName | None = None
+    # A ClusterRole that exists, or the rules of one that is made.
+    cluster_role: str | None = None
+    rules: tuple[AccessRuleSettings, ...] = ()
+    # Where the rights hold; empty: in the whole cluster.
+    namespaces: tuple[DnsLabel, ...] = ()
+    valid_for: Duration = timedelta(hours=24)
+    renew_before: Duration = timedelta(hours=8)
+    # The newest last. A new name is a new key; the one before it stays until it is taken out.
+    keys: tuple[DnsLabel, ...] = Field(default=("k1",), min_length=1)
+
+
 class ConsumersSettings(Section):
     """Who takes trust and leaves besides the declared Certificates; one section for each."""
 
@@ -260,6 +288,7 @@ class Settings(Section):
     trust: TrustSettings
     services: dict[DnsLabel, ServiceSettings] = Field(default_factory=dict)
     consumers: ConsumersSettings = ConsumersSettings()
+    client_access: dict[DnsLabel, ClientAccessSettings] = Field(default_factory=dict)
     cert_manager: CertManagerSettings = CertManagerSettings()
     # What leaves although somebody uses it, as the refusal names it; each entry waives only itself.
     abandon: tuple[Abandoned, ...] = ()
@@ -309,6 +338,10 @@ class Settings(Section):
     def generation_of(self, service: ServiceSettings) -> str:
         """The generation that signs for ``service``: its own (a canary) or the issuing one."""
         return service.anchor or self.issuing_generation
+
+    def clusters_of_access(self, access: ClientAccessSettings) -> tuple[str, ...]:
+        """The clusters in which a machine has access."""
+        return access.clusters or tuple(self.clusters)
 
     def clusters_of(self, service: ServiceSettings) -> tuple[str, ...]:
         """The clusters in which ``service`` has a Certificate."""

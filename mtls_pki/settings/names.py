@@ -7,6 +7,7 @@ from datetime import datetime
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.model import (
     AnchorSettings,
+    ClientAccessSettings,
     IntermediateSettings,
     ServiceSettings,
     Settings,
@@ -130,6 +131,21 @@ def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSett
     if anchor.valid_from is None:
         raise ValueError("a brought anchor has no dates in the configuration")
     return max(anchor.valid_from, intermediate.valid_from or anchor.valid_from)
+
+
+def access_user(name: str, access: ClientAccessSettings) -> str:
+    """Return the user that an API server knows a machine as."""
+    return access.user or name
+
+
+def access_group(name: str, access: ClientAccessSettings) -> str:
+    """Return the group to which the rights of a machine are bound: by default its own."""
+    return access.group or f"mtls-pki:access:{name}"
+
+
+def access_object(name: str) -> str:
+    """Return how the objects of a machine's access are called in a cluster."""
+    return f"mtls-pki-access-{name}"
 
 
 def service_dns_names(name: str, service: ServiceSettings, cluster_domain: str) -> tuple[str, ...]:

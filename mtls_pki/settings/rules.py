@@ -5,6 +5,7 @@ Those of backends and consumers come with their rows (:mod:`mtls_pki.settings.ex
 
 from __future__ import annotations
 
+from mtls_pki.settings import rules_of_access as access
 from mtls_pki.settings import rules_of_authorities as authorities
 from mtls_pki.settings import rules_of_services as services
 from mtls_pki.settings.errors import Mistake
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     services.services_have_their_own_objects,
     services.names_are_permitted,
     services.usages_and_lists_are_sets,
+    *access.RULES,
 )
 
 

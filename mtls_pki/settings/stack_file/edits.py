@@ -173,6 +173,23 @@ def retire(stack: StackFile, generation: str | None) -> StackFile:
     return _edited(stack, [(("anchors", chosen), None), *((path, None) for path in gone)])
 
 
+def renew_access(stack: StackFile, machine: str) -> StackFile:
+    """Return the stack file with a new key of a machine, and only the newest of the others.
+
+    Raises:
+        CommandError: the file cannot be edited.
+        SettingsError: the stack file that would be written has mistakes.
+    """
+    newest = stack.settings().client_access[machine].keys[-1]
+    keys = [newest, _next_key(newest)]
+    return _edited(stack, [(("clientAccess", machine, "keys"), keys)])
+
+
+def _next_key(name: str) -> str:
+    head = name.rstrip("0123456789")
+    return f"{head}{int(name[len(head) :] or 1) + 1}"
+
+
 def difference(old: StackFile, new: StackFile) -> str:
     """Return the unified diff of two states of one stack file."""
     name = old.path.name
@@ -288,14 +305,14 @@ def _written(
         path = path[:-1] if alone else path
         del _at(meant, path[:-1])[path[-1]]
         return remove_entry(text, _in_file(project, path))
-    if _at(meant, path) is not None:
+    if isinstance(value, str) and _at(meant, path) is not None:
         _at(meant, path[:-1])[path[-1]] = value
-        return set_scalar(text, _in_file(project, path), str(value))
+        return set_scalar(text, _in_file(project, path), value)
     while len(path) > 1 and not _at(meant, path[:-1]):
         path, value = path[:-1], {path[-1]: value}
     parent = _at(meant, path[:-1])
     if path[-1] in parent:
-        # It is written, and empty.
+        # It is written, and empty or another list.
         text = remove_entry(text, _in_file(project, path))
     parent[path[-1]] = copy.deepcopy(value)
     return add_entry(text, _in_file(project, path), value)

@@ -8,7 +8,7 @@ says where a node begins and ends, and the text is cut there.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 
 from ruamel.yaml import YAML
@@ -20,8 +20,8 @@ from mtls_pki.settings.stack_file.reading import yaml_problem
 
 Scalar = str | int
 
-Value = Scalar | Mapping[str, "Value"]
-"""A scalar, or a mapping in which a mapping is written in one line."""
+Value = Scalar | Sequence[Scalar] | Mapping[str, "Value"]
+"""A scalar, a list, or a mapping; what a mapping holds is written in one line."""
 
 # Characters that are never syntax of YAML, in whatever place.
 _PLAIN = re.compile(r"[A-Za-z0-9./][A-Za-z0-9./_-]*")
@@ -135,8 +135,10 @@ def _line_end(text: str, position: int) -> int:
 
 
 def _in_one_line(value: Value) -> str:
-    if not isinstance(value, Mapping):
+    if isinstance(value, str | int):
         return scalar_text(value)
+    if not isinstance(value, Mapping):
+        return f"[{', '.join(map(scalar_text, value))}]"
     inner = ", ".join(f"{key}: {_in_one_line(each)}" for key, each in value.items())
     return f"{{{inner}}}"
 

@@ -51,6 +51,7 @@ LEAST = {
     ("access", "deny"): ("mtls-pki-0",),
     ("access", "kubeconfig"): ("admin.csr", "--key", "admin.key", "--output", "new.kubeconfig"),
     ("access", "check"): ("admin.kubeconfig",),
+    ("access", "renew"): ("deployer",),
     ("backup",): ("a.age",),
     ("restore",): ("a.age",),
     ("init",): (".",),

@@ -28,6 +28,8 @@ KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
 TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
 VAULT = {"issuing.vault.server": "https://vault.example.org:8200"}
 STEP_CA = {"issuing.stepCa.namespace": "app"}
+# A machine that may do what an existing ClusterRole allows.
+JOB = {"clusterRole": "view"}
 ARN = "arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/" + "0" * 36
 OTHER_ARN = ARN[:-1] + "1"
 # One anchor in AWS beside the generated one.
@@ -348,6 +350,53 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
+        "access_is_in_clusters_that_exist",
+        {"clientAccess.job": JOB | {"clusters": ["eu"], "keys": ["k1", "k1"]}},
+        [
+            "clientAccess.job.clusters: eu: no such cluster; there are: dev",
+            "clientAccess.job.keys: k1, k1: a name twice; a new key has a new name",
+        ],
+    ),
+    *(
+        (
+            "access_gives_one_role",
+            {"clientAccess.job": job},
+            [
+                "clientAccess.job: write either clusterRole (one that exists) or rules (of one "
+                "that is made)"
+            ],
+        )
+        for job in (
+            {},
+            JOB | {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+        )
+    ),
+    (
+        "access_is_of_no_system_name",
+        {"clientAccess.job": JOB | {"user": "system:admin", "group": "system:masters"}},
+        [
+            f"clientAccess.job.{key}: {value!r} begins with system:, as only names of Kubernetes "
+            "do; choose another"
+            for key, value in (("user", "system:admin"), ("group", "system:masters"))
+        ],
+    ),
+    (
+        "access_times_are_kubernetes",
+        {"clientAccess.job": JOB | {"validFor": "9m", "renewBefore": "1m"}},
+        [
+            "clientAccess.job.validFor: 9m0s is below 10m0s, the shortest that Kubernetes issues; "
+            "write more"
+        ],
+    ),
+    (
+        "access_times_are_kubernetes",
+        {"clientAccess.job": JOB | {"validFor": "1h", "renewBefore": "55m"}},
+        [
+            "clientAccess.job.renewBefore: 55m0s leaves nothing of validFor (1h0m0s, less five "
+            "minutes); write less"
+        ],
+    ),
+    (
         "namespace_of_the_step_ca_is_made",
         STEP_CA | {"trust.createNamespaces": True, "issuing.stepCa.namespace": "identity"},
         [
@@ -634,6 +683,13 @@ KEPT: list[tuple[str, Changes]] = [
         | {"issuing.stepCa.deploy": False, "issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
     ),
     ("namespace_of_the_step_ca_is_made", STEP_CA | {"trust.createNamespaces": True}),
+    ("access_is_in_clusters_that_exist", {"clientAccess.job": JOB | {"clusters": ["dev"]}}),
+    ("access_gives_one_role", {"clientAccess.job": JOB}),
+    ("access_is_of_no_system_name", {"clientAccess.job": JOB | {"group": "jobs:system:"}}),
+    (
+        "access_times_are_kubernetes",
+        {"clientAccess.job": JOB | {"validFor": "10m", "renewBefore": "4m"}},
+    ),
     ("aws_pca_is_there_where_it_is_asked_for", IN_AWS),
     ("anchors_in_aws_are_brought", IN_AWS),
     ("arns_belong_to_anchors", IN_AWS),
