@@ -1,0 +1,102 @@
+"""The projects below examples/, applied to a control plane as somebody who copied one would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import ports
+from lab.control_plane import ControlPlane
+from lab.project_copy import CHECKOUT
+from lab.pulumi_cli import Engine, open_engine
+from tests.integration.lab_fixtures import Lab
+from tests.integration.support import cluster
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("examples"),
+    pytest.mark.timeout(600),
+]
+
+STACK = "prod"
+EXAMPLES = sorted(path.parent.name for path in CHECKOUT.glob("examples/*/Pulumi.yaml"))
+
+
+WITH = {"flexstack": ("step-issuer", "step-ca")}
+
+
+def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
+    """A copy of an example whose cluster is the lab's."""
+    project = directory / name
+    shutil.copytree(CHECKOUT / "examples" / name, project)
+    (project / ".venv").symlink_to(sys.prefix)
+    file = project / f"Pulumi.{STACK}.yaml"
+    document = yaml.safe_load(file.read_text())
+    config = document["config"]
+    config["mtls-pki:clusters"] = {"main": {"kubeconfig": str(plane.kubeconfig)}}
+    if step_ca := config["mtls-pki:issuing"].get("stepCa"):
+        # Containers do not run in the lab: its runner starts step-ca from the same files.
+        url = f"https://{ports.LOOPBACK}:{ports.choose(None, avoid=())}"
+        step_ca |= {"deploy": False, "urls": {"g1": url}}
+    file.write_text(yaml.safe_dump(document))
+    engine = open_engine(project, directory / "engine")
+    done = engine.run("stack", "init", STACK)
+    assert done.returncode == 0, done.stderr
+    return engine
+
+
+def flexstack(engine: Engine, plane: ControlPlane) -> None:
+    with contextlib.closing(plane.api()) as api:
+        for namespace, name in (("flexstack", "gateway"), ("flexstack-identity", "identity")):
+            certificate = cluster.certificates(api, namespace)[name]
+            assert cluster.is_ready(certificate)
+            assert certificate["spec"]["dnsNames"] == [
+                name,
+                f"{name}.{namespace}",
+                f"{name}.{namespace}.svc.cluster.local",
+            ]
+        issuer = api.request("GET", "/apis/certmanager.step.sm/v1beta1/stepclusterissuers")
+    names = {each["metadata"]["name"] for each in issuer["items"]}
+    assert "step-ca-issuer" in names
+
+
+def kubernetes_access(engine: Engine, plane: ControlPlane) -> None:
+    with contextlib.closing(plane.api()) as api:
+        live: dict[str, Any] = api.request(
+            "GET", "/api/v1/namespaces/cert-manager/configmaps/mtls-pki-access-deployer"
+        )
+    assert list(live["data"]) == ["k1.csr"]
+
+
+CHECKS: dict[str, Callable[[Engine, ControlPlane], None]] = {
+    "flexstack": flexstack,
+    "kubernetes-access": kubernetes_access,
+}
+
+
+def test_every_example_is_tried() -> None:
+    assert sorted(CHECKS) == EXAMPLES
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) -> None:
+    # One for each: they have the names that every project begins with.
+    (plane,) = lab.up(f"example-{name}", with_=WITH.get(name, ()))
+    engine = opened(name, plane, tmp_path)
+    preview = engine.run("preview", "--stack", STACK)
+    assert preview.returncode == 0, preview.stdout + preview.stderr
+    done = engine.run("up", "--yes", "--skip-preview", "--stack", STACK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    CHECKS[name](engine, plane)
+    again = engine.run("preview", "--stack", STACK, "--json", "--expect-no-changes")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads(again.stdout)["changeSummary"].keys() == {"same"}
