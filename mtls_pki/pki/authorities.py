@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -113,6 +114,11 @@ def _allows_mutual_tls(purposes: x509.ExtendedKeyUsage) -> bool:
     return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in stated or stated >= _SERVER_AND_CLIENT
 
 
+# `step ca init` gives both the same lifetime, and signs the issuing CA a moment after the root
+# (smallstep/cli, ca init). What ends first counts wherever an end is compared.
+_MADE_TOGETHER = timedelta(minutes=5)
+
+
 def _place_mistakes(issuing: x509.Certificate, root: x509.Certificate) -> Iterator[str]:
     """Yield each reason why the issuing CA does not verify under the root."""
     yield from _signer_mistakes(issuing, root)
@@ -125,7 +131,7 @@ def _place_mistakes(issuing: x509.Certificate, root: x509.Certificate) -> Iterat
             f"the issuing CA begins {issuing.not_valid_before_utc.isoformat()}, before the trust "
             f"anchor ({root.not_valid_before_utc.isoformat()}); have it signed with a later start"
         )
-    if issuing.not_valid_after_utc > root.not_valid_after_utc:
+    if issuing.not_valid_after_utc > root.not_valid_after_utc + _MADE_TOGETHER:
         yield (
             f"the issuing CA ends {issuing.not_valid_after_utc.isoformat()}, after the trust "
             f"anchor ({root.not_valid_after_utc.isoformat()}); have it signed with an earlier end"

@@ -70,7 +70,7 @@ def _brought(
         issuing_ca_generation=issuing_ca.generation,
         # Where the authority keeps the key, it also makes the request.
         request=None
-        if settings.backend_of(generation).keeps_key
+        if settings.backend_of(generation).holds_key(settings, generation)
         else request_profile(settings, generation),
     )
 
@@ -92,7 +92,7 @@ def _generated(settings: Settings, generation: str, anchor: AnchorSettings) -> G
         root=root,
         issuing_ca=_issuing_ca(settings, generation, anchor, intermediate),
         issuing_ca_generation=intermediate.generation,
-        issuing_key_elsewhere=settings.backend_of(generation).keeps_key,
+        issuing_key_elsewhere=settings.backend_of(generation).holds_key(settings, generation),
     )
 
 

@@ -118,12 +118,15 @@ def generations_in_use(settings: Settings, backend: BackendSettings) -> frozense
     Raises:
         pulumi.RunError: at ``up`` it was not seen whether a cluster does.
     """
-    if not backend.keeps_key:
-        return frozenset()
+    kept = [
+        generation
+        for generation in generations_held_by(settings, backend.name)
+        if backend.holds_key(settings, generation)
+    ]
     api, kind = backend.issuer_api, backend.issuer_api.kind(settings.issuing.kind)
     return frozenset(
         generation
-        for generation in generations_held_by(settings, backend.name)
+        for generation in kept
         for cluster in settings.clusters
         for namespace in settings.issuer_namespaces
         if _exists(settings, cluster, api.path(kind, namespace, issuer_name(settings, generation)))

@@ -73,6 +73,7 @@ class BackendSettings:
         suffix: ends the names of its issuers and the subjects of its issuing CAs, so that a move
             from one backend to another is a new issuer; empty for none.
         keeps_key: the issuing CA's key is made by the authority and never leaves it.
+        keeps_key_of: tells it of one generation, where that differs.
         decides_leaves: the authority signs by rules of its own, so a leaf may differ from what its
             request asked for.
         remedy_for_short_leaves: what to do where it cut the lifetime of a leaf.
@@ -92,6 +93,13 @@ class BackendSettings:
     remedy_for_short_leaves: str = "ask for less"
     issuer_api: IssuerApi = CERT_MANAGER
     of_generations: tuple[str, ...] = ()
+    keeps_key_of: Callable[[Settings, str], bool] | None = None
+
+    def holds_key(self, settings: Settings, generation: str) -> bool:
+        """Whether the authority made the key of the issuing CA of a generation, and keeps it."""
+        if self.keeps_key_of is not None:
+            return self.keeps_key_of(settings, generation)
+        return self.keeps_key
 
     @property
     def has_ca_secret(self) -> bool:

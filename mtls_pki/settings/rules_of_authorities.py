@@ -166,7 +166,7 @@ def issuing_ca_has_one_key(settings: Settings) -> Iterator[Mistake]:
             continue
         path = f"anchors.{name}.issuingCa"
         backend = settings.backend_of(name)
-        if backend.keeps_key:
+        if backend.holds_key(settings, name):
             yield Mistake(
                 path=f"{path}.privateKey",
                 message=f"leave it out: with backend {backend.name} the key is made in "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mtls_pki.backends.backend import Backend
 from mtls_pki.backends.step_ca.diagnosis import explain
+from mtls_pki.backends.step_ca.names import is_external
 from mtls_pki.backends.step_ca.rules import RULES
 from mtls_pki.backends.step_ca.section import KEY, NAME, StepCaSettings
 from mtls_pki.settings.extensions import BackendSettings, IssuerApi
@@ -36,7 +37,8 @@ class StepCaBackend(Backend):
         decides_leaves=True,
         remedy_for_short_leaves="raise issuing.stepCa.maxTtl, or ask for less",
         issuer_api=STEP_ISSUER,
-        of_generations=("urls",),
+        of_generations=("urls", "external"),
+        keeps_key_of=is_external,
     )
     signer = NAME
     issuer_spec = "provisioner"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Service
@@ -12,6 +13,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from mtls_pki.backends.declare import Declare, IssuerPlace
 from mtls_pki.backends.step_ca.backend import STEP_ISSUER
 from mtls_pki.backends.step_ca.names import (
+    is_external,
     longest_allowed,
     step_ca_generations,
     step_ca_name,
@@ -19,11 +21,14 @@ from mtls_pki.backends.step_ca.names import (
     step_ca_url,
 )
 from mtls_pki.backends.step_ca.rules import SHORTEST_LEAF
+from mtls_pki.backends.step_ca.section import ExternalStepCaSettings
 from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.kubernetes_options import owned
 from mtls_pki.components.step_ca import StepCa, StepCaArgs, StepProvisioner, service_spec
 from mtls_pki.components.step_issuer import StepIssuer, StepIssuerArgs
 from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.pki.fingerprints import der_sha256
+from mtls_pki.pki.parsing import parse_certificate
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name
 
@@ -43,6 +48,8 @@ class StepCaDeclare(Declare):
         section = step_ca_settings(self.settings)
         self._roots = anchors
         for generation in step_ca_generations(self.settings):
+            if is_external(self.settings, generation):
+                continue
             self._provisioners[generation] = StepProvisioner(
                 step_ca_name(self.settings, generation),
                 section.provisioner,
@@ -51,8 +58,12 @@ class StepCaDeclare(Declare):
             )
 
     def issuer(self, place: IssuerPlace, anchor: TrustAnchor) -> Issuer:
+        external = step_ca_settings(self.settings).external.get(place.generation)
+        if external is not None:
+            return self._external(place, external)
         authority = self._authority(place, anchor)
         settings = self.settings
+        provisioner = self._provisioners[place.generation]
         issuer = StepIssuer(
             place.resource_name,
             StepIssuerArgs(
@@ -61,7 +72,9 @@ class StepCaDeclare(Declare):
                 namespace=place.namespace,
                 url=step_ca_url(settings, place.generation),
                 roots=self._trusted(place.generation),
-                provisioner=self._provisioners[place.generation],
+                provisioner_name=provisioner.provisioner_name,
+                kid=provisioner.kid,
+                password=provisioner.password,
                 password_secret=f"{step_ca_name(settings, place.generation)}-provisioner-password",
                 password_namespace=step_ca_settings(settings).namespace,
                 cert_manager=(
@@ -80,6 +93,47 @@ class StepCaDeclare(Declare):
         if place.name == issuer_name(settings, place.generation):
             issuer.guarded += authority.guarded
         return issuer
+
+    def outputs(self, anchors: Mapping[str, TrustAnchor]) -> Mapping[str, Any]:
+        """Return what `step ca bootstrap` asks for: address and fingerprint, and the root."""
+        found = {
+            generation: {
+                "url": step_ca_url(self.settings, generation),
+                "fingerprint": anchors[generation].certificate_pem.apply(_step_fingerprint),
+                "root": anchors[generation].certificate_pem,
+            }
+            for generation in step_ca_generations(self.settings)
+            if self.settings.anchors[generation].role.trusted
+        }
+        return {"stepCa": found}
+
+    def _external(self, place: IssuerPlace, external: ExternalStepCaSettings) -> Issuer:
+        settings, secret = self.settings, external.password_secret
+        return StepIssuer(
+            place.resource_name,
+            StepIssuerArgs(
+                kind=STEP_ISSUER.kind(settings.issuing.kind),
+                issuer_name=place.name,
+                namespace=place.namespace,
+                url=step_ca_url(settings, place.generation),
+                roots=self._trusted(place.generation),
+                provisioner_name=external.provisioner,
+                kid=external.kid,
+                password_secret=secret.name,
+                password_key=secret.key,
+                password_namespace=secret.namespace,
+                cert_manager=(
+                    settings.cert_manager.namespace,
+                    settings.cert_manager.service_account,
+                ),
+                ready_timeout=settings.issuing.ready_timeout,
+                on_failure=place.on_failure,
+                guard=place.guard,
+                delete_guard=place.delete_guard,
+            ),
+            None,
+            place.options,
+        )
 
     def _authority(self, place: IssuerPlace, anchor: TrustAnchor) -> StepCa:
         """Declare the step-ca of a generation in a cluster, once for all of its issuers."""
@@ -142,3 +196,8 @@ class StepCaDeclare(Declare):
             if anchor.role.trusted and name != generation
         ]
         return [self._roots[name].certificate_pem for name in (generation, *others)]
+
+
+def _step_fingerprint(root_pem: str) -> str:
+    """SHA-256 of the whole certificate, as `step certificate fingerprint` prints it."""
+    return der_sha256(parse_certificate(root_pem, origin="root"))

@@ -44,6 +44,12 @@ def step_ca_generations(settings: Settings) -> tuple[str, ...]:
     return generations_held_by(settings, NAME)
 
 
+def is_external(settings: Settings, generation: str) -> bool:
+    """Whether the step-ca of a generation is somebody else's."""
+    section = settings.issuing.section(KEY)
+    return isinstance(section, StepCaSettings) and generation in section.external
+
+
 def longest_allowed(settings: Settings) -> timedelta:
     """Return the longest leaf that the provisioners allow."""
     return step_ca_settings(settings).max_ttl or longest_leaf(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,6 +12,9 @@ from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.leaf_limits import leaf_duration
 from mtls_pki.settings.model import Settings
+
+# SHA-256 in base64url without padding (RFC 7638, section 3.1).
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 SHORTEST_LEAF = timedelta(minutes=5)
 """The default of ``claims.minTLSCertDuration`` (certificates, authority/config/config.go)."""
@@ -98,11 +102,49 @@ def urls_are_of_generations_that_a_step_ca_signs_for(settings: Settings) -> Iter
                 message=f"no step-ca signs for {generation}; remove it (there are: "
                 f"{', '.join(signed) or 'none'})",
             )
-        elif section.deploy:
+        elif section.deploy and generation not in section.external:
             yield Mistake(
                 path=path,
                 message="contradicts deploy: the Service that is made here is how it is reached; "
                 "write `deploy: false`, or leave urls out",
+            )
+
+
+def external_step_cas_are_described(settings: Settings) -> Iterator[Mistake]:
+    """Demand of a step-ca of somebody else what this stack cannot make: its address and chain.
+
+    Its kid is the thumbprint of a key (RFC 7638). With the provisioner's name in its place, as
+    guides have it, step-issuer says nothing but ``failed initialize provisioner``.
+    """
+    if settings.issuing.section(KEY) is None:
+        return
+    section, signed = step_ca_settings(settings), step_ca_generations(settings)
+    for generation, external in section.external.items():
+        path = f"issuing.stepCa.external.{generation}"
+        if generation not in signed:
+            yield Mistake(
+                path=path,
+                message=f"no step-ca signs for {generation}; remove it (there are: "
+                f"{', '.join(signed) or 'none'})",
+            )
+            continue
+        issuing_ca = settings.anchors[generation].issuing_ca
+        if issuing_ca is None or issuing_ca.certificate is None:
+            yield Mistake(
+                path=f"anchors.{generation}.issuingCa.certificate",
+                message="missing; of a step-ca that somebody else runs give the root as "
+                "`certificate` and its intermediate_ca.crt here",
+            )
+        if generation not in section.urls:
+            yield Mistake(
+                path=f"issuing.stepCa.urls.{generation}",
+                message="missing; write how step-issuer reaches that step-ca, https://HOST:PORT",
+            )
+        if not _THUMBPRINT.fullmatch(external.kid):
+            yield Mistake(
+                path=f"{path}.kid",
+                message=f"{external.kid!r} is no thumbprint (43 characters); `step ca provisioner "
+                "list` shows the kid of each provisioner, which is not its name",
             )
 
 
@@ -130,6 +172,7 @@ RULES = (
     step_ca_is_there_where_it_is_asked_for,
     step_ca_signs_what_services_ask_for,
     urls_are_of_generations_that_a_step_ca_signs_for,
+    external_step_cas_are_described,
     namespace_of_the_step_ca_is_made,
 )
 """All of them, in the order in which their mistakes are listed."""

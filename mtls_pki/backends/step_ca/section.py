@@ -5,13 +5,30 @@ from __future__ import annotations
 from pydantic import Field, StrictBool
 
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import DnsLabel, Duration, Generation, HttpsUrl
+from mtls_pki.settings.types import ConfigMapKey, DnsLabel, Duration, Generation, HttpsUrl
 
 NAME = "step-ca"
 """Of the backend, in the stack file."""
 
 KEY = "step_ca"
 """Of its section, below ``issuing``."""
+
+
+class PasswordSettings(Section):
+    """The Secret with the password of a provisioner that somebody else made."""
+
+    namespace: DnsLabel
+    name: DnsLabel
+    key: ConfigMapKey = "password"
+
+
+class ExternalStepCaSettings(Section):
+    """A step-ca that somebody else runs, and by which provisioner step-issuer signs there."""
+
+    # The thumbprint of the provisioner's key, never its name.
+    kid: str
+    provisioner: str
+    password_secret: PasswordSettings
 
 
 class StepCaSettings(Section):
@@ -36,3 +53,5 @@ class StepCaSettings(Section):
     issuer_namespace: DnsLabel = "step-issuer-system"
     # How step-issuer reaches the step-ca of a generation, where that is not its Service.
     urls: dict[Generation, HttpsUrl] = Field(default_factory=dict)
+    # Generations whose step-ca is somebody else's; its certificates are those of the anchor.
+    external: dict[Generation, ExternalStepCaSettings] = Field(default_factory=dict)

@@ -232,6 +232,11 @@ def test_an_issuing_ca_must_not_outlive_its_root() -> None:
     assert ONE_YEAR.not_after < TEN_YEARS.not_after
 
 
+def test_an_issuing_ca_that_was_made_a_moment_after_its_root_ends_after_it() -> None:
+    together = Validity(TEN_YEARS.not_before, TEN_YEARS.not_after + timedelta(seconds=1))
+    assert _judge(_brought_issuing(validity=together)) == ()
+
+
 @pytest.mark.parametrize(
     ("room", "wanted", "message"),
     [

@@ -28,6 +28,12 @@ KEYS = {"certificate": "i2.pem", "privateKey": material.key_pem("i2")}
 TWO_CLUSTERS = {"eu": {"context": "eu"}, "us": {"context": "us"}}
 VAULT = {"issuing.vault.server": "https://vault.example.org:8200"}
 STEP_CA = {"issuing.stepCa.namespace": "app"}
+# A step-ca of somebody else.
+THEIRS = {
+    "kid": "k" * 43,
+    "provisioner": "admin",
+    "passwordSecret": {"namespace": "app", "name": "theirs"},
+}
 # A machine that may do what an existing ClusterRole allows.
 JOB = {"clusterRole": "view"}
 ARN = "arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/" + "0" * 36
@@ -347,6 +353,27 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
             "services.web.duration: 5h0m0s is below 6h0m0s: AWS dates leaves back by an hour, and "
             "cert-manager would renew them again and again; ask for more, or run "
             "aws-privateca-issuer 1.12 and say so in issuing.awsPca.issuerRelease"
+        ],
+    ),
+    (
+        "external_step_cas_are_described",
+        STEP_CA | {"issuing.stepCa.external": {"g9": THEIRS}},
+        ["issuing.stepCa.external.g9: no step-ca signs for g9; remove it (there are: none)"],
+    ),
+    (
+        "external_step_cas_are_described",
+        STEP_CA
+        | {
+            "anchors.g2": BROUGHT | {"backend": "step-ca", "issuingCa": {}},
+            "issuing.stepCa.external": {"g2": THEIRS | {"kid": "admin"}},
+        },
+        [
+            "anchors.g2.issuingCa.certificate: missing; of a step-ca that somebody else runs give "
+            "the root as `certificate` and its intermediate_ca.crt here",
+            "issuing.stepCa.urls.g2: missing; write how step-issuer reaches that step-ca, "
+            "https://HOST:PORT",
+            "issuing.stepCa.external.g2.kid: 'admin' is no thumbprint (43 characters); `step ca "
+            "provisioner list` shows the kid of each provisioner, which is not its name",
         ],
     ),
     (
@@ -683,6 +710,15 @@ KEPT: list[tuple[str, Changes]] = [
         | {"issuing.stepCa.deploy": False, "issuing.stepCa.urls": {"g1": "https://ca.example.org"}},
     ),
     ("namespace_of_the_step_ca_is_made", STEP_CA | {"trust.createNamespaces": True}),
+    (
+        "external_step_cas_are_described",
+        STEP_CA
+        | {
+            "anchors.g2": IN_AWS["anchors.g2"] | {"backend": "step-ca"},
+            "issuing.stepCa.external": {"g2": THEIRS},
+            "issuing.stepCa.urls": {"g2": "https://ca.example.org"},
+        },
+    ),
     ("access_is_in_clusters_that_exist", {"clientAccess.job": JOB | {"clusters": ["dev"]}}),
     ("access_gives_one_role", {"clientAccess.job": JOB}),
     ("access_is_of_no_system_name", {"clientAccess.job": JOB | {"group": "jobs:system:"}}),
