@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import comparison, picture, reading, tables, vault
+from bench import authorities, comparison, picture, reading, tables
 from bench.errors import BenchError
 from bench.machine import Machine, this_machine
 from bench.measurement import Record, as_json
@@ -29,7 +29,7 @@ from lab.guard import Guard
 
 STACK_PARTS = ("up", "preview", "rotation")
 READING = "reading"
-VAULT = "vault"
+AUTHORITIES = "authorities"
 _WIDTH = 110  # of the tables where they go into a file
 _INTERRUPTED = 130  # as shells report a command that SIGINT ended
 
@@ -77,15 +77,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure this program on a local control plane, compared with kubectl and with "
         "an empty program, in one run. It says how fast, and asserts nothing about it.",
     )
-    parts = (*STACK_PARTS, READING, VAULT)
+    parts = (*STACK_PARTS, READING, AUTHORITIES)
     parser.add_argument(
         "--only",
         action="append",
         choices=parts,
         help="measure this part alone (may be repeated): up (`pulumi up` and server-side "
         "apply, memory, state), preview (nothing changes), rotation (add, hold-down, promote), "
-        "reading (`mtls-pki status` and `check` of many leaves), vault (leaves through a Vault's "
-        "issuer and through a CA issuer); default: all",
+        "reading (`mtls-pki status` and `check` of many leaves), authorities (leaves through the "
+        "issuers of each backend); default: all",
     )
     parser.add_argument(
         "--sizes",
@@ -102,11 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         help="numbers of leaves for reading (default: 100,1000,10000)",
     )
     parser.add_argument(
-        "--vault-sizes",
+        "--authority-sizes",
         type=_sizes,
         default=(50, 250),
         metavar="N,N,...",
-        help="numbers of certificates for vault (default: 50,250)",
+        help="numbers of certificates for authorities (default: 50,250)",
     )
     parser.add_argument(
         "--repetitions",
@@ -143,7 +143,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _measure(options: argparse.Namespace, record: Record) -> None:
-    parts = set(options.only or (*STACK_PARTS, READING, VAULT))
+    parts = set(options.only or (*STACK_PARTS, READING, AUTHORITIES))
     progress = on_standard_error()
     with ExitStack() as cleanup:
         root = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mtls-pki-bench-")))
@@ -156,11 +156,11 @@ def _measure(options: argparse.Namespace, record: Record) -> None:
             for size in options.sizes:
                 for number in range(options.repetitions):
                     _measure_stack(root / f"{size}-{number}", parts, options, record, progress)
-        if VAULT in parts:
-            for size in options.vault_sizes:
+        if AUTHORITIES in parts:
+            for size in options.authority_sizes:
                 for number in range(options.repetitions):
-                    place = root / f"vault-{size}-{number}"
-                    vault.measure(place, record, size, progress, number=number)
+                    place = root / f"authorities-{size}-{number}"
+                    authorities.measure(place, record, size, progress, number=number)
 
 
 def _measure_stack(

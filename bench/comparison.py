@@ -116,8 +116,7 @@ class Namespace:
             time.sleep(_POLL_SECONDS)
 
     def _holds(self, collection: str) -> bool:
-        page = self._cluster.get(collection, {"limit": "1"})
-        return bool(page and page.get("items"))
+        return bool(self._cluster.list_all(collection, lambda live: live["metadata"]["name"]))
 
     def ready_watch(self, names: Iterable[str]) -> ReadyWatch:
         """Return a watch that waits until the Certificates ``names`` are Ready."""

@@ -90,14 +90,14 @@ def settings_of(
     kubeconfig: str,
     count: int,
     hold_down: timedelta,
-    vault: Mapping[str, Any] | None,
+    issuing: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return settings with ``count`` services whose issuing CA ``backend`` holds.
 
     Args:
-        backend: ``ca`` or ``vault``.
+        backend: as ``issuing.backend`` spells it.
         hold_down: whole seconds.
-        vault: ``issuing.vault``.
+        issuing: what its section says, and more of ``issuing``.
     """
     values = settings(
         cluster=cluster,
@@ -107,10 +107,10 @@ def settings_of(
         hold_down=hold_down,
     )
     names = Names(backend=backend)
-    issuing = {"backend": backend, "name": f"mtls-{backend}"}
+    own = {"backend": backend, "name": f"mtls-{backend}", **issuing}
     return {
         **values,
-        "issuing": {**values["issuing"], **issuing, **({"vault": dict(vault)} if vault else {})},
+        "issuing": {**values["issuing"], **own},
         "trust": {
             **values["trust"],
             "name": f"{BUNDLE}-{backend}",

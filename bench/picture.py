@@ -9,11 +9,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.authorities import AUTHORITIES
 from bench.machine import Machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
 from bench.stack import APPLY, EMPTY_PREVIEW, PREVIEW, ROTATION, ROTATION_BOUND, UP
-from bench.vault import CA_APPLY, CA_UP, VAULT_APPLY, VAULT_UP
 
 _INCHES_A_PANEL = 4.2
 
@@ -44,14 +44,9 @@ PANELS = (
         lines=((ROTATION, "rotation"), (ROTATION_BOUND, "hold-down + fresh leaves")),
     ),
     Panel(
-        title="Leaves through a Vault",
+        title="Leaves through each authority, by apply",
         unit="certificates",
-        lines=(
-            (VAULT_UP, "Vault, pulumi up"),
-            (VAULT_APPLY, "Vault, apply"),
-            (CA_UP, "CA, pulumi up"),
-            (CA_APPLY, "CA, apply"),
-        ),
+        lines=tuple((each.apply, each.title) for each in AUTHORITIES),
     ),
     Panel(
         title="Reading the evidence",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,9 +35,11 @@ class Project:
 
     Attributes:
         environment: of each of its commands, in addition to the engine's own.
+        stack: its name.
     """
 
     engine: Engine
+    stack: str = STACK
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str) -> Run:
@@ -49,7 +52,7 @@ class Project:
             self.engine.pulumi,
             *arguments,
             "--stack",
-            STACK,
+            self.stack,
             "--non-interactive",
         ]
         return run(
@@ -73,16 +76,35 @@ class Project:
     def state_bytes(self) -> int:
         """Return the size of the checkpoint as the backend stores it."""
         stacks = self.engine.backend / ".pulumi" / "stacks"
-        return sum(path.stat().st_size for path in stacks.glob(f"*/{STACK}.json*") if _counts(path))
+        return sum(
+            path.stat().st_size for path in stacks.glob(f"*/{self.stack}.json*") if _counts(path)
+        )
 
     def exported(self) -> Mapping[str, Any]:
         """Return the stack as `pulumi stack export` gives it; secrets stay encrypted."""
         exported: Mapping[str, Any] = json.loads(self.run("stack", "export").output)
         return exported
 
+    @property
+    def stack_file(self) -> Path:
+        """Its configuration."""
+        return self.engine.project / f"Pulumi.{self.stack}.yaml"
+
+    def command(self, *arguments: str) -> Run:
+        """Run ``mtls-pki ARGUMENTS`` on the stack.
+
+        Raises:
+            BenchError: it failed.
+        """
+        return run(
+            [sys.executable, "-m", "mtls_pki", *arguments, "--stack", self.stack],
+            directory=self.engine.project,
+            environment={**os.environ, **self.environment},
+        )
+
     def configure(self, values: Mapping[str, Any]) -> None:
         """Write the stack's configuration: the program's settings."""
-        file = self.engine.project / f"Pulumi.{STACK}.yaml"
+        file = self.stack_file
         # What the engine wrote there itself: the salt of the stack's encryption.
         own = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
         content = {**own, **configuration.stack_file(values)}
@@ -137,10 +159,15 @@ def scene(root: Path, name: str, with_: Iterable[str] = ()) -> Iterator[Scene]:
         yield Scene(plane=plane, project=project, empty=_opened(empty))
 
 
-def make_project(directory: Path) -> Project:
-    """Make a stack of a copy of this checkout's program in ``directory``, which is made too."""
+def make_project(
+    directory: Path, *, stack: str = STACK, environment: Mapping[str, str] | None = None
+) -> Project:
+    """Make a stack of a copy of this checkout's program in ``directory``, which is made too.
+
+    Two stacks of one cluster need two names: a stack is known there by its own.
+    """
     copy_program(directory)
-    return _opened(directory)
+    return _opened(directory, stack=stack, environment=environment)
 
 
 def _empty_program(directory: Path) -> None:
@@ -150,11 +177,13 @@ def _empty_program(directory: Path) -> None:
     (directory / ".venv").symlink_to(sys.prefix)
 
 
-def _opened(directory: Path) -> Project:
+def _opened(
+    directory: Path, *, stack: str = STACK, environment: Mapping[str, str] | None = None
+) -> Project:
     """Make a stack of the project in ``directory``, on an engine and backend of its own."""
     engine = open_engine(directory, directory / ".engine")
-    engine.select_stack(STACK)
-    return Project(engine=engine)
+    engine.select_stack(stack)
+    return Project(engine=engine, stack=stack, environment=environment or {})
 
 
 def _counts(path: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from bench.authorities import AUTHORITIES
 from bench.machine import Machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
@@ -23,7 +24,6 @@ from bench.stack import (
     ROTATION_WAIT,
     UP,
 )
-from bench.vault import CA_APPLY, CA_UP, VAULT_APPLY, VAULT_UP
 
 Figure = Callable[[Record, int], float | None]
 
@@ -140,19 +140,19 @@ SHEETS: tuple[Sheet, ...] = (
         ),
     ),
     Sheet(
-        title="Leaves through a Vault's issuer and through a CA issuer, until all are Ready",
+        title="Leaves a second through the issuers of each backend, by apply, until all are Ready",
         unit="certificates",
-        subjects=(CA_APPLY, VAULT_APPLY),
-        columns=(
-            Column(heading="CA: apply", figure=_seconds(CA_APPLY)),
-            Column(heading="leaves", figure=_per_second(CA_APPLY), form=_RATE),
-            Column(heading="Vault: apply", figure=_seconds(VAULT_APPLY)),
-            Column(heading="leaves", figure=_per_second(VAULT_APPLY), form=_RATE),
-            Column(heading="ratio", figure=_ratio(VAULT_APPLY, CA_APPLY), form=_TIMES),
-            Column(heading="CA: up", figure=_seconds(CA_UP)),
-            Column(heading="Vault: up", figure=_seconds(VAULT_UP)),
-            Column(heading="ratio", figure=_ratio(VAULT_UP, CA_UP), form=_TIMES),
+        subjects=tuple(each.apply for each in AUTHORITIES),
+        columns=tuple(
+            Column(heading=each.title, figure=_per_second(each.apply), form=_RATE)
+            for each in AUTHORITIES
         ),
+    ),
+    Sheet(
+        title="The same by pulumi up",
+        unit="certificates",
+        subjects=tuple(each.up for each in AUTHORITIES),
+        columns=tuple(Column(heading=each.title, figure=_seconds(each.up)) for each in AUTHORITIES),
     ),
     Sheet(
         title="Reading the evidence: mtls-pki",

@@ -16,6 +16,8 @@ from policy.objects import (
     BUNDLES,
     CLUSTER_BUNDLE,
     CONFIG_MAP,
+    STEP_CA,
+    STEP_CA_SIGNER,
     TRUST_BUNDLE,
     bundle_namespaces,
     certificates_in,
@@ -37,6 +39,8 @@ def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
     if resource.object_type not in (CONFIG_MAP, *BUNDLES) or is_installed_chart(resource):
         return
     for place, text in pem_texts(resource):
+        if place == STEP_CA_SIGNER and resource.is_below(STEP_CA):
+            continue
         strange = [spelling for spelling in _OTHER_BLOCKS if spelling in text]
         if strange:
             yield about(resource, f"{place} has a block {strange[0]}, which not all verifiers read")

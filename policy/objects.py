@@ -30,6 +30,11 @@ VAULT_ROOT = "vault:pkiSecret/secretBackendRootCert:SecretBackendRootCert"
 VAULT_ROLE = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
 
 TRUST_BUNDLE = "mtls-pki:index:TrustBundle"
+STEP_CA, STEP_CA_SIGNER = "mtls-pki:index:StepCa", "data.intermediate_ca.crt"
+"""A step-ca of this project, and where it reads the certificate that it signs with: nobody trusts
+what stands there, beside the roots that its clients shall trust.
+"""
+
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"
 _NAME_LABEL = "kubernetes.io/metadata.name"

@@ -24,6 +24,12 @@ _TRY_AGAIN = (
     "or all that failed with `mtls-pki reissue --failed` (by itself cert-manager waits "
     "for an hour after a failure, and longer after the next), and run `pulumi up` again"
 )
+# Conditions of a CertificateRequest in which somebody says why it is not issued.
+_TELLING = ("Ready", "InvalidRequest", "Denied")
+
+UNANSWERED = "has not answered yet"
+"""Ends what is said of a request that an issuer of others neither signs nor refuses."""
+
 _CONDITION_OF_KIND = {"Bundle": "Synced"}
 
 IssuerRemedies = Mapping[str, Callable[[str], str]]
@@ -133,11 +139,21 @@ def _newest_request(cluster: Cluster, certificate: dict[str, Any]) -> Iterator[s
 
     path = f"{API}/namespaces/{metadata['namespace']}/certificaterequests"
     owned = cluster.list_all(path, owned_by_it)
-    if owned:
-        newest = max(owned, key=lambda request: request["metadata"]["creationTimestamp"])
-        for condition in newest.get("status", {}).get("conditions", []):
-            if condition["type"] in ("Ready", "InvalidRequest", "Denied"):
-                yield f"CertificateRequest {newest['metadata']['name']}: {_words(condition)}"
+    if not owned:
+        return
+    newest = max(owned, key=lambda request: request["metadata"]["creationTimestamp"])
+    name = f"CertificateRequest {newest['metadata']['name']}"
+    said = [found for kind in _TELLING if (found := _condition(newest, kind)) is not None]
+    yield from (f"{name}: {_words(found)}" for found in said)
+    if said:
+        return
+    # Who signs for an issuer of others may say nothing while it waits for its authority.
+    reference = newest["spec"]["issuerRef"]
+    issuer = f"{reference.get('kind', 'Issuer')} {reference['name']}"
+    if _condition(newest, "Approved") is None:
+        yield f"{name} was not approved: nothing may approve what asks for {issuer}"
+    else:
+        yield f"{name} is approved, and whoever signs for {issuer} {UNANSWERED}"
 
 
 def _issuer(

@@ -97,6 +97,9 @@ def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) ->
     done = engine.run("up", "--yes", "--skip-preview", "--stack", STACK)
     assert done.returncode == 0, done.stdout + done.stderr
     CHECKS[name](engine, plane)
+    judged = engine.run("preview", "--stack", STACK, "--policy-pack", str(CHECKOUT / "policy"))
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "mandatory" not in judged.stdout
     again = engine.run("preview", "--stack", STACK, "--json", "--expect-no-changes")
     assert again.returncode == 0, again.stdout + again.stderr
     assert json.loads(again.stdout)["changeSummary"].keys() == {"same"}

@@ -19,6 +19,7 @@ from lab.control_plane import ControlPlane
 from lab.processes import stop
 from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
+from tests.integration.support import cluster
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
 from tests.rotation_lab.vault_mount import require_met
@@ -166,6 +167,14 @@ def somebody_else(port: int, directory: Path) -> Iterator[None]:
             thread.join()
 
 
+@contextlib.contextmanager
+def silence(port: int, directory: Path) -> Iterator[None]:
+    """Something takes connections there, and never says anything."""
+    del directory
+    with socket.create_server((ports.LOOPBACK, port)):
+        yield
+
+
 @pytest.mark.parametrize(
     ("instead", "said", "remedy"),
     [
@@ -203,5 +212,32 @@ def test_a_step_ca_that_is_away_is_named_and_what_failed_comes_back(
         done = domain.rotation("reissue", "--failed")
         assert done.returncode == 0, done.stderr
         assert "2 of 2 reissued" in done.stdout
+        domain.apply()
+    domain.apply()
+
+
+def test_a_step_ca_that_says_nothing_is_named(
+    domain: Domain, step_plane: ControlPlane, tmp_path: Path
+) -> None:
+    port = urlsplit(domain.values["issuing"]["stepCa"]["urls"][domain.in_role("issuing")]).port
+    assert port is not None
+    with domain.edited() as values:
+        values["issuing"]["readyTimeout"] = "10s"
+        values["services"]["patient"] = {"namespace": NAME}
+        stop([step_plane.paths.pid_file("step-ca")])
+        try:
+            with silence(port, tmp_path):
+                failed = domain.try_apply()
+                assert failed.status != 0
+                assert "has not answered yet" in failed.output
+                assert "step-issuer waits for a step-ca that says nothing" in failed.output
+        finally:
+            step_plane.up()
+        # Its connection broke, and step-issuer gave up.
+        cluster.wait_for(
+            lambda: "Certificate patient" in domain.rotation("status").stdout, "a failed request"
+        )
+        done = domain.rotation("reissue", "--failed")
+        assert done.returncode == 0, done.stderr
         domain.apply()
     domain.apply()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mtls_pki.clusters.diagnosis import UNANSWERED
+
 # Part of the message -> what it means and what to do. Sources: AWS Private CA API reference (errors
 # of IssueCertificate and GetCertificate), aws-privateca-issuer 1.9.2 (pkg/aws, pkg/controllers).
 _MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -46,6 +48,8 @@ _MEANINGS: Mapping[str, str] = MappingProxyType(
         "region, at AWS_ENDPOINT_URL and at the network",
         "no such host": "AWS's endpoint has no address here: look at the region in the ARN, at DNS "
         "and at VPC endpoints",
+        UNANSWERED: "aws-privateca-issuer waits for AWS, or does not run itself: look at its log, "
+        "at NetworkPolicies, the proxy and VPC endpoints",
         "deadline exceeded": "AWS does not answer in time: look at NetworkPolicies, the proxy and "
         "VPC endpoints",
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mtls_pki.clusters.diagnosis import UNANSWERED
+
 # Part of the message -> what it means and what to do. Sources: step-issuer 0.12
 # (controllers/, provisioners/step.go), certificates 0.30 (authority/, ca/client.go); each was seen.
 _MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -16,6 +18,9 @@ _MEANINGS: Mapping[str, str] = MappingProxyType(
         "certificate signed by unknown authority": "what answers at the issuer's url is below none "
         "of the anchors in its caBundle: it is not the step-ca of this stack, or one of an anchor "
         "that was removed",
+        UNANSWERED: "step-issuer waits for a step-ca that says nothing, or does not run itself: "
+        "look at the logs of both, and whether a NetworkPolicy keeps step-issuer out "
+        "(issuing.stepCa.issuerNamespace); `mtls-pki reissue --failed` brings back what failed",
         "deadline exceeded": "the step-ca does not answer in time: look at its log, and whether a "
         "NetworkPolicy keeps step-issuer out (issuing.stepCa.issuerNamespace)",
         "The certificate authority encountered an Internal Server Error": "look at the log of the "

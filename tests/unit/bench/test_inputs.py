@@ -59,14 +59,14 @@ def test_each_configuration_is_right(anchors: dict[str, str]) -> None:
 
 
 def test_the_stacks_of_two_backends_share_no_name() -> None:
-    def made(backend: str, vault: dict[str, str] | None) -> Settings:
+    def made(backend: str, issuing: dict[str, Any]) -> Settings:
         values = configuration.settings_of(
             backend,
             cluster="bench",
             kubeconfig="k",
             count=3,
             hold_down=timedelta(seconds=30),
-            vault=vault,
+            issuing=issuing,
         )
         return load_settings(
             values,
@@ -77,8 +77,8 @@ def test_the_stacks_of_two_backends_share_no_name() -> None:
             extensions=extensions(),
         )
 
-    held = made("vault", {"server": "https://127.0.0.1:8200"})
-    plain = made("ca", None)
+    held = made("vault", {"vault": {"server": "https://127.0.0.1:8200"}})
+    plain = made("ca", {})
     assert (held.backend_of("g1").name, plain.backend_of("g1").name) == ("vault", "ca")
     assert {len(held.services), len(plain.services)} == {3}
     assert {each.namespace for each in held.services.values()} == {"bench-stack-vault"}

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from bench import cli, picture, tables
+from bench.authorities import AUTHORITIES
 from bench.machine import Machine, this_machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
 from bench.stack import APPLY, PREVIEW, UP
-from bench.vault import CA_APPLY, VAULT_APPLY, VAULT_UP
 from lab.errors import LabError
 
 MACHINE = Machine(
@@ -46,14 +46,19 @@ def test_a_table_tells_machine_sizes_and_ratios() -> None:
     assert "1.5 MB" in cells
 
 
-def test_leaves_through_a_vault_stand_beside_those_through_a_ca() -> None:
+def test_leaves_through_the_authorities_stand_beside_each_other() -> None:
     made = Record()
-    made.add(CA_APPLY, 50, seconds=5.0)
-    made.add(VAULT_APPLY, 50, seconds=10.0)
-    made.add(VAULT_UP, 50, seconds=12.0)
-    (row,) = [line for line in shown(made).splitlines() if " 50 " in line]
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert cells == ["50", "5.0 s", "10.0/s", "10.0 s", "5.0/s", "2.00 x", "-", "12.0 s", "-"]
+    first, second, *_ = AUTHORITIES
+    made.add(first.apply, 50, seconds=5.0)
+    made.add(second.apply, 50, seconds=10.0)
+    made.add(second.up, 50, seconds=12.0)
+    rates, ups = (line for line in shown(made).splitlines() if " 50 " in line)
+    assert [cell.strip() for cell in rates.strip("│").split("│")] == [
+        *("50", "10.0/s", "5.0/s", "-", "-")
+    ]
+    assert [cell.strip() for cell in ups.strip("│").split("│")] == [
+        *("50", "-", "12.0 s", "-", "-")
+    ]
 
 
 def test_what_was_not_measured_has_no_table() -> None:
@@ -68,14 +73,14 @@ def test_the_picture_has_a_panel_for_each_part_and_is_the_same_each_time(tmp_pat
     made.add(PREVIEW, 50, seconds=3.0)
     made.add(STATUS, 100, seconds=0.5)
     made.add(CHECK, 100, seconds=0.5)
-    made.add(VAULT_UP, 50, seconds=12.0)
+    made.add(AUTHORITIES[1].apply, 50, seconds=12.0)
     for name in ("one.svg", "two.svg"):
         picture.draw(MACHINE, made, tmp_path / name)
     text = (tmp_path / "one.svg").read_text(encoding="utf-8")
     assert "Until all are Ready" in text
     assert "Preview without a change" in text
     assert "Reading the evidence" in text
-    assert "Leaves through a Vault" in text
+    assert "Leaves through each authority" in text
     assert "Rotation" not in text
     assert text == (tmp_path / "two.svg").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import pytest
 
 from mtls_pki.backends.table import BACKENDS
 from mtls_pki.clusters.connection import Cluster
-from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
+from mtls_pki.clusters.diagnosis import UNANSWERED, explain_not_ready, object_path
 from mtls_pki.settings.extensions import CERT_MANAGER, IssuerApi
 from tests.unit.clusters import wire
 from tests.unit.clusters.api_server import ApiServer
@@ -51,6 +51,7 @@ def request(name: str, created: str, *conditions: dict[str, str], owner: str) ->
             "creationTimestamp": created,
             "ownerReferences": [{"uid": owner}],
         },
+        "spec": {"issuerRef": {"name": "mtls-ca", "kind": "StepIssuer"}},
         "status": {"conditions": list(conditions)},
     }
 
@@ -249,3 +250,25 @@ def test_a_cluster_that_cannot_be_read_says_so_in_place_of_the_conditions(
         f"cluster dev: Certificate app/web: reading {CERTIFICATE} is forbidden; grant what "
         "deploy/rbac-evidence.yaml grants"
     )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        ((), "was not approved: nothing may approve what asks for StepIssuer mtls-ca"),
+        (
+            (condition("Approved", "True", "cert-manager.io", "approved"),),
+            f"is approved, and whoever signs for StepIssuer mtls-ca {UNANSWERED}",
+        ),
+    ],
+)
+def test_a_request_of_which_nobody_says_anything(
+    cluster: Cluster, api: ApiServer, conditions: tuple[dict[str, str], ...], said: str
+) -> None:
+    api.answers[CERTIFICATE] = (200, live(condition("Ready", "False", "DoesNotExist", "no Secret")))
+    api.answers[REQUESTS] = (
+        200,
+        wire.page(REQUESTS, [request("web-1", "2026-11-01T00:00:00Z", *conditions, owner="u1")]),
+    )
+    api.answers[ISSUER] = (200, live(READY))
+    assert f"CertificateRequest web-1 {said}" in (explain(cluster) or "")

@@ -50,6 +50,14 @@ def ca_secret(chain: Any, name: str = "mesh-ca", namespace: str = "shop") -> Res
     return kubernetes("v1/Secret", name, namespace=namespace, stringData={"tls.crt": chain})
 
 
+def step_ca(data: dict[str, str]) -> Resource:
+    """What a step-ca of this project reads."""
+    below = ("mtls-pki:index:StepCa", "dev-step-ca-g1-i1")
+    return kubernetes(
+        "v1/ConfigMap", "step-ca-g1-i1-certs", namespace="shop", below=below, data=data
+    )
+
+
 CA_ISSUER = issuer(ca={"secretName": "mesh-ca"})
 
 
@@ -66,8 +74,9 @@ CA_ISSUER = issuer(ca={"secretName": "mesh-ca"})
         trust_manager("shop"),
         trust_manager(sources=UNKNOWN),
         ca_secret(ISSUING + ROOT),
+        step_ca({"intermediate_ca.crt": ISSUING, "root_ca.crt": ROOT}),
     ],
-    ids=["roots", "unknown", "empty", "stage", "Bundle", "unknown Bundle", "CA Secret"],
+    ids=["roots", "unknown", "empty", "stage", "Bundle", "unknown Bundle", "CA Secret", "step-ca"],
 )
 def test_roots_may_stand_in_a_bundle_and_chains_in_a_secret(given: Resource) -> None:
     assert found("bundle-roots-only", given) == []
@@ -82,11 +91,19 @@ def test_roots_may_stand_in_a_bundle_and_chains_in_a_secret(given: Resource) -> 
             config_map("own", binaryData={"x": base64.b64encode(ISSUING.encode()).decode()}),
             "binaryData.x holds CN=i1.example.org",
         ),
+        (step_ca({"root_ca.crt": ISSUING}), "data.root_ca.crt holds CN=i1"),
+        (
+            config_map("own", data={"intermediate_ca.crt": ISSUING}),
+            "data.intermediate_ca.crt holds CN=i1",
+        ),
         (trust_manager(sources=[{"inLine": ISSUING}]), "spec.sources[0].inLine holds CN=i1"),
         (bundle(ROOT[:-40]), "data.ca.crt: block 1 has no END line"),
         (bundle(ROOT + material.key_pem("g1")), "block 2 is a private key"),
     ],
-    ids=["intermediate", "leaf", "binaryData", "Bundle", "damaged", "key"],
+    ids=[
+        *("intermediate", "leaf", "binaryData", "roots of a step-ca", "not of a step-ca"),
+        *("Bundle", "damaged", "key"),
+    ],
 )
 def test_what_is_no_root_is_found_in_every_bundle(given: Resource, place: str) -> None:
     message = said("bundle-roots-only", given)
