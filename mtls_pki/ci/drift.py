@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mtls_pki.ci.forge import Forge
 from mtls_pki.ci.page import drift_page
 from mtls_pki.ci.runner import add_summary
+from mtls_pki.clusters.machines import rows
 from mtls_pki.clusters.observed_domain import observe_domain
 from mtls_pki.engine.cli import run_pulumi
 from mtls_pki.engine.digest import is_change
@@ -18,6 +20,7 @@ from mtls_pki.exit_status import ExitStatus
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import drift_marker
 from mtls_pki.registry import extensions, sources_of
+from mtls_pki.settings.model import Settings
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
 # No Secret is read: the stack's CA Secrets hold keys, and a job that runs every day must not have
@@ -93,4 +96,15 @@ def _trust(stack: str, environment: Mapping[str, str]) -> tuple[tuple[str, list[
     return (
         ("Declared and not applied", pending),
         ("Bundles, anchors and issuers", said),
+        ("Access of machines", _access(settings)),
     )
+
+
+def _access(settings: Settings) -> list[str]:
+    """Return which machines need a new certificate, where this job may see theirs."""
+    now = datetime.now(UTC)
+    return [
+        f"{row.machine} in cluster {row.cluster}: {due}"
+        for row in rows(settings)
+        if not row.problem and (due := row.due(now))
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,8 @@ from mtls_pki.rotation.durations import format_duration, humanise_duration
 from mtls_pki.rotation.text import instant, printable
 
 _POLL_SECONDS = 0.5
+# What an object of Kubernetes may be called (RFC 1123, as the API server checks it).
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # What is left of a lifetime when it is time for the next one; as cert-manager renews by default.
 _SOON = 1 / 3
 
@@ -231,6 +234,11 @@ def signed(
 
 def _say_what_is_next(found: Submitted, address: ClusterAddress, file: Path) -> None:
     name = found.request.name
+    if found.state in (State.DENIED, State.FAILED):
+        raise CommandError(
+            f"{name} is {found.state} ({printable(found.said)}), which cannot be taken back; ask "
+            "again with a new key"
+        )
     if found.state is State.PENDING:
         say(
             f"to be approved by somebody who may: {_approval(name, address)}\n"
@@ -274,7 +282,11 @@ def _existing(requests: ClientRequests, named: str) -> Submitted:
 def _name_of(named: str) -> str:
     """Return the name of a request that is named, or whose file is."""
     path = Path(named)
-    return _read_request(path).name if path.is_file() else named
+    if path.is_file():
+        return _read_request(path).name
+    if not _NAME.fullmatch(named):
+        raise CommandError(f"{named} is neither a file nor the name of a request")
+    return named
 
 
 def _refuse_gone(name: str, requests: ClientRequests) -> NoReturn:

@@ -49,7 +49,9 @@ def write_change(old: StackFile, new: StackFile, options: argparse.Namespace) ->
         return ExitStatus.DONE
     print_diff(diff)
     sys.stdout.flush()
-    if options.dry_run:
+    if not diff:
+        say(f"{new.path.name} says so already")
+    elif options.dry_run:
         say("not written (--dry-run)")
     else:
         say(

@@ -17,8 +17,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> ExitStatus:
     from datetime import UTC, datetime
 
+    from mtls_pki.clusters.machines import rows
     from mtls_pki.clusters.observed_domain import observe_domain
-    from mtls_pki.commands.access_machines import access_view, rows
+    from mtls_pki.commands.access_machines import access_view
     from mtls_pki.commands.output import console, print_json
     from mtls_pki.commands.status_view import status_view
     from mtls_pki.registry import backends_of, sources_of

@@ -47,16 +47,15 @@ _BINDING_PATH = f"/apis/{_RBAC}/v1/clusterrolebindings/example-admins"
 
 
 @pytest.fixture(scope="module")
-def access_plane(lab: Lab) -> ControlPlane:
-    (plane,) = lab.up("access")
-    with contextlib.closing(plane.api()) as api:
+def access_plane(lab: Lab) -> Iterator[ControlPlane]:
+    with lab.during("access") as plane, contextlib.closing(plane.api()) as api:
         for name in ("request", "approve"):
             text = (CHECKOUT / f"deploy/rbac-access-{name}.yaml").read_text()
             for manifest in yaml.safe_load_all(text):
                 api.apply(manifest)
         api.apply(_ROLE)
         api.apply_text(_BINDING_PATH, json.dumps(_BINDING))
-    return plane
+        yield plane
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +218,9 @@ def test_denied_stays_denied(desk: Desk) -> None:
     file = desk.request("lou", "/CN=lou")
     name = name_of(desk.must(REQUESTERS, "request", str(file)))
     desk.must(APPROVERS, "deny", name, "--yes", "--reason", "left the team")
+    again = desk.run(REQUESTERS, "request", str(file))
+    assert again.returncode == 1
+    assert "ask again with a new key" in again.stderr
     late = desk.run(APPROVERS, "approve", name, "--yes")
     assert late.returncode == 1
     assert "cannot be taken back" in late.stderr
@@ -322,3 +324,11 @@ def test_an_approval_that_nobody_can_confirm_needs_yes(desk: Desk) -> None:
     asked = desk.run(APPROVERS, "approve", name)
     assert asked.returncode == 2
     assert "give --yes" in asked.stderr
+
+
+@pytest.mark.parametrize("name", ["../../v1/secrets", "NAME", "a b", "admin.csr"])
+def test_what_is_no_name_is_asked_of_nobody(desk: Desk, name: str) -> None:
+    refused = desk.run(APPROVERS, "approve", name, "--yes")
+    assert refused.returncode == 1
+    wanted = "the cluster has removed it" if name == "admin.csr" else "is neither a file nor"
+    assert wanted in refused.stderr

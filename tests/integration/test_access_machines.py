@@ -43,9 +43,9 @@ ACCESS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def access_plane(lab: Lab) -> ControlPlane:
-    (plane,) = lab.up("access")
-    return plane
+def access_plane(lab: Lab) -> Iterator[ControlPlane]:
+    with lab.during("access") as plane:
+        yield plane
 
 
 @pytest.fixture(scope="module")

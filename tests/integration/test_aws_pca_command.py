@@ -190,6 +190,7 @@ def test_the_same_command_again_makes_nothing(account: Account, project: Project
     again = project.run("create", "g2")
     assert again.returncode == 0, again.stderr
     assert "making the CA" not in again.stderr
+    assert "says so already" in again.stderr
     assert account.authorities(project.stack) == {"ROOT": 1, "SUBORDINATE": 1}
     assert project.file.read_text() == before
 
@@ -239,9 +240,12 @@ def test_a_ca_that_exists_is_brought_by_its_arn(account: Account, project: Proje
     assert shown.returncode == 0, shown.stderr
     assert not list((project.directory / "other").glob("*"))
     assert project.file.read_text() == STACK
-    done = project.run("add", "g3", arn)
+    elsewhere = account.projects / "elsewhere"
+    done = project.run("add", "g3", arn, "--directory", str(elsewhere))
     assert done.returncode == 0, done.stderr
-    assert project.config()["mtls-pki:issuing"]["awsPca"]["authorities"] == {"g3": arn}
+    config = project.config()
+    assert config["mtls-pki:issuing"]["awsPca"]["authorities"] == {"g3": arn}
+    assert config["mtls-pki:anchors"]["g3"]["certificate"] == str(elsewhere / "g3.pem")
 
 
 def test_a_root_signs_no_leaves(account: Account, project: Project) -> None:

@@ -165,7 +165,8 @@ def test_a_certificate_that_does_not_become_ready_is_explained_by_cert_manager(
     # cert-manager leaves what failed alone for an hour, and `up` has nothing to change.
     late = cluster.certificates(api, "spoiled")["late"]
     assert (cluster.is_ready(late), late["status"]["failedIssuanceAttempts"]) == (False, 2)
-    assert stack.rotation("reissue", "--failed").stdout == "dev: 1 of 1 reissued\n"
+    done = stack.rotation("reissue", "--failed")
+    assert done.stdout == "dev, Issuer/spoiled-ca-g1-i1: 1 of 1 reissued\n"
     assert cluster.is_ready(cluster.certificates(api, "spoiled")["late"])
     left = stack.rotation("reissue", "--failed").stdout
     assert left == "dev: no Certificate's last issuance failed\n"

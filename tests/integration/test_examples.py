@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -90,8 +91,12 @@ def test_every_example_is_tried() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) -> None:
     # One for each: they have the names that every project begins with.
-    (plane,) = lab.up(f"example-{name}", with_=WITH.get(name, ()))
-    engine = opened(name, plane, tmp_path)
+    with lab.during(f"example-{name}", with_=WITH.get(name, ())) as plane:
+        _apply(name, plane, tmp_path)
+
+
+def _apply(name: str, plane: ControlPlane, directory: Path) -> None:
+    engine = opened(name, plane, directory)
     preview = engine.run("preview", "--stack", STACK)
     assert preview.returncode == 0, preview.stdout + preview.stderr
     done = engine.run("up", "--yes", "--skip-preview", "--stack", STACK)
@@ -103,3 +108,19 @@ def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) ->
     again = engine.run("preview", "--stack", STACK, "--json", "--expect-no-changes")
     assert again.returncode == 0, again.stdout + again.stderr
     assert json.loads(again.stdout)["changeSummary"].keys() == {"same"}
+
+
+def test_the_sidecar_of_the_page_is_one_that_kubernetes_takes(lab: Lab) -> None:
+    page = (CHECKOUT / "docs/step-ca.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (sidecar,) = (block for block in blocks if "kind: Deployment" in block)
+    with lab.during("example-page") as plane, contextlib.closing(plane.api()) as api:
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flexstack"}}
+        api.apply(namespace)
+        path = "/apis/apps/v1/namespaces/flexstack/deployments"
+        made = api.request(
+            "POST", f"{path}?dryRun=All&fieldValidation=Strict", yaml.safe_load(sidecar)
+        )
+    first, renewer = made["spec"]["template"]["spec"]["initContainers"]
+    assert "restartPolicy" not in first
+    assert renewer["restartPolicy"] == "Always"

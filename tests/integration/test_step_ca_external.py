@@ -104,9 +104,9 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
 
 
 @pytest.fixture(scope="module")
-def plane(lab: Lab) -> ControlPlane:
-    (plane,) = lab.up(NAME, with_=("step-issuer",))
-    return plane
+def plane(lab: Lab) -> Iterator[ControlPlane]:
+    with lab.during(NAME, with_=("step-issuer",)) as plane:
+        yield plane
 
 
 def configuration(plane: ControlPlane, theirs: Theirs, **external: Any) -> dict[str, Any]:

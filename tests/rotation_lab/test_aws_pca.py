@@ -35,14 +35,14 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
 
 
 @pytest.fixture(scope="module")
-def plane(lab: Lab) -> ControlPlane:
+def plane(lab: Lab) -> Iterator[ControlPlane]:
     """A control plane with aws-privateca-issuer, and AWS Private CA beside it."""
-    (plane,) = lab.up(NAME, with_=("aws-privateca-issuer", "aws-pca"))
-    with contextlib.closing(plane.api()) as api:
-        manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
-        path = "/api/v1/namespaces/cert-manager/secrets/aws"
-        api.apply_text(path, json.dumps({**manifest, "stringData": CREDENTIALS}))
-    return plane
+    with lab.during(NAME, with_=("aws-privateca-issuer", "aws-pca")) as plane:
+        with contextlib.closing(plane.api()) as api:
+            manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
+            path = "/api/v1/namespaces/cert-manager/secrets/aws"
+            api.apply_text(path, json.dumps({**manifest, "stringData": CREDENTIALS}))
+        yield plane
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,13 @@ CHECKPOINTS = 4
 
 
 @pytest.fixture(scope="module")
-def plane(lab: Lab) -> ControlPlane:
-    (plane,) = lab.up(NAME, with_=WITH)
-    with contextlib.closing(plane.api()) as api:
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
-        path = "/api/v1/namespaces/cert-manager/secrets/aws"
-        api.apply_text(path, json.dumps({**secret, "stringData": CREDENTIALS}))
-    return plane
+def plane(lab: Lab) -> Iterator[ControlPlane]:
+    with lab.during(NAME, with_=WITH) as plane:
+        with contextlib.closing(plane.api()) as api:
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
+            path = "/api/v1/namespaces/cert-manager/secrets/aws"
+            api.apply_text(path, json.dumps({**secret, "stringData": CREDENTIALS}))
+        yield plane
 
 
 @pytest.fixture(scope="module")

@@ -36,10 +36,10 @@ SERVICES = 3
 
 
 @pytest.fixture(scope="module")
-def step_plane(lab: Lab) -> ControlPlane:
+def step_plane(lab: Lab) -> Iterator[ControlPlane]:
     """A control plane with step-issuer, and a step-ca for each that is declared."""
-    (plane,) = lab.up("stepped", with_=("step-issuer", "step-ca"))
-    return plane
+    with lab.during("stepped", with_=("step-issuer", "step-ca")) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="module")

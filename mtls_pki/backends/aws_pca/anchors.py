@@ -205,7 +205,12 @@ def with_anchor(
         CommandError: there is another anchor of that name.
         SettingsError: the stack file that would be written has mistakes.
     """
-    names = [path.relative_to(stack.path.parent).as_posix() for path in files]
+    place = stack.path.parent
+    names = [
+        # A file elsewhere is named by its whole path.
+        (path.relative_to(place) if path.is_relative_to(place) else path).as_posix()
+        for path in files
+    ]
     reference = (("issuing", to_camel(KEY), "authorities", generation), authority.arn)
     return edits.add_held(
         stack,
