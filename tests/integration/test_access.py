@@ -28,33 +28,17 @@ KUBECTL = Path(sys.executable).with_name("kubectl")
 REQUESTERS, APPROVERS = "example:access-requesters", "example:access-approvers"
 ADMINS = "example:admins"
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-_RBAC = "rbac.authorization.k8s.io"
-# What the group may read, and nobody else.
-_ROLE = {
-    "apiVersion": f"{_RBAC}/v1",
-    "kind": "ClusterRole",
-    "metadata": {"name": "example-admins"},
-    "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]}],
-}
-_BINDING = {
-    "apiVersion": f"{_RBAC}/v1",
-    "kind": "ClusterRoleBinding",
-    "metadata": {"name": "example-admins"},
-    "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "example-admins"},
-    "subjects": [{"apiGroup": _RBAC, "kind": "Group", "name": ADMINS}],
-}
-_BINDING_PATH = f"/apis/{_RBAC}/v1/clusterrolebindings/example-admins"
+_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+_BINDING_PATH = f"{_BINDINGS}/mtls-pki-access-user"
 
 
 @pytest.fixture(scope="module")
 def access_plane(lab: Lab) -> Iterator[ControlPlane]:
     with lab.during("access") as plane, contextlib.closing(plane.api()) as api:
-        for name in ("request", "approve"):
+        for name in ("request", "approve", "user"):
             text = (CHECKOUT / f"deploy/rbac-access-{name}.yaml").read_text()
             for manifest in yaml.safe_load_all(text):
                 api.apply(manifest)
-        api.apply(_ROLE)
-        api.apply_text(_BINDING_PATH, json.dumps(_BINDING))
         yield plane
 
 
@@ -187,6 +171,7 @@ def test_the_walk_through(desk: Desk, admin: Api) -> None:
         assert desk.kubectl(kubeconfig, "get", "namespaces").returncode == 0
 
     # Withdrawal: nothing is revoked; the binding goes, for everybody in the group.
+    binding = admin.request("GET", _BINDING_PATH)
     admin.request("DELETE", _BINDING_PATH)
     try:
         for kubeconfig in (first, second):
@@ -194,7 +179,8 @@ def test_the_walk_through(desk: Desk, admin: Api) -> None:
             assert denied.returncode != 0
             assert "forbidden" in denied.stderr.lower()
     finally:
-        admin.apply_text(_BINDING_PATH, json.dumps(_BINDING))
+        del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
+        admin.request("POST", _BINDINGS, binding)
 
 
 def test_a_key_of_somebody_else_is_not_written(desk: Desk) -> None:
