@@ -16,6 +16,8 @@ from mtls_pki.settings.model import Settings
 # release on; with less than this, an hour is so much of the lifetime that cert-manager renews a
 # leaf again and again.
 _BACKDATES_LESS = (1, 12)
+# From here on `secretRef.namespace` must be that of a namespaced issuer.
+_OWN_NAMESPACE = (1, 12)
 _SHORTEST_LEAF = timedelta(hours=6)
 
 
@@ -121,6 +123,15 @@ def aws_pca_signs_what_services_ask_for(settings: Settings) -> Iterator[Mistake]
             "its issuer drops them without a word; leave them out, or use another backend",
         )
     section = aws_pca_settings(settings)
+    own = section.release >= _OWN_NAMESPACE and settings.issuing.kind == "Issuer"
+    credentials = section.credentials if own else None
+    if credentials and set(settings.trust.namespaces) != {credentials.namespace}:
+        yield Mistake(
+            path="issuing.awsPca.credentials.namespace",
+            message=f"{credentials.namespace}: from release 1.12 on an AWSPCAIssuer reads a Secret "
+            "of its own namespace alone, and there is one in each of trust.namespaces; write "
+            "`kind: ClusterIssuer` below issuing, or use a role",
+        )
     for name, service in settings.services.items():
         if service.key_algorithm == "Ed25519":
             yield Mistake(

@@ -140,6 +140,14 @@ def external_step_cas_are_described(settings: Settings) -> Iterator[Mistake]:
                 path=f"issuing.stepCa.urls.{generation}",
                 message="missing; write how step-issuer reaches that step-ca, https://HOST:PORT",
             )
+        namespace = external.password_secret.namespace
+        if settings.issuing.kind == "Issuer" and set(settings.trust.namespaces) != {namespace}:
+            yield Mistake(
+                path=f"{path}.passwordSecret.namespace",
+                message=f"{namespace}: a StepIssuer reads a Secret of its own namespace alone, and "
+                "there is one in each of trust.namespaces; write `kind: ClusterIssuer` below "
+                "issuing",
+            )
         if not _THUMBPRINT.fullmatch(external.kid):
             yield Mistake(
                 path=f"{path}.kid",

@@ -340,6 +340,34 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
     ),
     (
         "aws_pca_signs_what_services_ask_for",
+        IN_AWS
+        | {"issuing.kind": "Issuer", "issuing.awsPca.issuerRelease": "1.12"}
+        | {"issuing.awsPca.credentials": {"name": "aws", "namespace": "cert-manager"}},
+        [
+            "issuing.awsPca.credentials.namespace: cert-manager: from release 1.12 on an "
+            "AWSPCAIssuer reads a Secret of its own namespace alone, and there is one in each of "
+            "trust.namespaces; write `kind: ClusterIssuer` below issuing, or use a role"
+        ],
+    ),
+    (
+        "external_step_cas_are_described",
+        STEP_CA
+        | {
+            "anchors.g2": IN_AWS["anchors.g2"] | {"backend": "step-ca"},
+            "issuing.kind": "Issuer",
+            "issuing.stepCa.external": {
+                "g2": THEIRS | {"passwordSecret": {"namespace": "other", "name": "theirs"}}
+            },
+            "issuing.stepCa.urls": {"g2": "https://ca.example.org"},
+        },
+        [
+            "issuing.stepCa.external.g2.passwordSecret.namespace: other: a StepIssuer reads a "
+            "Secret of its own namespace alone, and there is one in each of trust.namespaces; "
+            "write `kind: ClusterIssuer` below issuing"
+        ],
+    ),
+    (
+        "aws_pca_signs_what_services_ask_for",
         IN_AWS | {"services.web.keyAlgorithm": "Ed25519"},
         [
             "services.web.keyAlgorithm: Ed25519: AWS Private CA signs RSA and EC keys only; write "
