@@ -92,7 +92,7 @@ def retire(domain: Domain) -> None:
 def test_the_policy_allows_one_template_of_one_ca(domain: Domain) -> None:
     policy = json.loads(domain.stack.must("stack", "output", "awsPcaPolicy", "--json").output)
     issue, _ = policy["Statement"]
-    assert issue["Resource"] == [domain.values["issuing"]["awsPca"]["authorities"]["g1"]]
+    assert issue["Resource"] == [*domain.values["issuing"]["awsPca"]["authorities"].values()]
     assert issue["Condition"]["StringEquals"]["acm-pca:TemplateArn"] == [
         "arn:aws:acm-pca:::template/BlankEndEntityCertificate_APICSRPassthrough/V1"
     ]
