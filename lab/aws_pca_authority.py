@@ -16,6 +16,7 @@ from typing import Any
 
 import moto.acmpca.models as models
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -228,7 +229,7 @@ class Authority(models.CertificateAuthority):  # type: ignore[misc]
         if chain:
             try:
                 given.verify_directly_issued_by(x509.load_pem_x509_certificates(chain)[0])
-            except Exception:
+            except (ValueError, TypeError, InvalidSignature):
                 raise RefusedError(
                     "CertificateMismatchException", "The chain did not sign the certificate"
                 ) from None

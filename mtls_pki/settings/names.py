@@ -102,6 +102,16 @@ def generations_held_by(settings: Settings, backend: str) -> tuple[str, ...]:
     )
 
 
+def paths_that_ask_for(settings: Settings, backend: str) -> list[str]:
+    """Return the paths of the stack file that name the backend of this name."""
+    paths = ["issuing.backend"] if settings.issuing.backend == backend else []
+    return paths + [
+        f"anchors.{name}.backend"
+        for name, anchor in settings.anchors.items()
+        if anchor.backend == backend
+    ]
+
+
 def stage_object_name(settings: Settings) -> str:
     """Return the name that the gate's ConfigMap gets, in the issuers' cluster resource namespace.
 

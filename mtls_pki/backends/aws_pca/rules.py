@@ -11,6 +11,7 @@ from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.leaf_limits import leaf_duration
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import paths_that_ask_for
 
 # AWS dates a certificate back by an hour unless the issuer asks otherwise, which it does from this
 # release on; with less than this, an hour is so much of the lifetime that cert-manager renews a
@@ -21,22 +22,12 @@ _OWN_NAMESPACE = (1, 12)
 _SHORTEST_LEAF = timedelta(hours=6)
 
 
-def _asking(settings: Settings) -> list[str]:
-    """The paths that ask for AWS Private CA."""
-    paths = ["issuing.backend"] if settings.issuing.backend == NAME else []
-    return paths + [
-        f"anchors.{name}.backend"
-        for name, anchor in settings.anchors.items()
-        if anchor.backend == NAME
-    ]
-
-
 def aws_pca_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
     """Demand the section ``issuing.awsPca`` where a private CA of AWS is asked for.
 
     Without its ARN nobody knows which CA is meant, and one account may have many.
     """
-    for path in _asking(settings):
+    for path in paths_that_ask_for(settings, NAME):
         if settings.issuing.section(KEY) is None:
             yield Mistake(
                 path=path,
@@ -114,7 +105,7 @@ def aws_pca_signs_what_services_ask_for(settings: Settings) -> Iterator[Mistake]
     What it does not grant it refuses only when the leaf is due, and then cert-manager waits for an
     hour and longer (AWS, "Supported cryptographic algorithms").
     """
-    if settings.issuing.section(KEY) is None or not _asking(settings):
+    if settings.issuing.section(KEY) is None or not paths_that_ask_for(settings, NAME):
         return
     if settings.issuing.intermediate and settings.issuing.intermediate.permitted_dns_domains:
         yield Mistake(

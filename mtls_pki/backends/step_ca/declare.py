@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mtls_pki.backends.step_ca.names import (
     step_ca_url,
 )
 from mtls_pki.backends.step_ca.rules import SHORTEST_LEAF
-from mtls_pki.backends.step_ca.section import ExternalStepCaSettings
+from mtls_pki.backends.step_ca.section import ExternalStepCaSettings, PasswordSettings
 from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.kubernetes_options import owned
 from mtls_pki.components.step_ca import StepCa, StepCaArgs, StepProvisioner, service_spec
@@ -31,6 +32,16 @@ from mtls_pki.pki.fingerprints import der_sha256
 from mtls_pki.pki.parsing import parse_certificate
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import issuer_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """By which provisioner an issuer asks; ``password`` is None where its Secret is not ours."""
+
+    provisioner: str
+    kid: pulumi.Input[str]
+    secret: PasswordSettings
+    password: pulumi.Output[str] | None = None
 
 
 class StepCaDeclare(Declare):
@@ -62,35 +73,22 @@ class StepCaDeclare(Declare):
         if external is not None:
             return self._external(place, external)
         authority = self._authority(place, anchor)
-        settings = self.settings
         provisioner = self._provisioners[place.generation]
-        issuer = StepIssuer(
-            place.resource_name,
-            StepIssuerArgs(
-                kind=STEP_ISSUER.kind(settings.issuing.kind),
-                issuer_name=place.name,
-                namespace=place.namespace,
-                url=step_ca_url(settings, place.generation),
-                roots=self._trusted(place.generation),
-                provisioner_name=provisioner.provisioner_name,
-                kid=provisioner.kid,
-                password=provisioner.password,
-                password_secret=f"{step_ca_name(settings, place.generation)}-provisioner-password",
-                password_namespace=step_ca_settings(settings).namespace,
-                cert_manager=(
-                    settings.cert_manager.namespace,
-                    settings.cert_manager.service_account,
-                ),
-                ready_timeout=settings.issuing.ready_timeout,
-                on_failure=place.on_failure,
-                guard=place.guard,
-                delete_guard=place.delete_guard,
+        name = step_ca_name(self.settings, place.generation)
+        asked = _Asked(
+            provisioner=provisioner.provisioner_name,
+            kid=provisioner.kid,
+            password=provisioner.password,
+            secret=PasswordSettings(
+                namespace=step_ca_settings(self.settings).namespace,
+                name=f"{name}-provisioner-password",
             ),
-            authority,
-            place.options,
+        )
+        issuer = StepIssuer(
+            place.resource_name, self._issuer_args(place, asked), authority, place.options
         )
         # The stable issuer asks the same step-ca, which one of the two keeps.
-        if place.name == issuer_name(settings, place.generation):
+        if place.name == issuer_name(self.settings, place.generation):
             issuer.guarded += authority.guarded
         return issuer
 
@@ -108,31 +106,33 @@ class StepCaDeclare(Declare):
         return {"stepCa": found}
 
     def _external(self, place: IssuerPlace, external: ExternalStepCaSettings) -> Issuer:
-        settings, secret = self.settings, external.password_secret
-        return StepIssuer(
-            place.resource_name,
-            StepIssuerArgs(
-                kind=STEP_ISSUER.kind(settings.issuing.kind),
-                issuer_name=place.name,
-                namespace=place.namespace,
-                url=step_ca_url(settings, place.generation),
-                roots=self._trusted(place.generation),
-                provisioner_name=external.provisioner,
-                kid=external.kid,
-                password_secret=secret.name,
-                password_key=secret.key,
-                password_namespace=secret.namespace,
-                cert_manager=(
-                    settings.cert_manager.namespace,
-                    settings.cert_manager.service_account,
-                ),
-                ready_timeout=settings.issuing.ready_timeout,
-                on_failure=place.on_failure,
-                guard=place.guard,
-                delete_guard=place.delete_guard,
+        asked = _Asked(
+            provisioner=external.provisioner, kid=external.kid, secret=external.password_secret
+        )
+        return StepIssuer(place.resource_name, self._issuer_args(place, asked), None, place.options)
+
+    def _issuer_args(self, place: IssuerPlace, asked: _Asked) -> StepIssuerArgs:
+        settings = self.settings
+        return StepIssuerArgs(
+            kind=STEP_ISSUER.kind(settings.issuing.kind),
+            issuer_name=place.name,
+            namespace=place.namespace,
+            url=step_ca_url(settings, place.generation),
+            roots=self._trusted(place.generation),
+            provisioner_name=asked.provisioner,
+            kid=asked.kid,
+            password=asked.password,
+            password_secret=asked.secret.name,
+            password_key=asked.secret.key,
+            password_namespace=asked.secret.namespace,
+            cert_manager=(
+                settings.cert_manager.namespace,
+                settings.cert_manager.service_account,
             ),
-            None,
-            place.options,
+            ready_timeout=settings.issuing.ready_timeout,
+            on_failure=place.on_failure,
+            guard=place.guard,
+            delete_guard=place.delete_guard,
         )
 
     def _authority(self, place: IssuerPlace, anchor: TrustAnchor) -> StepCa:

@@ -12,6 +12,7 @@ from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.leaf_limits import leaf_duration
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import paths_that_ask_for
 
 # SHA-256 in base64url without padding (RFC 7638, section 3.1).
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -24,22 +25,12 @@ SHORTEST_LEAF = timedelta(minutes=5)
 _USAGES = frozenset({"server auth", "client auth"})
 
 
-def _asking(settings: Settings) -> list[str]:
-    """The paths that ask for a step-ca."""
-    paths = ["issuing.backend"] if settings.issuing.backend == NAME else []
-    return paths + [
-        f"anchors.{name}.backend"
-        for name, anchor in settings.anchors.items()
-        if anchor.backend == NAME
-    ]
-
-
 def step_ca_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
     """Demand the section ``issuing.stepCa``, and an issuing CA, where a step-ca is asked for.
 
     The anchor's key has no place in a process that answers on the network.
     """
-    for path in _asking(settings):
+    for path in paths_that_ask_for(settings, NAME):
         if settings.issuing.section(KEY) is None:
             yield Mistake(
                 path=path,
@@ -173,7 +164,7 @@ def namespace_of_the_step_ca_is_made(settings: Settings) -> Iterator[Mistake]:
 
 
 def _in_use(settings: Settings) -> bool:
-    return bool(_asking(settings)) and settings.issuing.section(KEY) is not None
+    return bool(paths_that_ask_for(settings, NAME)) and settings.issuing.section(KEY) is not None
 
 
 RULES = (

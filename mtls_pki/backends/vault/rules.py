@@ -10,16 +10,7 @@ from mtls_pki.rotation.durations import format_duration
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.leaf_limits import dns_names, is_below, leaf_duration, usages_of
 from mtls_pki.settings.model import Settings
-
-
-def _asks_for_vault(settings: Settings) -> list[str]:
-    """The paths that ask for a Vault."""
-    paths = ["issuing.backend"] if settings.issuing.backend == NAME else []
-    return paths + [
-        f"anchors.{name}.backend"
-        for name, anchor in settings.anchors.items()
-        if anchor.backend == NAME
-    ]
+from mtls_pki.settings.names import paths_that_ask_for
 
 
 def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake]:
@@ -28,7 +19,7 @@ def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake
     A Vault holds an issuing CA and never an anchor, so it contradicts leaves directly under the
     root.
     """
-    for path in _asks_for_vault(settings):
+    for path in paths_that_ask_for(settings, NAME):
         if settings.issuing.section(KEY) is None:
             yield Mistake(
                 path=path,
@@ -44,7 +35,7 @@ def vault_is_there_where_it_is_asked_for(settings: Settings) -> Iterator[Mistake
 
 
 def _in_use(settings: Settings) -> bool:
-    return bool(_asks_for_vault(settings)) and settings.issuing.section(KEY) is not None
+    return bool(paths_that_ask_for(settings, NAME)) and settings.issuing.section(KEY) is not None
 
 
 def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mistake]:
