@@ -27,12 +27,14 @@ class CaProfile:
     """What one CA certificate says.
 
     Attributes:
-        common_name: the whole subject (CN only); unique for each generation.
+        common_name: unique for each generation, and the whole subject unless more is given.
         not_before: start of the validity, UTC, whole seconds.
         not_after: end of the validity, UTC, whole seconds.
         path_length: how many CAs may follow below it (RFC 5280 4.2.1.9).
         key_algorithm: of the key that is generated for it.
         permitted_dns_domains: critical name constraints (RFC 5280 4.2.1.10); none if empty.
+        organization: of the subject of a CA below a root.
+        locality: of it too.
     """
 
     common_name: str
@@ -41,6 +43,8 @@ class CaProfile:
     path_length: int
     key_algorithm: KeyAlgorithm = DEFAULT_KEY
     permitted_dns_domains: tuple[str, ...] = ()
+    organization: str | None = None
+    locality: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +207,25 @@ class TrustAnchor(pulumi.ComponentResource):
             ).apply(lambda pems: _certified(profile, *pems) + pems[1])
         )
 
+    def authority(self, profile: CaProfile, key_pem: Output[str]) -> Output[str]:
+        """Return the certificate of a further CA below the anchor, beside its issuing CA.
+
+        Args:
+            profile: what the certificate says.
+            key_pem: the CA's own key, a secret.
+
+        Raises:
+            ValueError: the anchor was made elsewhere, so its key is not here.
+            pki.errors.PkiError: (while the program runs) it would not verify under the anchor.
+        """
+        if isinstance(self._source, BroughtAnchor):
+            raise ValueError("its key is not here")
+        return _public(
+            Output.all(key_pem, self.certificate_pem, self._root_key.private_key_pem_pkcs8).apply(
+                lambda pems: _issuing_ca(profile, *pems)
+            )
+        )
+
     def _generate(self, name: str, source: GeneratedAnchor) -> SigningPair | None:
         root_pem, root_key_pem = self.certificate_pem, self._root_key.private_key_pem_pkcs8
         if source.issuing_key_elsewhere:
@@ -304,6 +327,8 @@ def _issuing_ca(profile: CaProfile, key_pem: str, root_pem: str, root_key_pem: s
         validity=Validity(not_before=profile.not_before, not_after=profile.not_after),
         path_length=profile.path_length,
         permitted_dns_domains=profile.permitted_dns_domains,
+        organization=profile.organization,
+        locality=profile.locality,
         root_pem=root_pem,
         root_key_pem=root_key_pem,
     )

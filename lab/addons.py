@@ -30,12 +30,27 @@ NAMESPACE = "cert-manager"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Files:
+    """What an add-on finds on this machine.
+
+    Attributes:
+        kubeconfig: of its own identity.
+        serving: certificate and key of its webhook, if it has one.
+        data: a directory of its own, which it may make.
+    """
+
+    kubeconfig: Path
+    serving: Pair
+    data: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Addon:
     """One add-on of a control plane.
 
     Attributes:
         name: its process, its tool in ``lab.toolchain`` and its choice for ``--with``.
-        service_account: in ``NAMESPACE``; its identity.
+        service_account: in ``NAMESPACE``; its identity, unless ``identity`` says another.
         ports: purposes of its ports: of its webhook if it has one, and of what answers
             ``ready_path`` in plain HTTP; then others.
         argv: the command line.
@@ -45,17 +60,19 @@ class Addon:
         probe: an object whose creation, as a dry run, is answered once the webhook works; None
             where there is none.
         probe_path: where it would be created.
+        identity: what its client certificate says, for what is no pod of the cluster.
     """
 
     name: str
     service_account: str
     ports: tuple[str, ...]
-    argv: Callable[[Path, Ports, Path, Pair], tuple[str, ...]]
+    argv: Callable[[Path, Ports, Files], tuple[str, ...]]
     grants: Callable[[Path], tuple[Manifest, ...]]
     ready_path: str = "/readyz"
     webhooks: Sequence[tuple[str, Manifest]] = ()
     probe: Manifest | None = None
     probe_path: str = ""
+    identity: Subject | None = None
 
     @property
     def program(self) -> Program:
@@ -69,7 +86,7 @@ class Addon:
     @property
     def subject(self) -> Subject:
         """Its client certificate: the names that a token of its service account would carry."""
-        return Subject(
+        return self.identity or Subject(
             common_name=f"system:serviceaccount:{NAMESPACE}:{self.service_account}",
             organizations=("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}"),
         )
@@ -84,6 +101,13 @@ class Addon:
     def kubeconfig(self, paths: Paths) -> Path:
         return paths.secret(f"{self.name}.kubeconfig")
 
+    def files(self, paths: Paths) -> Files:
+        return Files(
+            kubeconfig=self.kubeconfig(paths),
+            serving=self.serving(paths),
+            data=paths.directory / self.name,
+        )
+
     def ensure_certificates(self, paths: Paths) -> None:
         """Make its client and serving certificates where they are missing or near their end."""
         pki = Pki(paths=paths)
@@ -96,11 +120,12 @@ class Addon:
             )
 
     def _process(self, paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
-        serving, kubeconfig = self.serving(paths), self.kubeconfig(paths)
+        files = self.files(paths)
+        serving = (files.serving.certificate, files.serving.key) if self.webhooks else ()
         return ProcessSpec(
             name=self.name,
-            argv=self.argv(binary, ports, kubeconfig, serving),
-            reads=(kubeconfig, *((serving.certificate, serving.key) if self.webhooks else ())),
+            argv=self.argv(binary, ports, files),
+            reads=(files.kubeconfig, *serving),
             port=ports[self.ports[0]],
         )
 
@@ -125,29 +150,25 @@ class Addon:
         )
 
 
-def _cert_manager_argv(
-    binary: Path, ports: Ports, kubeconfig: Path, serving: Pair
-) -> tuple[str, ...]:
+def _cert_manager_argv(binary: Path, ports: Ports, files: Files) -> tuple[str, ...]:
     return (
         str(binary),
-        f"--kubeconfig={kubeconfig}",
+        f"--kubeconfig={files.kubeconfig}",
         f"--webhook-port={ports['cert-manager']}",
-        f"--webhook-tls-cert-file={serving.certificate}",
-        f"--webhook-tls-private-key-file={serving.key}",
+        f"--webhook-tls-cert-file={files.serving.certificate}",
+        f"--webhook-tls-private-key-file={files.serving.key}",
         f"--health-port={ports['cert-manager-health']}",
     )
 
 
-def _trust_manager_argv(
-    binary: Path, ports: Ports, kubeconfig: Path, serving: Pair
-) -> tuple[str, ...]:
+def _trust_manager_argv(binary: Path, ports: Ports, files: Files) -> tuple[str, ...]:
     return (
         str(binary),
-        f"--kubeconfig={kubeconfig}",
+        f"--kubeconfig={files.kubeconfig}",
         f"--trust-namespace={NAMESPACE}",
         f"--webhook-host={LOOPBACK}",
         f"--webhook-port={ports['trust-manager']}",
-        f"--webhook-certificate-dir={serving.certificate.parent}",
+        f"--webhook-certificate-dir={files.serving.certificate.parent}",
         f"--metrics-port={ports['trust-manager-metrics']}",
         f"--readiness-probe-port={ports['trust-manager-readiness']}",
         "--leader-elect=false",
@@ -166,10 +187,10 @@ def _trust_manager_grants(share: Path) -> tuple[Manifest, ...]:
     return _grants(share / "chart", "trust-manager", templates, {})
 
 
-def _step_issuer_argv(binary: Path, ports: Ports, kubeconfig: Path, _: Pair) -> tuple[str, ...]:
+def _step_issuer_argv(binary: Path, ports: Ports, files: Files) -> tuple[str, ...]:
     return (
         str(binary),
-        f"--kubeconfig={kubeconfig}",
+        f"--kubeconfig={files.kubeconfig}",
         f"--metrics-bind-address={LOOPBACK}:{ports['step-issuer']}",
     )
 
@@ -178,11 +199,11 @@ def _step_issuer_grants(share: Path) -> tuple[Manifest, ...]:
     return _manager_role(share / "rbac" / "role.yaml", "step-issuer")
 
 
-def _aws_issuer_argv(binary: Path, ports: Ports, kubeconfig: Path, _: Pair) -> tuple[str, ...]:
+def _aws_issuer_argv(binary: Path, ports: Ports, files: Files) -> tuple[str, ...]:
     # Where the lab has a Private CA; what it would look for otherwise is Amazon's.
     reached = [f"AWS_ENDPOINT_URL={endpoint(ports)}"] if AWS_PCA in ports else []
     return (
-        *("/usr/bin/env", *reached, str(binary), f"--kubeconfig={kubeconfig}"),
+        *("/usr/bin/env", *reached, str(binary), f"--kubeconfig={files.kubeconfig}"),
         f"--metrics-bind-address={LOOPBACK}:{ports['aws-privateca-issuer-metrics']}",
         f"--health-probe-bind-address={LOOPBACK}:{ports['aws-privateca-issuer']}",
     )

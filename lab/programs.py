@@ -27,6 +27,21 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "root-ca-certificate-publisher-controller",
 )
+# What Deployments and the like need besides, where there is a node for their pods.
+_NODE_CONTROLLERS = (
+    "deployment-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "daemonset-controller",
+)
+
+NODE = "node"
+"""The add-on that is a node, and the purpose of its port, by which the others know of it."""
+
+NODE_FEATURES = "ClusterTrustBundle=true,ClusterTrustBundleProjection=true"
+"""Off in Kubernetes 1.36: pods may mount trust bundles of the cluster."""
+
+_NODE_APIS = "certificates.k8s.io/v1beta1/clustertrustbundles=true"
 _SERVICE_NETWORK = "10.0.0.0/24"
 _SERVICE_ADDRESS = "10.0.0.1"  # of the service `kubernetes`, the first of the network
 _ISSUER = "https://kubernetes.default.svc"
@@ -194,29 +209,36 @@ def _api_server(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
             f"--tls-cert-file={pki.api_server.certificate}",
             f"--tls-private-key-file={pki.api_server.key}",
             f"--client-ca-file={pki.authority.certificate}",
-            "--authorization-mode=RBAC",
+            # A node may read what its own pods mount, and nothing else.
+            "--authorization-mode=Node,RBAC",
             f"--service-account-issuer={_ISSUER}",
             f"--service-account-key-file={pki.token_public_key}",
             f"--service-account-signing-key-file={pki.token_key}",
-            # Pods need it, and there are none; with it, no Pod could be made before its
-            # namespace has a service account.
+            # With it, no Pod could be made before its namespace has a service account; a pod that
+            # wants a token has to ask for it by a projected volume.
             "--disable-admission-plugins=ServiceAccount",
             "--profiling=false",
+            *(
+                (f"--feature-gates={NODE_FEATURES}", f"--runtime-config={_NODE_APIS}")
+                if NODE in ports
+                else ()
+            ),
         ),
     )
 
 
-def _controller_manager(paths: Paths, _: Ports, binary: Path) -> ProcessSpec:
+def _controller_manager(paths: Paths, ports: Ports, binary: Path) -> ProcessSpec:
     """The controllers that are needed here, each with the rights of its own service account."""
     pki = Pki(paths=paths)
     kubeconfig = pki.controller_manager_kubeconfig
+    controllers = (*CONTROLLERS, *(_NODE_CONTROLLERS if NODE in ports else ()))
     return ProcessSpec(
         name=CONTROLLER_MANAGER.name,
         reads=(kubeconfig, *_files(pki.authority), pki.token_key),
         argv=(
             str(binary),
             f"--kubeconfig={kubeconfig}",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join(controllers)}",
             "--use-service-account-credentials=true",
             f"--service-account-private-key-file={pki.token_key}",
             f"--root-ca-file={pki.authority.certificate}",

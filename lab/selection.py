@@ -10,13 +10,14 @@ from lab import helm, toolchain
 from lab.addons import AWS_ISSUER, CERT_MANAGER, STEP_ISSUER, TRUST_MANAGER, Addon
 from lab.aws_pca import AWS_PCA
 from lab.errors import LabError
+from lab.node import NODE
 from lab.programs import PROGRAMS, Program
 from lab.servers import Server
 from lab.step_ca import STEP_CA
 from lab.vault import VAULT
 
 _ADDONS: Mapping[str, Addon] = {
-    addon.name: addon for addon in (TRUST_MANAGER, STEP_ISSUER, AWS_ISSUER)
+    addon.name: addon for addon in (TRUST_MANAGER, STEP_ISSUER, AWS_ISSUER, NODE)
 }
 _SERVERS: Mapping[str, Server] = {
     server.program.name: server for server in (VAULT, STEP_CA, AWS_PCA)

@@ -76,6 +76,10 @@ class Startup:
         for addon in self._addons:
             addon.ensure_certificates(self._paths)
         state.save(self._paths.state, self._state)
+        # Known before Kubernetes starts, which does more where there is a node.
+        for addon in self._addons:
+            if not set(addon.program.ports) <= set(self._state.ports):
+                self._choose_ports(addon.program)
 
         for server in self._servers:
             server.prepare(self._paths, partial(self._stop, server.program))

@@ -70,6 +70,12 @@ class Plugin:
 
 _PULUMI_VERSION = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
+# Clients and Helm charts read the server's version; unset, it is not even valid.
+_KUBERNETES_STAMPS = {
+    f"{_KUBERNETES_VERSION}.gitVersion": "v1.36.1",
+    f"{_KUBERNETES_VERSION}.gitMajor": "1",
+    f"{_KUBERNETES_VERSION}.gitMinor": "36",
+}
 
 # In the order in which it pays to build them: quick ones first, and each after those whose compiled
 # packages it can use.
@@ -87,15 +93,29 @@ TOOLS: tuple[Tool, ...] = (
                     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
                     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
                 },
-                # Clients and Helm charts read the server's version; unset, it is not even valid.
-                stamps={
-                    f"{_KUBERNETES_VERSION}.gitVersion": "v1.36.1",
-                    f"{_KUBERNETES_VERSION}.gitMajor": "1",
-                    f"{_KUBERNETES_VERSION}.gitMinor": "36",
-                },
+                stamps=_KUBERNETES_STAMPS,
             ),
         ),
         seconds=270,
+    ),
+    Tool(
+        name="node",
+        parts=(Part(binaries={"node": "."}, stamps=_KUBERNETES_STAMPS),),
+        seconds=240,
+    ),
+    Tool(
+        name="istio",
+        parts=(
+            Part(
+                binaries={"pilot-discovery": "istio.io/istio/pilot/cmd/pilot-discovery"},
+                module="istio.io/istio",
+                share={
+                    "crds": "manifests/charts/base/files",
+                    "chart": "manifests/charts/istio-control/istio-discovery",
+                },
+            ),
+        ),
+        seconds=300,
     ),
     Tool(
         name="cert-manager",

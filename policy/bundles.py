@@ -16,6 +16,8 @@ from policy.objects import (
     BUNDLES,
     CLUSTER_BUNDLE,
     CONFIG_MAP,
+    ISTIO_AUTHORITY,
+    ISTIO_CA_CERTS,
     STEP_CA,
     STEP_CA_SIGNER,
     TRUST_BUNDLE,
@@ -40,6 +42,8 @@ def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
         return
     for place, text in pem_texts(resource):
         if place == STEP_CA_SIGNER and resource.is_below(STEP_CA):
+            continue
+        if place in ISTIO_AUTHORITY and resource.is_below(ISTIO_CA_CERTS):
             continue
         strange = [spelling for spelling in _OTHER_BLOCKS if spelling in text]
         if strange:

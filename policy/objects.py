@@ -35,6 +35,10 @@ STEP_CA, STEP_CA_SIGNER = "mtls-pki:index:StepCa", "data.intermediate_ca.crt"
 what stands there, beside the roots that its clients shall trust.
 """
 
+ISTIO_CA_CERTS = "mtls-pki:index:IstioCaCerts"
+ISTIO_AUTHORITY = frozenset({"data.ca-cert.pem", "data.cert-chain.pem"})
+"""What istiod signs with, and where this project says so: not trusted there either."""
+
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"
 _NAME_LABEL = "kubernetes.io/metadata.name"

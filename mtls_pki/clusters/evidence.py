@@ -144,6 +144,7 @@ def _issued(
         gate=trust.record.gate,
         untraceable=tuple(each for found in issued for each in found.untraceable),
         uses=tuple(use for found in issued for use in found.uses),
+        remarks=tuple(each for found in trust.found for each in found.remarks),
         owned=(
             *trust.record.owned,
             *(each for found in trust.found for each in found.owned),

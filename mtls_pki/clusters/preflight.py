@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -42,14 +42,18 @@ def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:
 
 
 def missing_prerequisites(
-    addresses: Sequence[ClusterAddress], needs: Needs
+    addresses: Sequence[ClusterAddress], needs: Callable[[str], Needs]
 ) -> dict[str, tuple[str, ...]]:
     """Return what is missing, by cluster; clusters that are ready are left out.
 
     The clusters are asked at the same time.
+
+    Args:
+        addresses: of the clusters.
+        needs: what a cluster must offer, by its name.
     """
     with ThreadPoolExecutor(max_workers=min(16, len(addresses))) as pool:
-        found = pool.map(lambda address: _check_one(address, needs), addresses)
+        found = pool.map(lambda address: _check_one(address, needs(address.name)), addresses)
         return {
             address.name: tuple(problems)
             for address, problems in zip(addresses, found, strict=True)

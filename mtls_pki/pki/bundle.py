@@ -41,6 +41,23 @@ def render_bundle(roots: Iterable[str]) -> str:
     )
 
 
+def append_bundle(roots: Iterable[str]) -> str:
+    """Return the PEM of ``roots``, the oldest first: a new one is appended and moves no other.
+
+    For a reader that compares two bundles as texts: Istio below 1.30 takes a change only where the
+    one contains the other (istio, pilot/pkg/bootstrap/istio_ca.go).
+
+    Args:
+        roots: the PEM of one self-signed CA each.
+
+    Raises:
+        PkiError: as `render_bundle`.
+    """
+    members = bundle_members(render_bundle(roots), origin="the trust bundle")
+    by_age = sorted(members, key=lambda each: (each.not_valid_before_utc, der_sha256(each)))
+    return "".join(member.public_bytes(serialization.Encoding.PEM).decode() for member in by_age)
+
+
 def bundle_members(pem: str, *, origin: str) -> tuple[x509.Certificate, ...]:
     """Return what a live bundle holds, without duplicates, in the order of `render_bundle`.
 

@@ -87,6 +87,8 @@ def issuing_certificate(
     validity: Validity,
     path_length: int = 0,
     permitted_dns_domains: tuple[str, ...] = (),
+    organization: str | None = None,
+    locality: str | None = None,
     root_pem: str,
     root_key_pem: str,
 ) -> str:
@@ -104,6 +106,8 @@ def issuing_certificate(
         permitted_dns_domains: DNS domains it may issue for, as a critical name constraint; see
             `pki.names.permitted_domains` for the spelling. Empty is no constraint. Only DNS names
             are constrained: SPIFFE URIs and addresses stay free.
+        organization: of the subject, where it has one.
+        locality: of the subject, where it has one.
         root_pem: the root's certificate, exactly one.
         root_key_pem: the root's private key.
 
@@ -113,7 +117,7 @@ def issuing_certificate(
     key = load_private_key(key_pem, origin="the issuing CA's key")
     return _below_root(
         key=key.public_key(),
-        common_name=common_name,
+        name=names.subject(common_name, organization=organization, locality=locality),
         validity=validity,
         path_length=path_length,
         permitted_dns_domains=permitted_dns_domains,
@@ -147,7 +151,7 @@ def certificate_for_request(
     request = parse_request(request_pem, origin="the issuing CA's request")
     return _below_root(
         key=request.public_key(),
-        common_name=common_name,
+        name=names.subject(common_name),
         validity=validity,
         path_length=path_length,
         permitted_dns_domains=permitted_dns_domains,
@@ -159,7 +163,7 @@ def certificate_for_request(
 def _below_root(
     *,
     key: CertificatePublicKeyTypes,
-    common_name: str,
+    name: x509.Name,
     validity: Validity,
     path_length: int,
     permitted_dns_domains: tuple[str, ...],
@@ -168,7 +172,6 @@ def _below_root(
 ) -> str:
     root_key = load_private_key(root_key_pem, origin="the root's key")
     root = parse_certificate(root_pem, origin="the root")
-    name = names.subject(common_name)
     mistakes = [
         *_root_mistakes(root, root_key),
         *_place_mistakes(root, key=key, name=name, validity=validity, path_length=path_length),

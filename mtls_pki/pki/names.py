@@ -19,16 +19,24 @@ _DOMAIN = re.compile(
 )
 
 
-def subject(common_name: str) -> x509.Name:
-    """Return the subject that holds ``common_name`` and nothing else.
+def subject(
+    common_name: str, *, organization: str | None = None, locality: str | None = None
+) -> x509.Name:
+    """Return the subject that holds ``common_name``, after what else is given, and nothing else.
 
     Raises:
-        PkiError: `common_name_mistake` finds one.
+        PkiError: `common_name_mistake` finds one; the other parts have the same limit (RFC 5280,
+            appendix A.1, ub-organization-name) or twice as much.
     """
     mistake = common_name_mistake(common_name)
     if mistake is not None:
         raise PkiError(f"common name {common_name!r} {mistake}")
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    parts = (
+        (NameOID.ORGANIZATION_NAME, organization),
+        (NameOID.LOCALITY_NAME, locality),
+        (NameOID.COMMON_NAME, common_name),
+    )
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value])
 
 
 def common_name_mistake(common_name: str) -> str | None:

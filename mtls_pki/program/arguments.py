@@ -110,6 +110,18 @@ def _issuing_ca(
     )
 
 
+def trusted_roots(
+    settings: Settings, anchors: Mapping[str, TrustAnchor]
+) -> list[pulumi.Input[str]]:
+    """Return the PEM of every root that verifiers of the domain trust."""
+    own: list[pulumi.Input[str]] = [
+        anchors[generation].certificate_pem
+        for generation, anchor in settings.anchors.items()
+        if anchor.role.trusted
+    ]
+    return own + list(partner_roots(settings).values())
+
+
 def trust_bundle_args(
     settings: Settings,
     forms: Sequence[BundleForm],
@@ -123,12 +135,7 @@ def trust_bundle_args(
         bundle_name=forms[0].name,
         keys=tuple(form.key for form in forms),
         namespaces=settings.trust.namespaces,
-        roots=[
-            anchors[generation].certificate_pem
-            for generation, anchor in settings.anchors.items()
-            if anchor.role.trusted
-        ]
-        + list(partner_roots(settings).values()),
+        roots=trusted_roots(settings, anchors),
         via="trust-manager" if forms[0].via == "trust-manager" else "configmap",
         ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -23,8 +24,8 @@ _WEBHOOK_TRIES = 10
 _WEBHOOK_PAUSE_SECONDS = 3.0
 
 
-def _needs(settings: Settings) -> Needs:
-    """What every cluster must offer, except what the stack itself installs or creates."""
+def _needs(settings: Settings, cluster: str) -> Needs:
+    """What a cluster must offer, except what the stack itself installs or creates."""
     groups = {}
     if not settings.cert_manager.install:
         groups["cert-manager.io/v1"] = "install cert-manager, or set certManager.install: true"
@@ -42,7 +43,16 @@ def _needs(settings: Settings) -> Needs:
     installed = {settings.cert_manager.namespace} if settings.cert_manager.install else set()
     declared = {*settings.trust.namespaces} if settings.trust.create_namespaces else set()
     # The gate and the CA Secrets of ClusterIssuers stand in the cluster resource namespace.
-    needed = (*settings.trust.namespaces, settings.issuing.cluster_resource_namespace)
+    needed = (
+        *settings.trust.namespaces,
+        settings.issuing.cluster_resource_namespace,
+        *(
+            namespace
+            for row in settings.extensions.consumers
+            if row.namespaces is not None
+            for namespace in row.namespaces(settings, cluster)
+        ),
+    )
     return Needs(
         api_groups=groups,
         namespaces=tuple(
@@ -67,7 +77,7 @@ def require_clusters(settings: Settings) -> Readiness:
             stack distrusts a compromised anchor.
     """
     addresses = [cluster_address(settings, cluster) for cluster in settings.clusters]
-    missing = missing_prerequisites(addresses, _needs(settings))
+    missing = missing_prerequisites(addresses, partial(_needs, settings))
     problems = [problem for found in missing.values() for problem in found]
     emergency = _is_emergency(settings)
     if problems and not pulumi.runtime.is_dry_run() and not emergency:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pulumi
 
 from mtls_pki.backends.declare import Declare
 from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.consumers.declare import Declare as ConsumerDeclare
 from mtls_pki.settings.model import Settings
 
 
 def export(
-    settings: Settings, anchors: Mapping[str, TrustAnchor], issuing: Mapping[str, Declare]
+    settings: Settings,
+    anchors: Mapping[str, TrustAnchor],
+    issuing: Mapping[str, Declare],
+    consuming: Iterable[ConsumerDeclare],
 ) -> None:
     """Export what other stacks and people read."""
     _export_requests(settings, anchors, issuing)
@@ -29,6 +33,9 @@ def export(
     )
     for each in issuing.values():
         for name, value in each.outputs(anchors).items():
+            pulumi.export(name, value)
+    for consumer in consuming:
+        for name, value in consumer.outputs().items():
             pulumi.export(name, value)
     clusters_of_services = map(settings.clusters_of, settings.services.values())
     pulumi.export("certificates", sum(map(len, clusters_of_services)))

@@ -6,8 +6,16 @@ import gc
 from pathlib import Path
 
 from mtls_pki.clusters.former_names import former_names
-from mtls_pki.consumers.declare import Stack
-from mtls_pki.program import access, anchors, authorities, clusters, copies, exports, per_cluster
+from mtls_pki.program import (
+    access,
+    anchors,
+    authorities,
+    clusters,
+    consumers,
+    copies,
+    exports,
+    per_cluster,
+)
 from mtls_pki.program.deletion import DeletionGuard
 from mtls_pki.program.guard import TrustGuard
 from mtls_pki.program.hooks import ClusterGuard, KeyGuard
@@ -54,23 +62,18 @@ def run() -> None:
     }
     reached = {name: gate for name, gate in gates.items() if name in readiness.usable}
     authorities.declare(issuing, roots, reached)
-    for gate in gates.values():
+    places = {}
+    for cluster, gate in gates.items():
         on_failure = clusters.FailureHooks(gate.address, backends)
+        places[cluster] = consumers.place(gate, on_failure)
         per_cluster.declare_bundle(settings, gate, roots, on_failure)
         issuers = per_cluster.declare_issuers(settings, gate, roots, issuing, on_failure)
         per_cluster.declare_certificates(settings, gate, issuers, on_failure)
     access.declare_access(settings, gates)
-    stack = Stack(
-        settings=settings,
-        directory=directory,
-        anchors=roots,
-        clusters={cluster: gate.behind for cluster, gate in gates.items()},
-    )
-    for consumer in consumers_of(settings):
-        consumer.declare()(stack).declare()
+    consuming = consumers.declare(settings, directory, roots, places, consumers_of(settings))
     guard.announce(
         {name: root.fingerprint for name, root in roots.items()},
         up_refuses=readiness.up_refuses,
     )
-    exports.export(settings, roots, issuing)
+    exports.export(settings, roots, issuing, consuming)
     export_clusters(gate.record for gate in gates.values())

@@ -57,6 +57,7 @@ class Domain:
         partners: name of a partner -> fingerprint of its root.
         generations: fingerprint -> generation of every anchor that the domain has ever had.
         issued: fingerprints of those of them that may have issued.
+        consumers: ``NAME/CLUSTER`` of whoever takes trust beside the declared Certificates.
     """
 
     owner: str
@@ -72,6 +73,7 @@ class Domain:
     partners: Mapping[str, str] = field(default_factory=dict)
     generations: Mapping[str, str] = field(default_factory=dict)
     issued: frozenset[str] = frozenset()
+    consumers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("clusters", "issuers", "partners", "generations"):
@@ -101,6 +103,8 @@ class Domain:
             "partners": dict(self.partners),
             "generations": dict(self.generations),
             "issued": sorted(self.issued),
+            # A stack without consumers has the record of the releases before them.
+            **({"consumers": sorted(self.consumers)} if self.consumers else {}),
         }
         return json.dumps(record, sort_keys=True, separators=(",", ":"))
 
@@ -151,6 +155,7 @@ def _parsed(record: Mapping[str, Any]) -> Domain:
         partners={str(name): str(each) for name, each in record["partners"].items()},
         generations={str(key): str(name) for key, name in record["generations"].items()},
         issued=frozenset(map(str, record["issued"])),
+        consumers=frozenset(map(str, record.get("consumers", ()))),
     )
 
 
@@ -192,6 +197,7 @@ def _both(one: RecordedDomain, other: RecordedDomain) -> RecordedDomain:
             partners={**second.partners, **first.partners},
             generations={**second.generations, **first.generations},
             issued=first.issued | second.issued,
+            consumers=first.consumers | second.consumers,
         ),
         # A record without a time makes the whole without: what is not known to be old is new.
         since=max(times) if len(times) == 2 else None,

@@ -70,6 +70,7 @@ class BundleObservation:
 
     ``changed_at`` is when the API server recorded its last change (managedFields), None when it
     recorded none. ``problem`` says why it has no members, None when it has; ``detail`` explains.
+    ``hint`` says what to do where it lags, for a bundle that the stack does not write itself.
     """
 
     place: BundlePlace
@@ -77,6 +78,7 @@ class BundleObservation:
     changed_at: datetime | None
     problem: BundleProblem | None = None
     detail: str = ""
+    hint: str = ""
 
     @property
     def anchors(self) -> frozenset[str]:
@@ -118,6 +120,8 @@ class LeafObservation:
         revision: which issuance for its Certificate it is, from 1; None where there is none.
         predecessor: signers of the leaf that it took the place of, as ``signers``; empty where
             there was none, or none of this domain; None where nothing shows it.
+        unlisted: it stands for leaves that nobody lists, so nothing shows that they were made anew:
+            its end alone clears them.
         issuer_since: since when its Certificate's issuer is what it is: the reference to it, and
             the issuer object. None where the server recorded no time.
     """
@@ -140,6 +144,7 @@ class LeafObservation:
     revision: int | None = None
     predecessor: frozenset[str] | None = None
     issuer_since: datetime | None = None
+    unlisted: bool = False
 
     def live(self, now: datetime) -> bool:
         """Whether a verifier may accept it now. A leaf whose end is unknown counts as live."""
@@ -277,6 +282,7 @@ class ClusterEvidence:
         skew: how far that clock is from this machine's.
         gate: None when it has none yet.
         owned: the existing objects that the stack would write, whose they may be.
+        remarks: what a person must know of who consumes trust there.
     """
 
     cluster: str
@@ -290,6 +296,7 @@ class ClusterEvidence:
     uses: tuple[IssuerUse, ...] = ()
     untraceable: tuple[Untraceable, ...] = ()
     owned: tuple[OwnedObject, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,7 +390,7 @@ class Evidence:
 
 
 def observe_bundle(
-    place: BundlePlace, pem: str | None, *, changed_at: datetime | None
+    place: BundlePlace, pem: str | None, *, changed_at: datetime | None, hint: str = ""
 ) -> BundleObservation:
     """Judge the text of a live bundle; ``pem`` is None when the object or its key is missing."""
     detail = ""
@@ -400,6 +407,7 @@ def observe_bundle(
             return BundleObservation(
                 place=place,
                 changed_at=changed_at,
+                hint=hint,
                 members=tuple(
                     BundleMember(
                         fingerprint=spki_sha256(member),
@@ -412,7 +420,12 @@ def observe_bundle(
                 ),
             )
     return BundleObservation(
-        place=place, members=(), changed_at=changed_at, problem=problem, detail=detail
+        place=place,
+        members=(),
+        changed_at=changed_at,
+        problem=problem,
+        detail=detail,
+        hint=hint,
     )
 
 

@@ -46,6 +46,7 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
         *_issuers(evidence),
         *_failed_issuances(evidence),
         *_gates(request, evidence),
+        *_remarks(evidence),
         *_canaries(request),
         *ownership_notices(request, evidence),
     )
@@ -175,14 +176,16 @@ def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) 
         ]
         if bundle.problem is not None:
             yield _about(
-                bundle, "bundle-problem", f"{bundle.problem} {bundle.detail}".strip() + _RESTORE
+                bundle,
+                "bundle-problem",
+                f"{bundle.problem} {bundle.detail}".strip() + _remedy(bundle),
             )
         elif lacking:
             yield _about(
                 bundle,
                 "bundle-lacks-anchor",
                 f"does not hold {', '.join(lacking)}, which the recorded stage trusts: "
-                "it was edited by hand, or an update did not finish" + _RESTORE,
+                "it was edited by hand, or an update did not finish" + _remedy(bundle),
             )
         for member in bundle.members:
             if not member.self_signed:
@@ -190,14 +193,14 @@ def _bundle_contents(request: ChangeRequest, evidence: Evidence, now: datetime) 
                     bundle,
                     "bundle-holds-intermediate",
                     f"holds {member.subject} (sha256:{member.fingerprint}), which is no root"
-                    + _RESTORE,
+                    + _remedy(bundle),
                 )
             elif member.fingerprint not in known:
                 yield _about(
                     bundle,
                     "bundle-holds-foreign-root",
                     f"holds {member.subject} (sha256:{member.fingerprint}), "
-                    "which is no anchor of this domain" + _RESTORE,
+                    "which is no anchor of this domain" + _remedy(bundle),
                 )
 
 
@@ -298,6 +301,12 @@ def _gates(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
             )
 
 
+def _remarks(evidence: Evidence) -> Iterator[Notice]:
+    for cluster in evidence.reachable:
+        for remark in cluster.remarks:
+            yield Notice(identifier="consumer", message=f"{cluster.cluster}: {remark}")
+
+
 def _canaries(request: ChangeRequest) -> Iterator[Notice]:
     away = {s: g for s, g in request.new.canaries.items() if g != request.new.issuing}
     if away:
@@ -306,6 +315,10 @@ def _canaries(request: ChangeRequest) -> Iterator[Notice]:
             identifier="canary-pending",
             message=f"services that name an anchor of their own: {named}",
         )
+
+
+def _remedy(bundle: BundleObservation) -> str:
+    return f"; {bundle.hint}" if bundle.hint else _RESTORE
 
 
 def _about(bundle: BundleObservation, identifier: str, detail: str) -> Notice:

@@ -121,11 +121,16 @@ class ConsumerSettings:
         name: the section's name below ``consumers``, in Python's spelling.
         section: its section of the stack file.
         rules: on its section.
+        clusters: where it is, of those of the stack; what it has there is recorded, so that it does
+            not leave unseen. None where it has nothing to lose.
+        namespaces: that must be there, by cluster.
     """
 
     name: str
     section: type[Section]
     rules: tuple[Rule, ...] = ()
+    clusters: Callable[[Settings], tuple[str, ...]] | None = None
+    namespaces: Callable[[Settings, str], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

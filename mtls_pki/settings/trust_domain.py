@@ -95,6 +95,12 @@ def configured_domain(
             for fingerprint, generation in generations.items()
             if stage and stage.role(generation) is not Role.INCOMING
         ),
+        consumers=frozenset(
+            f"{row.name}/{cluster}"
+            for row in settings.extensions.consumers
+            if row.clusters is not None and settings.consumers.section(row.name) is not None
+            for cluster in row.clusters(settings)
+        ),
     )
 
 

@@ -29,6 +29,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
 _ABANDONED = re.compile(
     r"stack|(cluster|namespace|bundle)/[a-z0-9.-]+|issuer/[A-Za-z]+/[a-z0-9.-]+"
+    r"|consumer/[a-z_]+/[a-z0-9.-]+"
 )
 _OBJECT_ENTRY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?/[A-Z][A-Za-z]+/[a-z0-9.-]+")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
@@ -138,8 +139,8 @@ def _endpoint(value: str) -> str:
 def _abandoned(value: str) -> str:
     if _ABANDONED.fullmatch(value) is None:
         raise ValueError(
-            "write stack, cluster/NAME, namespace/NAME, bundle/NAME or issuer/KIND/NAME, as the "
-            "refusal names it"
+            "write stack, cluster/NAME, namespace/NAME, bundle/NAME, issuer/KIND/NAME or "
+            "consumer/NAME/CLUSTER, as the refusal names it"
         )
     return value
 

@@ -10,12 +10,12 @@ import pytest
 
 from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack, make_stack
-from tests.integration.lab_fixtures import Lab, lab, vault_plane
+from tests.integration.lab_fixtures import Lab, lab
 from tests.integration.support.vault import Vault
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
 
-__all__ = ["lab", "make_stack", "vault_plane"]
+__all__ = ["lab", "make_stack"]
 
 MakeDomain = Callable[..., Domain]
 
@@ -23,7 +23,7 @@ MakeDomain = Callable[..., Domain]
 @pytest.fixture(scope="session")
 def planes(lab: Lab) -> tuple[ControlPlane, ControlPlane]:
     """Two control planes, ``east`` and ``west``; every domain here spans both or has the first."""
-    east, west = lab.up("east", "west")
+    east, west = lab.up("east", "west", with_=("node",))
     return east, west
 
 
@@ -35,6 +35,13 @@ def make_domain(planes: tuple[ControlPlane, ControlPlane], make_stack: MakeStack
         return Domain(name, make_stack(name), planes[:clusters], **sections)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vault_plane(lab: Lab) -> ControlPlane:
+    """A control plane with a Vault beside it."""
+    (plane,) = lab.up("vault", with_=("vault", "node"))
+    return plane
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.api import Api, ApiError, Manifest
+from lab.node import NODE_NAME, volume
+from tests.integration.support.cluster import wait_for
 from tests.integration.support.project import PROJECT
-from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
+from tests.rotation_lab.domain import Domain
 
 _HERE = Path(__file__).parent
-# What is left of the hold-down is for the watch, the write and the workload's own reload.
-PROPAGATION_SECONDS = HOLD_DOWN_SECONDS - 3.0
 PAUSE_SECONDS = 0.06
 _PAIR_SECONDS = 60
 
@@ -74,10 +76,11 @@ class Fleet:
     """The running workloads of every service of a domain; use it as a context manager."""
 
     def __init__(self, domain: Domain, directory: Path) -> None:
-        """Nothing is started yet; ``directory`` gets the mounted files and the logs."""
+        """Nothing is started yet; ``directory`` gets the logs."""
         self._domain = domain
         self._directory = directory
         self._processes = contextlib.ExitStack()
+        self._volumes: dict[str, dict[str, Path]] = {}
         self._members = {
             name: _Member(name=name, cluster=service["clusters"][0], namespace=domain.name)
             for name, service in domain.values["services"].items()
@@ -86,8 +89,7 @@ class Fleet:
     def __enter__(self) -> Fleet:
         with contextlib.ExitStack() as guarded:
             guarded.push(self._processes)
-            for number, cluster in enumerate(self._domain.planes):
-                self._start_kubelet(cluster, seed=number)
+            self._start_pods()
             self._start_workloads()
             guarded.pop_all()
         return self
@@ -154,36 +156,30 @@ class Fleet:
                 met.clear()
             assert time.monotonic() < end, f"still {len(self.pairs - met)} pairs to go"
 
-    def _start_kubelet(self, cluster: str, *, seed: int) -> None:
+    def _start_pods(self) -> None:
+        """Give every member a pod on its cluster's node, so that kubelet makes its volumes."""
         domain = self._domain
-        volumes = [
-            volume
-            for member in self._members.values()
-            if member.cluster == cluster
-            for volume in (
-                {
-                    "kind": "Secret",
-                    "name": f"{member.name}-tls",
-                    "keys": ["tls.crt", "tls.key"],
-                    "directory": str(self._volume(member.name, "tls")),
-                },
-                {
-                    "kind": "ConfigMap",
-                    "name": domain.bundle_name,
-                    "keys": ["ca.crt"],
-                    "directory": str(self._volume(member.name, "trust")),
-                },
-            )
-        ]
-        description = {
-            "kubeconfig": str(domain.planes[cluster].kubeconfig),
-            "namespace": domain.name,
-            "delay": PROPAGATION_SECONDS,
-            "seed": seed,
-            "volumes": volumes,
-        }
-        kubelet = self._start("kubelet", description)
-        assert _line(kubelet) == "ready"
+        for cluster in domain.planes:
+            members = [each for each in self._members.values() if each.cluster == cluster]
+            if not members:
+                continue
+            with domain.api(cluster) as api:
+                for member in members:
+                    api.apply(_pod(member, domain.bundle_name))
+            self._processes.callback(self._remove_pods, cluster, members)
+            with domain.api(cluster) as api:
+                for member in members:
+                    uid = wait_for(partial(_running, api, member), f"pod {member.name}")
+                    paths = domain.planes[cluster].paths
+                    self._volumes[member.name] = {
+                        "tls": volume(paths, pod_uid=uid, kind="secret", name="tls"),
+                        "trust": volume(paths, pod_uid=uid, kind="configmap", name="trust"),
+                    }
+
+    def _remove_pods(self, cluster: str, members: list[_Member]) -> None:
+        with self._domain.api(cluster) as api, contextlib.suppress(ApiError):
+            for member in members:
+                api.request("DELETE", member.pod, {"gracePeriodSeconds": 0})
 
     def _start_workloads(self) -> None:
         running = {
@@ -191,8 +187,7 @@ class Fleet:
                 "workload",
                 {
                     "name": name,
-                    "tls": str(self._volume(name, "tls")),
-                    "trust": str(self._volume(name, "trust")),
+                    **{kind: str(path) for kind, path in self._volumes[name].items()},
                     "pause": PAUSE_SECONDS,
                     "seed": name,
                     "log": str(self._log(name)),
@@ -221,9 +216,6 @@ class Fleet:
         _tell(process, description)
         return process
 
-    def _volume(self, member: str, volume: str) -> Path:
-        return self._directory / member / volume
-
     def _log(self, member: str) -> Path:
         return self._directory / f"{member}.log"
 
@@ -234,6 +226,11 @@ class _Member:
     cluster: str
     namespace: str
 
+    @property
+    def pod(self) -> str:
+        """The API path of its pod."""
+        return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+
     def address(self, port: int, trust_domain: str) -> dict[str, Any]:
         """What a peer knows of it: where it is, and whom to expect there."""
         return {
@@ -242,6 +239,38 @@ class _Member:
             "dns": f"{self.name}.{self.namespace}.svc.cluster.local",
             "spiffe": f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.name}",
         }
+
+
+def _pod(member: _Member, bundle: str) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": member.name, "namespace": member.namespace},
+        "spec": {
+            "nodeName": NODE_NAME,
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "workload",
+                    "image": "workload",
+                    "volumeMounts": [
+                        {"name": "tls", "mountPath": "/etc/tls", "readOnly": True},
+                        {"name": "trust", "mountPath": "/etc/trust", "readOnly": True},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "tls", "secret": {"secretName": f"{member.name}-tls"}},
+                {"name": "trust", "configMap": {"name": bundle}},
+            ],
+        },
+    }
+
+
+def _running(api: Api, member: _Member) -> str | None:
+    """The pod's UID, once kubelet has made its volumes."""
+    pod = api.request("GET", member.pod)
+    return str(pod["metadata"]["uid"]) if pod["status"].get("phase") == "Running" else None
 
 
 def _tell(process: subprocess.Popen[str], value: object) -> None:

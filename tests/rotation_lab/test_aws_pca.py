@@ -37,7 +37,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"}
 @pytest.fixture(scope="module")
 def plane(lab: Lab) -> Iterator[ControlPlane]:
     """A control plane with aws-privateca-issuer, and AWS Private CA beside it."""
-    with lab.during(NAME, with_=("aws-privateca-issuer", "aws-pca")) as plane:
+    with lab.during(NAME, with_=("aws-privateca-issuer", "aws-pca", "node")) as plane:
         with contextlib.closing(plane.api()) as api:
             manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aws"}}
             path = "/api/v1/namespaces/cert-manager/secrets/aws"

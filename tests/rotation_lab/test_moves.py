@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 NAME = "touring"
-WITH = ("vault", "step-issuer", "step-ca", "aws-privateca-issuer", "aws-pca")
+WITH = ("node", "vault", "step-issuer", "step-ca", "aws-privateca-issuer", "aws-pca")
 # From `ca`: each ordered pair of backends once, but those of `ca` and `vault`.
 ROUTE = (
     *("step-ca", "vault", "aws-pca", "step-ca", "ca"),

@@ -38,7 +38,7 @@ SERVICES = 3
 @pytest.fixture(scope="module")
 def step_plane(lab: Lab) -> Iterator[ControlPlane]:
     """A control plane with step-issuer, and a step-ca for each that is declared."""
-    with lab.during("stepped", with_=("step-issuer", "step-ca")) as plane:
+    with lab.during("stepped", with_=("step-issuer", "step-ca", "node")) as plane:
         yield plane
 
 

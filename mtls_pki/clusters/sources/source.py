@@ -33,11 +33,14 @@ class Trusted:
         bundles: what verifiers hold.
         anchors: certificates that may be anchors.
         owned: existing objects that the stack would write, whose they may be.
+        remarks: what a person must know, although no rule judges it; whole sentences without a
+            full stop.
     """
 
     bundles: tuple[BundleObservation, ...] = ()
     anchors: tuple[x509.Certificate, ...] = ()
     owned: tuple[OwnedObject, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

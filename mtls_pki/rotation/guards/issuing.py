@@ -166,7 +166,9 @@ def _bundle_laggard(
             detail = f"{bundle.problem}{explained}"
         elif fingerprint in bundle.anchors:
             detail = f"holds only a certificate of {generation} that verifiers judge differently"
-        if bundle.place not in request.places:
+        if bundle.hint:
+            detail += f"; {bundle.hint}"
+        elif bundle.place not in request.places:
             detail += "; the configuration does not ask for it: delete it or add its namespace"
         return of_bundle(bundle, detail=detail, clears_at=local_time(evidence) + request.hold_down)
     if bundle.changed_at is None:

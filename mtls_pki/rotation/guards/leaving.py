@@ -100,10 +100,17 @@ def leaf_laggards(
         end = f", ends {instant(leaf.not_after)}" if leaf.not_after else ""
         if leaf.kind == LEFT_BEHIND:
             owner = "; no Certificate keeps it: delete it, if no workload mounts it"
+        if leaf.unlisted:
+            owner = "; nobody lists what it signed, so time alone clears it"
+            clears_at = when_all(leaf.not_after, evidence) if leaf.not_after else None
+        elif leaf.not_after:
+            clears_at = min(when_all(leaf.not_after, evidence), soon)
+        else:
+            clears_at = soon
         yield of_leaf(
             leaf,
             detail=f"chains to {name}, issuer {leaf.issuer}{end}{owner}",
-            clears_at=min(when_all(leaf.not_after, evidence), soon) if leaf.not_after else soon,
+            clears_at=clears_at,
         )
     may_have_issued = _may_have_issued(request, evidence, fingerprint)
     longest = longest_lifetime(evidence, request.longest_lifetime)

@@ -29,6 +29,7 @@ def leaving_places(request: ChangeRequest, evidence: Evidence, now: datetime) ->
         *_namespaces(request, evidence, now),
         *_forms(request, evidence),
         *_issuers(request, evidence),
+        *_consumers(request),
         *_renamed_domain(request),
         *_together(request, evidence),
     ]
@@ -219,6 +220,33 @@ def _issuers(request: ChangeRequest, evidence: Evidence) -> Iterator[Refusal]:
                 remedy="change their issuerRef to an issuer that stays; if their renewals may "
                 f"fail, write abandon: [issuer/{name}]",
             )
+
+
+def _consumers(request: ChangeRequest) -> Iterator[Refusal]:
+    """Refuse that a consumer leaves: what it trusts and signs would go on, and nobody would see."""
+    for name in _left(request, lambda domain: domain.consumers, "consumer"):
+        consumer, _, cluster = name.partition("/")
+        if f"cluster/{cluster}" in request.abandon:
+            continue
+        yield Refusal(
+            rule=rules.PLACE_IN_USE,
+            seen=(
+                f"consumer {consumer} would leave the stack in cluster {cluster}: it keeps the "
+                "authority that it has, nothing would move it to the next anchor, and what it "
+                "signs would not be seen",
+            ),
+            laggards=(
+                Laggard(
+                    cluster=cluster,
+                    namespace="",
+                    kind="consumer",
+                    name=consumer,
+                    detail="is recorded and not configured any more",
+                ),
+            ),
+            remedy=f"put consumers.{consumer} back; once it takes its authority from elsewhere, "
+            f"write abandon: [consumer/{name}]",
+        )
 
 
 def _renamed_domain(request: ChangeRequest) -> Iterator[Refusal]:

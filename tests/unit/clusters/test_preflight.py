@@ -20,6 +20,10 @@ NEEDS = Needs(
 )
 
 
+def needs(_: str) -> Needs:
+    return NEEDS
+
+
 def offer_everything(api: ApiServer) -> None:
     api.served = {*NEEDS.api_groups}
     api.answers |= dict.fromkeys(NAMESPACES, (200, {}))
@@ -33,13 +37,13 @@ def apis() -> Iterator[tuple[ApiServer, ApiServer]]:
 
 def test_a_cluster_that_offers_everything_has_no_problem(api: ApiServer, tmp_path: Path) -> None:
     offer_everything(api)
-    assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == {}
+    assert missing_prerequisites([address(tmp_path, api.url)], needs) == {}
     assert sorted(api.requests) == [*NAMESPACES, "/apis"]
 
 
 def test_everything_that_is_missing_is_said_with_its_remedy(api: ApiServer, tmp_path: Path) -> None:
     api.answers["/api/v1/namespaces/other"] = (200, {})
-    assert missing_prerequisites([address(tmp_path, api.url)], NEEDS) == {
+    assert missing_prerequisites([address(tmp_path, api.url)], needs) == {
         "dev": (
             "cluster dev: cert-manager.io/v1 is not installed; install cert-manager",
             "cluster dev: namespace monoskope does not exist; create it "
@@ -60,7 +64,7 @@ def test_every_cluster_is_asked_and_told_of_in_order(
             address(tmp_path, us.url, name="us"),
             address(tmp_path, "http://127.0.0.1:1", name="away"),
         ],
-        NEEDS,
+        needs,
     )
     assert list(found) == ["us", "away"]
     assert found["us"] == (
@@ -81,4 +85,4 @@ def test_clusters_are_asked_side_by_side(
 
     monkeypatch.setattr(preflight, "_check_one", ask)
     addresses = [address(tmp_path, api.url, name=f"c{number}") for number in range(2)]
-    assert missing_prerequisites(addresses, NEEDS) == {}
+    assert missing_prerequisites(addresses, needs) == {}

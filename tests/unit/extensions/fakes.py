@@ -179,7 +179,7 @@ class RadioDeclare(consumer_declare.Declare):
     """A ConfigMap with all trusted roots in each cluster."""
 
     def declare(self) -> None:
-        for cluster, options in self.stack.clusters.items():
+        for cluster, place in self.stack.clusters.items():
             ConfigMap(
                 f"{cluster}-radio",
                 metadata=ObjectMetaArgs(
@@ -190,7 +190,7 @@ class RadioDeclare(consumer_declare.Declare):
                     for generation, anchor in self.stack.anchors.items()
                     if self.stack.settings.anchors[generation].role.trusted
                 },
-                opts=options,
+                opts=place.options,
             )
 
 

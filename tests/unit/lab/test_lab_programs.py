@@ -14,7 +14,7 @@ from lab.addons import CERT_MANAGER, TRUST_MANAGER, Addon
 from lab.certificates import Pair
 from lab.errors import LabError
 from lab.paths import Paths
-from lab.programs import API_SERVER, CONTROLLER_MANAGER, CONTROLLERS, ETCD, Pki, Program
+from lab.programs import API_SERVER, CONTROLLER_MANAGER, CONTROLLERS, ETCD, NODE, Pki, Program
 from lab.selection import OPTIONAL, Selection, selected
 from lab.vault import VAULT
 
@@ -65,12 +65,20 @@ def test_everything_listens_on_loopback_only(paths: Paths) -> None:
 
 
 def test_the_api_server_enforces_rbac(paths: Paths) -> None:
-    assert "--authorization-mode=RBAC" in argv(API_SERVER, paths)
+    assert "--authorization-mode=Node,RBAC" in argv(API_SERVER, paths)
 
 
 def test_the_garbage_collector_runs(paths: Paths) -> None:
     assert "garbage-collector-controller" in CONTROLLERS
-    assert f"--controllers={','.join(CONTROLLERS)}" in argv(CONTROLLER_MANAGER, paths)
+    ports = {each: port for each, port in PORTS.items() if each != NODE}
+    spec = CONTROLLER_MANAGER.spec(paths, ports, Path("/tools/kube-controller-manager"))
+    assert f"--controllers={','.join(CONTROLLERS)}" in spec.argv
+
+
+def test_deployments_roll_where_there_is_a_node(paths: Paths) -> None:
+    (controllers,) = (a for a in argv(CONTROLLER_MANAGER, paths) if a.startswith("--controllers="))
+    assert controllers.startswith(f"--controllers={','.join(CONTROLLERS)},deployment-controller")
+    assert any("clustertrustbundles=true" in a for a in argv(API_SERVER, paths))
 
 
 def test_a_client_of_the_api_cannot_open_the_database(paths: Paths) -> None:
@@ -108,7 +116,7 @@ def test_add_ons_are_selected_once_after_cert_manager() -> None:
     assert selected(["vault", "trust-manager", "vault", "trust-manager"]) == Selection(
         addons=(CERT_MANAGER, TRUST_MANAGER), servers=(VAULT,)
     )
-    choices = "trust-manager, step-issuer, aws-privateca-issuer, vault, step-ca, aws-pca"
+    choices = "trust-manager, step-issuer, aws-privateca-issuer, node, vault, step-ca, aws-pca"
     with pytest.raises(LabError, match=f"no add-on 'nonsense'.*choose from {choices}"):
         selected(["nonsense"])
 

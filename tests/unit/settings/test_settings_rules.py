@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtls_pki.backends.table import BACKENDS
+from mtls_pki.consumers.table import CONSUMERS
 from mtls_pki.registry import extensions
 from mtls_pki.settings import rules
 from mtls_pki.settings.errors import Mistake
@@ -48,10 +49,79 @@ IN_AWS = {
     },
     "issuing.awsPca": {"authorities": {"g2": ARN}},
 }
+ISTIO: Changes = {"consumers.istio": {}}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
 BROKEN: list[tuple[str, Changes, list[str]]] = [
+    (
+        "istio_is_in_clusters_of_the_stack",
+        {"consumers.istio": {"clusters": ["dev", "dve"]}},
+        ["consumers.istio.clusters: 'dve' is no cluster of this stack; write one of: dev"],
+    ),
+    (
+        "istio_is_in_clusters_of_the_stack",
+        {"consumers.istio": {"clusters": []}},
+        [
+            "consumers.istio.clusters: empty, so no istiod gets anything; name clusters, or leave "
+            "it out for all"
+        ],
+    ),
+    (
+        "istio_is_not_ambient",
+        {"consumers.istio": {"ambient": True}},
+        [
+            "consumers.istio.ambient: true: ztunnel trusts one root at a time (istio#47427), so no "
+            "anchor can be added before another is removed, and every rotation would break "
+            "connections; run the mesh with sidecars, or leave this cluster out of "
+            "consumers.istio.clusters"
+        ],
+    ),
+    (
+        "istio_signs_below_an_anchor_of_this_stack",
+        {**ISTIO, "anchors.g1.pathLength": 0, "issuing.direct": True},
+        [
+            "anchors.g1.pathLength: 0 leaves no room for istiod's CA, and workloads would be "
+            "refused; a root's path length cannot be changed: make a generation with 1"
+        ],
+    ),
+    (
+        "istio_signs_below_an_anchor_of_this_stack",
+        {
+            **ISTIO,
+            "anchors.g1": {"role": "issuing", "certificate": "g2.pem", "issuingCa": KEYS},
+        },
+        [
+            "anchors.g1.role: issuing, and made elsewhere: its key is not here, so it cannot "
+            "certify istiod's CA; leave it incoming, or take consumers.istio out"
+        ],
+    ),
+    (
+        "istio_authority_fits_its_root",
+        {"consumers.istio": {"workloadCertTtl": "1461h"}},
+        [
+            "consumers.istio.workloadCertTtl: 1461h0m0s is more than a sixth of "
+            "consumers.istio.authority.validFor (8760h0m0s); write less, or let the CA live longer"
+        ],
+    ),
+    (
+        "istio_authority_fits_its_root",
+        {"consumers.istio": {"authority": {"validFor": "87601h"}}},
+        [
+            "consumers.istio.authority.validFor: istiod's CA below g1 would end at "
+            "2036-10-29T01:00:00Z, after its root (2036-10-29T00:00:00Z); write less"
+        ],
+    ),
+    (
+        "istio_authority_fits_its_root",
+        {**ISTIO, "clusters": {"c" * 50: {"context": "c"}}},
+        [
+            f"clusters.{'c' * 50}: the CA of its istiod would be called "
+            f"'istio-{'c' * 50}-g1-i1.example.org', which is 74 bytes long; write 1 to 64 bytes of "
+            "UTF-8 (RFC 5280 A.1, ub-common-name); give the cluster or the trust domain a shorter "
+            "name"
+        ],
+    ),
     (
         "clusters_can_be_reached",
         {"clusters.away": {}},
@@ -695,6 +765,13 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 
 # rule -> what stands on the right side of its line
 KEPT: list[tuple[str, Changes]] = [
+    ("istio_is_in_clusters_of_the_stack", {"consumers.istio": {"clusters": ["dev"]}}),
+    ("istio_is_not_ambient", ISTIO),
+    ("istio_signs_below_an_anchor_of_this_stack", {**ISTIO, "anchors.g2": BROUGHT}),
+    (
+        "istio_authority_fits_its_root",
+        {"consumers.istio": {"workloadCertTtl": "1460h", "authority": {"validFor": "8760h"}}},
+    ),
     ("clusters_can_be_reached", {"clusters": TWO_CLUSTERS}),
     ("clusters_can_be_reached", {"clusters.dev": {"kubeconfig": "x", "context": "y"}}),
     (
@@ -874,6 +951,9 @@ def test_it_is_this_rule_that_tells(
     for name, backend in BACKENDS.items():
         kept = replace(backend.settings, rules=without(rule, backend.settings.rules))
         monkeypatch.setattr(BACKENDS[name], "settings", kept)
+    for name, consumer in CONSUMERS.items():
+        left = replace(consumer.settings, rules=without(rule, consumer.settings.rules))
+        monkeypatch.setattr(CONSUMERS[name], "settings", left)
     assert told(changes, secret=["anchors"]) == []
 
 

@@ -1,0 +1,144 @@
+"""What istiod of one cluster signs with and trusts: the Secret ``cacerts``, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_tls as tls
+from pulumi import Input, Output
+from pulumi_kubernetes.core.v1 import ConfigMap, Secret
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
+from mtls_pki.components.trust_anchor import CaProfile, TrustAnchor
+from mtls_pki.pki.bundle import append_bundle
+from mtls_pki.pki.key_algorithms import KEY_KINDS
+
+# The four files that istiod wants (istio, security/pkg/pki/ca/ca.go).
+_SIGNER, _CHAIN, _ROOTS, _PRIVATE_KEY = (
+    "ca-cert.pem",
+    "cert-chain.pem",
+    "root-cert.pem",
+    "ca-key.pem",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IstioCaCertsArgs:
+    """Arguments of :class:`IstioCaCerts`.
+
+    Attributes:
+        namespace: of istiod.
+        secret_name: of the Secret, which istiod's chart mounts.
+        certificates_name: of the ConfigMap.
+        authorities: what each signing CA says, by the generation of its anchor.
+        authority_generation: names their keys: a new name is a new key.
+        anchors: by generation.
+        issuing: whose CA istiod signs with.
+        roots: certificate PEM of every trusted generation; the same in every cluster of the mesh.
+        guard: hook that judges before Secret or ConfigMap is written.
+        delete_guard: hook that judges whether they may be deleted.
+        on_failure: hook that says why an operation failed.
+    """
+
+    namespace: str
+    secret_name: str
+    certificates_name: str
+    authorities: Mapping[str, CaProfile]
+    authority_generation: str
+    anchors: Mapping[str, TrustAnchor]
+    issuing: str
+    roots: Sequence[Input[str]]
+    guard: pulumi.ResourceHook | None = None
+    delete_guard: pulumi.ResourceHook | None = None
+    on_failure: pulumi.ErrorHook | None = None
+
+
+class IstioCaCerts(pulumi.ComponentResource):
+    """The Secret ``cacerts`` in the form of four files, and its certificates in a ConfigMap.
+
+    Of the two forms that istiod reads this is the one whose roots may be several (istio,
+    pilot/pkg/bootstrap/istio_ca.go). The ConfigMap is written after the Secret, so the time that
+    the API server records for it is no earlier than that of the Secret.
+
+    Attributes:
+        guarded: what is not deleted without ``delete_guard``.
+    """
+
+    guarded: tuple[GuardedObject, ...]
+
+    def __init__(
+        self,
+        name: str,
+        args: IstioCaCertsArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        key_provider: pulumi.ProviderResource,
+    ) -> None:
+        """Declare both.
+
+        Args:
+            name: begins the names of its resources.
+            args: what they say.
+            opts: provider and dependencies of the cluster.
+            key_provider: makes the keys.
+
+        Raises:
+            ValueError: the issuing anchor was made elsewhere.
+            pki.errors.PkiError: (while the program runs) an authority would not verify.
+        """
+        super().__init__("mtls-pki:index:IstioCaCerts", name, None, opts)
+        keys = {
+            generation: self._key(
+                f"{name}-{generation}-{args.authority_generation}", profile, key_provider
+            )
+            for generation, profile in args.authorities.items()
+        }
+        signer = args.anchors[args.issuing].authority(
+            args.authorities[args.issuing], keys[args.issuing]
+        )
+        root = args.anchors[args.issuing].certificate_pem
+        certificates: dict[str, Output[str]] = {
+            _SIGNER: signer,
+            _CHAIN: Output.concat(signer, root),
+            _ROOTS: Output.all(*args.roots).apply(append_bundle),
+        }
+        options = pulumi.ResourceOptions(
+            parent=self,
+            hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
+            delete_before_replace=True,
+        )
+        secret = Secret(
+            f"{name}-{args.secret_name}",
+            type="Opaque",
+            metadata=ObjectMetaArgs(
+                name=args.secret_name, namespace=args.namespace, annotations=owned()
+            ),
+            string_data={**certificates, _PRIVATE_KEY: keys[args.issuing]},
+            opts=options,
+        )
+        shown = ConfigMap(
+            f"{name}-{args.certificates_name}",
+            metadata=ObjectMetaArgs(
+                name=args.certificates_name, namespace=args.namespace, annotations=owned()
+            ),
+            data=certificates,
+            opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[secret])),
+        )
+        self.guarded = tuple(
+            GuardedObject(resource=resource, namespace=args.namespace, name=object_name)
+            for resource, object_name in (
+                (secret, args.secret_name),
+                (shown, args.certificates_name),
+            )
+        )
+        self.register_outputs({"certificates": certificates})
+
+    def _key(self, name: str, profile: CaProfile, provider: pulumi.ProviderResource) -> Output[str]:
+        return tls.PrivateKey(
+            f"{name}-key",
+            **KEY_KINDS[profile.key_algorithm].tls,
+            opts=pulumi.ResourceOptions(parent=self, provider=provider, retain_on_delete=True),
+        ).private_key_pem_pkcs8

@@ -1,0 +1,281 @@
+"""What istiod of each cluster trusts and signs, read without a single Secret.
+
+That istiod took a stage is seen in what it writes itself, and nowhere else: an istiod that was away
+while two anchors were trusted refuses the next stage, and only a line of its log says so (istio,
+pilot/pkg/bootstrap/istio_ca.go, handleEvent). What it signed is listed nowhere, so time bounds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import yaml
+from cryptography import x509
+
+from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.ownership import owned_object
+from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
+from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
+from mtls_pki.consumers.istio.objects import CERTIFICATES, CHAIN_KEY, SIGNER_KEY
+from mtls_pki.consumers.istio.section import IstioSettings
+from mtls_pki.consumers.istio.values import LIFETIMES, MULTI_ROOT, PROXY_ROOTS
+from mtls_pki.pki.bundle import bundle_members
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
+from mtls_pki.rotation.evidence import (
+    BundleObservation,
+    BundlePlace,
+    GateObservation,
+    LeafObservation,
+    observe_bundle,
+    observe_leaf,
+)
+from mtls_pki.rotation.roles import Role
+from mtls_pki.settings.model import Settings
+
+_ISTIOD = {"labelSelector": "app=istiod"}
+_ROOT_CONFIG_MAP, _ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
+_BUNDLES_API = "certificates.k8s.io/v1beta1"
+# In place of the ConfigMaps, with ENABLE_CLUSTER_TRUST_BUNDLE_API (istio, namespacecontroller.go).
+_ROOT_BUNDLE = "istio.io:istiod-ca:root-cert"
+_HINT = (
+    "istiod writes it, and refuses roots that share none with those it holds: let kubelet bring "
+    "cacerts (a minute and a half), look for ROOT-CA in its log, and restart istiod if it stays"
+)
+_WORKLOADS = "workload certificates"
+
+
+@dataclass(frozen=True)
+class _Roots:
+    """What istiod hands out in one object."""
+
+    place: BundlePlace
+    pem: str | None
+    changed_at: datetime | None
+
+    def observed(self) -> BundleObservation:
+        return observe_bundle(self.place, self.pem, changed_at=self.changed_at, hint=_HINT)
+
+
+class IstioSource(Source):
+    """The roots that istiod hands out, and what it signs."""
+
+    def trusted(
+        self, cluster: Cluster, settings: Settings, gate: GateObservation | None
+    ) -> Trusted:
+        """Return istiod's roots in every namespace, once it has its CA from this stack.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        del gate
+        istio = istio_settings(settings)
+        if istio is None or cluster.name not in istio_clusters(settings):
+            return Trusted()
+        given = cluster.get(_certificates_path(istio))
+        if given is None:
+            # Before that istiod is a trust domain of its own, which no anchor here concerns.
+            return Trusted()
+        roots = [*_root_config_maps(cluster), *_root_bundle(cluster)]
+        if not roots:
+            missing = _place(cluster.name, istio.namespace)
+            roots = [_Roots(place=missing, pem=None, changed_at=None)]
+        return Trusted(
+            bundles=tuple(each.observed() for each in roots),
+            anchors=tuple(_members(each.pem for each in roots)),
+            owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
+            remarks=tuple(_remarks(cluster, istio)),
+        )
+
+    def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:
+        """Return what stands for all that istiod signed: two leaves, of now and of before.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        istio = istio_settings(settings)
+        if istio is None or cluster.name not in istio_clusters(settings):
+            return Issued()
+        given = cluster.get(_certificates_path(istio))
+        if given is None:
+            return Issued()
+        ttl = max([istio.workload_cert_ttl, *_lifetimes(_istiods(cluster, istio))])
+        return Issued(leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)))
+
+
+def _certificates_path(istio: IstioSettings) -> str:
+    return f"/api/v1/namespaces/{istio.namespace}/configmaps/{CERTIFICATES}"
+
+
+def _place(cluster: str, namespace: str) -> BundlePlace:
+    return BundlePlace(cluster=cluster, namespace=namespace, name=_ROOT_CONFIG_MAP, key=_ROOT_KEY)
+
+
+def _root_config_maps(cluster: Cluster) -> list[_Roots]:
+    def keep(live: dict[str, Any]) -> _Roots:
+        metadata: Mapping[str, Any] = live["metadata"]
+        return _Roots(
+            place=_place(cluster.name, metadata["namespace"]),
+            pem=(live.get("data") or {}).get(_ROOT_KEY),
+            changed_at=owned_since(metadata, "f:data", f"f:{_ROOT_KEY}"),
+        )
+
+    # One request for all namespaces; see clusters/sources/bundles for the selector.
+    query = {"fieldSelector": f"metadata.name={_ROOT_CONFIG_MAP}"}
+    return cluster.list_all("/api/v1/configmaps", keep, query)
+
+
+def _root_bundle(cluster: Cluster) -> list[_Roots]:
+    live = None
+    if cluster.serves(_BUNDLES_API):
+        live = cluster.get(f"/apis/{_BUNDLES_API}/clustertrustbundles/{_ROOT_BUNDLE}")
+    if live is None:
+        return []
+    place = BundlePlace(
+        cluster=cluster.name,
+        namespace="",
+        name=_ROOT_BUNDLE,
+        key="trustBundle",
+        kind="ClusterTrustBundle",
+    )
+    changed_at = owned_since(live["metadata"], "f:spec", "f:trustBundle")
+    return [_Roots(place=place, pem=live["spec"].get("trustBundle"), changed_at=changed_at)]
+
+
+def _members(texts: Iterable[str | None]) -> Iterator[x509.Certificate]:
+    """Yield the certificates in the distinct texts; a damaged one is its bundle's problem."""
+    for text in dict.fromkeys(texts):
+        try:
+            yield from bundle_members(text or "", origin=_ROOT_KEY)
+        except PkiError:
+            continue
+
+
+def _istiods(cluster: Cluster, istio: IstioSettings) -> list[dict[str, str]]:
+    """Return the environment of every Deployment of istiod."""
+
+    def keep(live: dict[str, Any]) -> dict[str, str]:
+        containers = live["spec"]["template"]["spec"].get("containers") or ()
+        return {
+            str(each["name"]): str(each.get("value", ""))
+            for container in containers
+            for each in container.get("env") or ()
+        }
+
+    return cluster.list_all(
+        f"/apis/apps/v1/namespaces/{istio.namespace}/deployments", keep, _ISTIOD
+    )
+
+
+def _lifetimes(environments: Iterable[Mapping[str, str]]) -> Iterator[timedelta]:
+    for environment in environments:
+        for name in LIFETIMES:
+            try:
+                yield parse_duration(environment.get(name, ""))
+            except DurationError:
+                continue
+
+
+def _remarks(cluster: Cluster, istio: IstioSettings) -> Iterator[str]:
+    """Yield what stands in the way of the next rotation, and what makes it longer."""
+    environments = _istiods(cluster, istio)
+    if not environments:
+        yield (
+            f"no Deployment with the label app=istiod is in {istio.namespace}, so nobody sees "
+            "whether its istiod takes a second root"
+        )
+    if any(environment.get(MULTI_ROOT) != "true" for environment in environments):
+        yield (
+            f"istiod runs without {MULTI_ROOT}=true and will refuse a second root; roll it out "
+            "with `pulumi stack output istioValues` before the next anchor is added"
+        )
+    if any(LIFETIMES[1] not in environment for environment in environments):
+        yield (
+            f"istiod runs without {LIFETIMES[1]}, so a workload may ask for a certificate of 90 "
+            "days; roll it out with `pulumi stack output istioValues`"
+        )
+    longest = max(_lifetimes(environments), default=istio.workload_cert_ttl)
+    if longest > istio.workload_cert_ttl:
+        yield (
+            f"istiod signs for up to {format_duration(longest)}, longer than "
+            f"consumers.istio.workloadCertTtl ({format_duration(istio.workload_cert_ttl)}); an "
+            "outgoing anchor stays as long as that"
+        )
+    if environments and not _proxies_learn(cluster, istio):
+        yield (
+            f"the mesh does not set {PROXY_ROOTS}=true for its proxies, so those that run will not "
+            "learn a second root; set it with `pulumi stack output istioValues`, then restart the "
+            "workloads once, before the next anchor is added"
+        )
+
+
+def _proxies_learn(cluster: Cluster, istio: IstioSettings) -> bool:
+    live = cluster.get(f"/api/v1/namespaces/{istio.namespace}/configmaps/istio")
+    try:
+        found = yaml.safe_load(((live or {}).get("data") or {}).get("mesh") or "")
+    except yaml.YAMLError:
+        return False
+    for key in ("defaultConfig", "proxyMetadata", PROXY_ROOTS):
+        if not isinstance(found, Mapping):
+            return False
+        found = found.get(key)
+    return str(found).lower() == "true"
+
+
+def _leaves(
+    cluster: str,
+    istio: IstioSettings,
+    settings: Settings,
+    given: Mapping[str, Any],
+    ttl: timedelta,
+    trust: KnownTrust,
+) -> Iterator[LeafObservation]:
+    since = owned_since(given["metadata"], "f:data", f"f:{SIGNER_KEY}")
+    present = observe_leaf(
+        cluster=cluster,
+        namespace=istio.namespace,
+        name="istiod",
+        kind=_WORKLOADS,
+        declared=False,
+        issuer="istiod",
+        chain_pem=(given.get("data") or {}).get(CHAIN_KEY),
+        anchors=trust.anchors,
+        issued_at=since,
+    )
+    end = min(filter(None, (present.not_after, trust.at + ttl)))
+    yield replace(present, not_after=end, predecessor=frozenset(), unlisted=True)
+    # kubelet brings the Secret within the hold-down, and until then istiod signs as before.
+    until = since + settings.trust.hold_down + ttl if since is not None else None
+    if until is not None and until <= trust.at:
+        return
+    for fingerprint in sorted(_issued(trust) - present.signers):
+        yield LeafObservation(
+            cluster=cluster,
+            namespace=istio.namespace,
+            name="istiod",
+            kind=_WORKLOADS,
+            declared=False,
+            signers=frozenset({fingerprint}),
+            issuer="istiod before its last change",
+            not_before=None,
+            not_after=until,
+            predecessor=frozenset(),
+            unlisted=True,
+        )
+
+
+def _issued(trust: KnownTrust) -> set[str]:
+    """Fingerprints of the anchors that istiod may have had its CA from."""
+    found = {each for gate in trust.gates if gate.domain is not None for each in gate.domain.issued}
+    stages = [gate.stage for gate in trust.gates if gate.stage is not None]
+    return found | {
+        anchor.fingerprint
+        for stage in stages
+        for generation, anchor in stage.anchors.items()
+        if anchor.fingerprint is not None
+        and (anchor.role is not Role.INCOMING or generation in stage.issuing_generations)
+    }

@@ -1,0 +1,45 @@
+"""Names and dates that follow from ``consumers.istio``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mtls_pki.consumers.istio.section import NAME, IstioSettings
+from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.names import issuing_generations
+
+
+def istio_settings(settings: Settings) -> IstioSettings | None:
+    """Return the section, None where the stack file has none."""
+    found = settings.consumers.section(NAME)
+    return found if isinstance(found, IstioSettings) else None
+
+
+def istio_clusters(settings: Settings) -> tuple[str, ...]:
+    """Return the clusters whose istiod gets its CA from the stack."""
+    istio = istio_settings(settings)
+    if istio is None:
+        return ()
+    named = settings.clusters if istio.clusters is None else istio.clusters
+    return tuple(cluster for cluster in settings.clusters if cluster in named)
+
+
+def authority_generations(settings: Settings) -> tuple[str, ...]:
+    """Return the anchors below which istiod has a CA: those that issue or did, with a key here."""
+    return tuple(
+        generation
+        for generation in issuing_generations(settings)
+        if not settings.anchors[generation].brought
+    )
+
+
+def authority_common_name(settings: Settings, istio: IstioSettings, cluster: str, of: str) -> str:
+    """Return the subject's CN of the CA of a cluster below the anchor ``of``, one for each."""
+    return f"istio-{cluster}-{of}-{istio.authority.generation}.{settings.trust_domain}"
+
+
+def authority_not_before(anchor: AnchorSettings, istio: IstioSettings) -> datetime:
+    """Return when the CA below a generated anchor starts: as configured, never before its root."""
+    if anchor.valid_from is None:
+        raise ValueError("an anchor made elsewhere has no dates in the configuration")
+    return max(anchor.valid_from, istio.authority.valid_from or anchor.valid_from)
