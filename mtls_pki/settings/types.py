@@ -27,6 +27,8 @@ from mtls_pki.rotation.generations import generation_mistake
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
+# Of clusters.sources.greetings; a test compares them.
+_ENDPOINT_SCHEMES = ("postgresql", "nats")
 _ABANDONED = re.compile(
     r"stack|(cluster|namespace|bundle)/[a-z0-9.-]+|issuer/[A-Za-z]+/[a-z0-9.-]+"
     r"|consumer/[a-z_]+/[a-z0-9.-]+"
@@ -130,7 +132,13 @@ def _uri(value: str) -> str:
 
 
 def _endpoint(value: str) -> str:
-    host, colon, port = value.rpartition(":")
+    scheme, separator, address = value.rpartition("://")
+    host, colon, port = address.rpartition(":")
+    if separator and scheme not in _ENDPOINT_SCHEMES:
+        raise ValueError(
+            f"write one of {', '.join(f'{each}://' for each in _ENDPOINT_SCHEMES)}, or nothing "
+            "before HOST:PORT where TLS comes first"
+        )
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
         raise ValueError("write HOST:PORT, such as gateway.example.com:443 or [2001:db8::5]:443")
     return value

@@ -16,8 +16,10 @@ import yaml
 
 from lab import ports
 from lab.control_plane import ControlPlane
+from lab.node import NODE_NAME, volume
 from lab.project_copy import CHECKOUT
 from lab.pulumi_cli import Engine, open_engine
+from mtls_pki.components.mtls_workload import TLS_VOLUME, TRUST_VOLUME
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 
@@ -30,17 +32,29 @@ pytestmark = [
 
 STACK = "prod"
 EXAMPLES = sorted(path.parent.name for path in CHECKOUT.glob("examples/*/Pulumi.yaml"))
+# On a platform that another stack makes, and on the lab's node; it has a test of its own.
+TEAM = "team"
+PLATFORMS = [name for name in EXAMPLES if name != TEAM]
 
 
 WITH = {"flexstack": ("step-issuer", "step-ca")}
 
 
-def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
-    """A copy of an example whose cluster is the lab's."""
+def copied(name: str, directory: Path) -> Engine:
+    """A copy of an example, with its stack."""
     project = directory / name
     shutil.copytree(CHECKOUT / "examples" / name, project)
     (project / ".venv").symlink_to(sys.prefix)
-    file = project / f"Pulumi.{STACK}.yaml"
+    engine = open_engine(project, directory / "engine")
+    done = engine.run("stack", "init", STACK)
+    assert done.returncode == 0, done.stderr
+    return engine
+
+
+def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
+    """A copy of an example whose cluster is the lab's."""
+    engine = copied(name, directory)
+    file = engine.project / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(file.read_text())
     config = document["config"]
     config["mtls-pki:clusters"] = {"main": {"kubeconfig": str(plane.kubeconfig)}}
@@ -49,9 +63,6 @@ def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
         url = f"https://{ports.LOOPBACK}:{ports.choose(None, avoid=())}"
         step_ca |= {"deploy": False, "urls": {"g1": url}}
     file.write_text(yaml.safe_dump(document))
-    engine = open_engine(project, directory / "engine")
-    done = engine.run("stack", "init", STACK)
-    assert done.returncode == 0, done.stderr
     return engine
 
 
@@ -85,10 +96,10 @@ CHECKS: dict[str, Callable[[Engine, ControlPlane], None]] = {
 
 
 def test_every_example_is_tried() -> None:
-    assert sorted(CHECKS) == EXAMPLES
+    assert sorted([*CHECKS, TEAM]) == EXAMPLES
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", PLATFORMS)
 def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) -> None:
     # One for each: they have the names that every project begins with.
     with lab.during(f"example-{name}", with_=WITH.get(name, ())) as plane:
@@ -108,6 +119,41 @@ def _apply(name: str, plane: ControlPlane, directory: Path) -> None:
     again = engine.run("preview", "--stack", STACK, "--json", "--expect-no-changes")
     assert again.returncode == 0, again.stdout + again.stderr
     assert json.loads(again.stdout)["changeSummary"].keys() == {"same"}
+
+
+def test_a_team_uses_the_platform_from_a_stack_of_its_own(lab: Lab, tmp_path: Path) -> None:
+    with lab.during("example-team", with_=("node",)) as plane:
+        platform = opened("kubernetes-access", plane, tmp_path / "platform")
+        file = platform.project / f"Pulumi.{STACK}.yaml"
+        document = yaml.safe_load(file.read_text())
+        document["config"] |= {
+            "mtls-pki:trustDomain": "shop.example.org",
+            "mtls-pki:trust": {"namespaces": ["shop"], "createNamespaces": True},
+            "mtls-pki:issuing": {"stable": True, "name": "mesh-ca"},
+            "mtls-pki:clientAccess": {},
+        }
+        file.write_text(yaml.safe_dump(document))
+        done = platform.run("up", "--yes", "--skip-preview", "--stack", STACK)
+        assert done.returncode == 0, done.stdout + done.stderr
+        team = copied(TEAM, tmp_path / "team")
+        values = {"kubeconfig": str(plane.kubeconfig), "context": plane.name}
+        for name, value in values.items():
+            assert team.run("config", "set", name, value, "--stack", STACK).returncode == 0
+        node = ("config", "set", "--path", "pod.nodeName", NODE_NAME, "--stack", STACK)
+        assert team.run(*node).returncode == 0
+        done = team.run("up", "--yes", "--skip-preview", "--stack", STACK)
+        assert done.returncode == 0, done.stdout + done.stderr
+        with contextlib.closing(plane.api()) as api:
+            pods = api.request("GET", "/api/v1/namespaces/shop/pods")["items"]
+        (uid,) = (pod["metadata"]["uid"] for pod in pods)
+        for kind, name, file_name in (
+            ("secret", TLS_VOLUME, "tls.crt"),
+            ("configmap", TRUST_VOLUME, "ca.crt"),
+        ):
+            directory = volume(plane.paths, pod_uid=uid, kind=kind, name=name)
+            assert "BEGIN CERTIFICATE" in (directory / file_name).read_text()
+        again = team.run("preview", "--stack", STACK, "--json", "--expect-no-changes")
+        assert again.returncode == 0, again.stdout + again.stderr
 
 
 def test_the_sidecar_of_the_page_is_one_that_kubernetes_takes(lab: Lab) -> None:

@@ -1,7 +1,6 @@
 """Live handshakes: the chain that a server really presents, whatever its Secret says.
 
-Only TLS from the first byte: a server that wants a greeting of its protocol first (PostgreSQL's
-SSLRequest, STARTTLS, NATS' INFO) cannot be asked this way.
+TLS from the first byte, or after the greeting of one of the protocols of ``greetings``.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 
 from cryptography import x509
 
+from mtls_pki.clusters.sources.greetings import GREETINGS
 from mtls_pki.clusters.sources.source import Issued, KnownTrust, Outside, Source
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
@@ -57,21 +57,24 @@ class Endpoint:
         host: name or address; an IPv6 address without brackets.
         port: TCP port.
         server_name: SNI to send, for servers behind a shared address; None: ``host``.
+        scheme: of ``greetings.GREETINGS``; empty where TLS comes first.
     """
 
     host: str
     port: int
     server_name: str | None = None
+    scheme: str = ""
 
     @classmethod
     def parse(cls, text: str, server_name: str | None = None) -> Endpoint:
-        """Return the endpoint ``HOST:PORT``, as ``trust.endpoints`` has it."""
-        host, _, port = text.rpartition(":")
-        return cls(host=host.strip("[]"), port=int(port), server_name=server_name)
+        """Return the endpoint ``[SCHEME://]HOST:PORT``, as ``trust.endpoints`` has it."""
+        scheme, _, address = text.rpartition("://")
+        host, _, port = address.rpartition(":")
+        return cls(host=host.strip("[]"), port=int(port), server_name=server_name, scheme=scheme)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}" if self.scheme else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,8 @@ def _unread(served: Iterable[ServedChain]) -> str:
 def _ask(endpoint: Endpoint) -> ServedChain:
     try:
         with socket.create_connection((endpoint.host, endpoint.port), TIMEOUT_SECONDS) as plain:
+            if endpoint.scheme:
+                GREETINGS[endpoint.scheme](plain)
             chain = _handshake(plain, endpoint.server_name or endpoint.host)
     except (OSError, ValueError) as error:
         # ValueError: a host that is no IDNA name, which no name service is asked for.

@@ -226,8 +226,8 @@ def _consumers(request: ChangeRequest) -> Iterator[Refusal]:
     """Refuse that a consumer leaves: what it trusts and signs would go on, and nobody would see."""
     for name in _left(request, lambda domain: domain.consumers, "consumer"):
         consumer, _, cluster = name.partition("/")
-        if f"cluster/{cluster}" in request.abandon:
-            continue
+        if request.domain is not None and cluster not in request.domain.clusters:
+            continue  # it leaves with its cluster, which is judged above
         yield Refusal(
             rule=rules.PLACE_IN_USE,
             seen=(

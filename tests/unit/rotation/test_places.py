@@ -33,6 +33,7 @@ BEFORE = replace(
     namespaces=frozenset({"monoskope", "shop"}),
     hold_down=HOLD_DOWN,
     issuers={**DOMAIN.issuers, STABLE: "g1"},
+    consumers=frozenset({"istio/dev"}),
 )
 MOVED = BundleForm(name="other-trust", key="ca.crt", via="configmap")
 
@@ -87,6 +88,11 @@ LEAVING = {
         "bundle/mesh-trust",
     ),
     "issuer": (WITHOUT_STABLE, "issuer-in-use", f"issuer/{STABLE}"),
+    "consumer": (
+        replace(BEFORE, consumers=frozenset()),
+        "place-in-use",
+        "consumer/istio/dev",
+    ),
 }
 
 

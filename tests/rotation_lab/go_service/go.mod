@@ -1,0 +1,3 @@
+module mtls-pki.example/go-service
+
+go 1.24

@@ -1,0 +1,210 @@
+"""The servers of docs/workloads.md through a whole rotation, on volumes that kubelet made."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nats.errors
+import psycopg
+import pytest
+
+from lab.control_plane import ControlPlane
+from lab.node import NODE_NAME, volume
+from mtls_pki.clusters.sources.endpoints import Endpoint, ask_endpoints
+from mtls_pki.components.mtls_workload import TLS_VOLUME, TRUST_VOLUME, Mounts, mounted
+from mtls_pki.pki.parsing import parse_certificates
+from tests.integration.conftest import MakeStack
+from tests.integration.lab_fixtures import Lab
+from tests.integration.support.cluster import wait_for
+from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.servers import (
+    SERVERS,
+    Load,
+    Postgresql,
+    Server,
+    Volumes,
+    Watching,
+    require_installed,
+)
+from tests.rotation_lab.test_fleet import unguarded
+from tests.unit.pki import material
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("rotation-servers"),
+    pytest.mark.timeout(900),
+]
+
+NAME = "served"
+CLIENT = "client"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """All servers, and the client's files."""
+
+    domain: Domain
+    servers: list[Server]
+    client: Volumes
+
+
+@pytest.fixture(scope="module")
+def domain(make_stack: MakeStack, lab: Lab) -> Iterator[Domain]:
+    require_installed()
+    with lab.during(NAME, with_=("node",)) as plane:
+        yield made(make_stack, plane)
+
+
+def made(make_stack: MakeStack, plane: ControlPlane) -> Domain:
+    services = {
+        name: {"namespace": NAME, "commonName": f"{name}.{NAME}.svc.cluster.local"}
+        for name in (*SERVERS, CLIENT)
+    }
+    domain = Domain(NAME, make_stack(NAME), (plane,), services=services)
+    domain.apply()
+    return domain
+
+
+def pod(domain: Domain, name: str) -> Volumes:
+    """A pod on the lab's node with what `MtlsWorkload` mounts."""
+    plane = domain.planes[NAME]
+    mounts = Mounts(
+        secret_name=f"{name}-tls",
+        bundle_name=domain.bundle_name,
+        fs_group=grp.getgrnam(Postgresql.user).gr_gid,
+    )
+    plain = {
+        "nodeName": NODE_NAME,
+        "automountServiceAccountToken": False,
+        "containers": [{"name": name, "image": name}],
+    }
+    path = f"/api/v1/namespaces/{NAME}/pods/{name}"
+    with contextlib.closing(plane.api()) as api:
+        api.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": NAME},
+                "spec": mounted(plain, mounts),
+            }
+        )
+        wait_for(lambda: api.request("GET", path)["status"].get("phase") == "Running", name)
+        uid = api.request("GET", path)["metadata"]["uid"]
+    return Volumes(
+        tls=volume(plane.paths, pod_uid=uid, kind="secret", name=TLS_VOLUME),
+        trust=volume(plane.paths, pod_uid=uid, kind="configmap", name=TRUST_VOLUME),
+    )
+
+
+@pytest.fixture(scope="module")
+def running(domain: Domain, lab: Lab) -> Iterator[Running]:
+    # Beside the control planes: PostgreSQL's user must pass through to it.
+    directory = lab.root / "servers"
+    with contextlib.ExitStack() as ending:
+        servers = []
+        for name, kind in SERVERS.items():
+            server = kind(name, pod(domain, name), directory / name, NAME)
+            ending.callback(server.stop)
+            server.start()
+            servers.append(server)
+        client = pod(domain, CLIENT)
+        ending.enter_context(Watching(servers))
+        yield Running(domain=domain, servers=servers, client=client)
+
+
+@pytest.fixture(scope="module")
+def generations() -> Iterator[str]:
+    return (f"g{number}" for number in itertools.count(2))
+
+
+def served(server: Server) -> bytes:
+    """The leaf that a fresh handshake shows, as DER, asked as `trust.endpoints` asks."""
+    (answer,) = ask_endpoints([Endpoint.parse(server.endpoint, server.dns)])
+    assert answer.error is None, answer
+    return parse_certificates(answer.chain_pem, origin=server.name)[0].tbs_certificate_bytes
+
+
+def projected(server: Server) -> bytes:
+    pem = (server.volumes.tls / "tls.crt").read_text()
+    return parse_certificates(pem, origin=server.name)[0].tbs_certificate_bytes
+
+
+def require_connections(servers: list[Server], slow: Volumes) -> None:
+    """Assert that a client whose files are one step behind is served by every server."""
+    for server in servers:
+        server.connect(slow)
+
+
+def test_no_fresh_connection_fails_during_a_rotation(
+    running: Running, generations: Iterator[str], tmp_path: Path
+) -> None:
+    domain, new = running.domain, next(generations)
+    pids = {each.name: each.process and each.process.pid for each in running.servers}
+    with Load(running.servers, running.client) as load:
+        slow = running.client.frozen(tmp_path / "before")
+        domain.add(new)
+        domain.apply()
+        domain.hold_down()
+        require_connections(running.servers, slow)
+        before = {each.name: projected(each) for each in running.servers}
+        slow = running.client.frozen(tmp_path / "added")
+        domain.promote()
+        domain.apply()
+        domain.hold_down()
+        require_connections(running.servers, slow)
+        slow = running.client.frozen(tmp_path / "promoted")
+        domain.retire()
+        domain.apply()
+        domain.hold_down()
+        require_connections(running.servers, slow)
+    counted = Counter(each.server for each in load.attempts)
+    print(", ".join(f"{name} {number}" for name, number in sorted(counted.items())))
+    assert not load.failed, f"{len(load.failed)}: {load.failed[:5]}"
+    assert set(counted) == set(SERVERS)
+    for server in running.servers:
+        # What was projected is what is served, and by the process of before.
+        wait_for(lambda each=server: served(each) == projected(each), f"new leaf of {server.name}")  # type: ignore[misc]
+        assert projected(server) != before[server.name]
+        assert server.process is not None
+        assert server.process.poll() is None
+        assert server.process.pid == pids[server.name]
+
+
+def test_negative_control_the_swap_in_one_step_fails_on_every_server(
+    running: Running, generations: Iterator[str], tmp_path: Path
+) -> None:
+    domain, new = running.domain, next(generations)
+    slow = running.client.frozen(tmp_path)
+    require_connections(running.servers, slow)
+    del domain.anchors[domain.in_role("issuing")]
+    domain.add(new, "issuing")
+    domain.stack.must("state", "unprotect", "--all", "--yes", "--stack", domain.name)
+    with unguarded(domain):
+        domain.apply()
+    domain.hold_down()
+    for server in running.servers:
+        wait_for(lambda each=server: served(each) == projected(each), f"new leaf of {server.name}")  # type: ignore[misc]
+        with pytest.raises((OSError, psycopg.Error, nats.errors.Error)) as refused:
+            server.connect(slow)
+        print(server.name, refused.value)
+    require_connections(running.servers, running.client)
+
+
+def test_a_client_of_another_domain_is_refused(running: Running, tmp_path: Path) -> None:
+    """The counting sees what each server does with a leaf that it does not trust."""
+    stranger = running.client.frozen(tmp_path)
+    leaf = material.leaf(material.root("stranger"), material.key("stranger"))
+    files = stranger.tls / "..then"
+    (files / "tls.crt").write_text(leaf)
+    (files / "tls.key").write_text(material.key_pem("leaf"))
+    for server in running.servers:
+        with pytest.raises((OSError, psycopg.Error, nats.errors.Error)) as refused:
+            server.connect(stranger)
+        print(server.name, refused.value)
