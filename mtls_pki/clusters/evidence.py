@@ -18,7 +18,7 @@ from cryptography import x509
 from mtls_pki.clusters import local_clock
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
 from mtls_pki.clusters.identity import cluster_uid
-from mtls_pki.clusters.sources.source import KnownTrust, Source, Trusted
+from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
 from mtls_pki.clusters.sources.stage_record import StageRecord, read_stage_record
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.pki.parsing import parse_certificates
@@ -90,14 +90,18 @@ def collect_evidence(
             )
         )
         outside = [found for found in asking.result() if found is not None]
-    elsewhere = [
-        ClusterEvidence(cluster=each.place, leaves=each.read(known).leaves) for each in outside
-    ]
+    elsewhere = [_elsewhere(each.place, each.read(known)) for each in outside]
     unread = [
         ClusterUnreachable(cluster=each.place, error=each.unread) for each in outside if each.unread
     ]
     return Evidence(
         observed_at=known.at, clusters=(*read, *elsewhere, *unread), read_at=_local_time()
+    )
+
+
+def _elsewhere(place: str, issued: Issued) -> ClusterEvidence:
+    return ClusterEvidence(
+        cluster=place, leaves=issued.leaves, sessions=issued.sessions, remarks=issued.remarks
     )
 
 
@@ -144,7 +148,11 @@ def _issued(
         gate=trust.record.gate,
         untraceable=tuple(each for found in issued for each in found.untraceable),
         uses=tuple(use for found in issued for use in found.uses),
-        remarks=tuple(each for found in trust.found for each in found.remarks),
+        remarks=(
+            *(each for found in trust.found for each in found.remarks),
+            *(each for found in issued for each in found.remarks),
+        ),
+        sessions=tuple(each for found in issued for each in found.sessions),
         owned=(
             *trust.record.owned,
             *(each for found in trust.found for each in found.owned),

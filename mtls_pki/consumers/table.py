@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.istio.consumer import Istio
+from mtls_pki.consumers.nats.consumer import Nats
 
-_ROWS: tuple[Consumer, ...] = (Istio(),)
+_ROWS: tuple[Consumer, ...] = (Istio(), Nats())
 
 CONSUMERS: dict[str, Consumer] = {row.settings.name: row for row in _ROWS}
 """Every consumer by its name in the stack file."""

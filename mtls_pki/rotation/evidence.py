@@ -271,6 +271,26 @@ class Untraceable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SessionObservation:
+    """A connection that is open now; it lives on when its client's anchor is distrusted.
+
+    Attributes:
+        server: as people know it, such as ``orders@west``.
+        client: who is connected, as the server knows it.
+        authorities: identities of the CAs that the client presented with its leaf
+            (`pki.fingerprints.spki_sha256`); empty where the server does not say.
+        since: when it was opened, by the server's clock.
+        holds: an anchor that the client's chain leads to stays until the session has ended.
+    """
+
+    server: str
+    client: str
+    authorities: frozenset[str]
+    since: datetime | None
+    holds: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterEvidence:
     """Everything that was read from one cluster.
 
@@ -283,6 +303,7 @@ class ClusterEvidence:
         gate: None when it has none yet.
         owned: the existing objects that the stack would write, whose they may be.
         remarks: what a person must know of who consumes trust there.
+        sessions: connections that are open, as far as a server tells.
     """
 
     cluster: str
@@ -297,6 +318,7 @@ class ClusterEvidence:
     untraceable: tuple[Untraceable, ...] = ()
     owned: tuple[OwnedObject, ...] = ()
     remarks: tuple[str, ...] = ()
+    sessions: tuple[SessionObservation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,6 +377,16 @@ class Evidence:
     def uses(self) -> tuple[IssuerUse, ...]:
         """Who names the issuers of the stack, in all clusters."""
         return tuple(use for cluster in self.reachable for use in cluster.uses)
+
+    def sessions_under(self, fingerprint: str) -> tuple[SessionObservation, ...]:
+        """Return the open connections whose client authenticated by a chain to the anchor."""
+        below = {ca.spki for ca in self.known_cas if fingerprint in (ca.spki, ca.signer)}
+        return tuple(
+            session
+            for cluster in self.reachable
+            for session in cluster.sessions
+            if session.authorities & below
+        )
 
     @property
     def gates(self) -> tuple[GateObservation, ...]:

@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mtls_pki.rotation.clocks import skew_notices
-from mtls_pki.rotation.evidence import BundleObservation, Evidence, LeafObservation
+from mtls_pki.rotation.evidence import (
+    BundleObservation,
+    Evidence,
+    LeafObservation,
+    SessionObservation,
+)
 from mtls_pki.rotation.guards.abandon import abandoned
 from mtls_pki.rotation.guards.chains import broken_now
+from mtls_pki.rotation.guards.laggards import of_session
 from mtls_pki.rotation.guards.leaving import ended, leaving
 from mtls_pki.rotation.guards.observed import (
     bundle_name,
@@ -47,6 +53,7 @@ def notices(request: ChangeRequest, evidence: Evidence, now: datetime) -> tuple[
         *_failed_issuances(evidence),
         *_gates(request, evidence),
         *_remarks(evidence),
+        *_sessions(request, evidence),
         *_canaries(request),
         *ownership_notices(request, evidence),
     )
@@ -78,6 +85,9 @@ def who_breaks(request: ChangeRequest, evidence: Evidence, now: datetime) -> tup
                     for leaf in hit
                 ),
             )
+        )
+        found += _open(
+            generation, fingerprint, evidence, "they stay open although their anchor is distrusted"
         )
     return tuple(found)
 
@@ -299,6 +309,36 @@ def _gates(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
                 message=f"{gate.cluster} records another stage than the one that changes here; "
                 "an update did not finish there: run `pulumi up` again",
             )
+
+
+def _sessions(request: ChangeRequest, evidence: Evidence) -> Iterator[Notice]:
+    """Connections under an anchor that is on its way out: distrust does not end them."""
+    going = {
+        generation: stage.anchors[generation].fingerprint
+        for stage in (request.old, request.new)
+        if stage is not None
+        for generation in stage.in_role(Role.OUTGOING)
+    }
+    for generation, fingerprint in going.items():
+        yield from _open(generation, fingerprint, evidence, "they stay open when it leaves")
+
+
+def _open(
+    generation: str, fingerprint: str | None, evidence: Evidence, why: str
+) -> Iterator[Notice]:
+    by_server: dict[str, list[SessionObservation]] = {}
+    for session in evidence.sessions_under(fingerprint) if fingerprint else ():
+        by_server.setdefault(session.server, []).append(session)
+    for server, sessions in sorted(by_server.items()):
+        times = [each.since for each in sessions if each.since is not None]
+        since = f" since {instant(min(times))}" if times else ""
+        number = f"{len(sessions)} session{'s' if len(sessions) > 1 else ''}"
+        yield Notice(
+            identifier="sessions-open",
+            message=f"{number} of {server} under {generation}{since}; {why}: let the clients "
+            "reconnect, or restart the server",
+            laggards=tuple(of_session(each, server) for each in sessions),
+        )
 
 
 def _remarks(evidence: Evidence) -> Iterator[Notice]:

@@ -179,6 +179,17 @@ def _https_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _monitoring_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and parts.port != 0 and parts.hostname
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("write http://HOST:PORT or https://HOST:PORT, without user and query")
+    return value.rstrip("/")
+
+
 def _vault_path(value: str) -> str:
     if not all(_VAULT_SEGMENT.fullmatch(segment) for segment in value.split("/")):
         raise ValueError(
@@ -253,6 +264,7 @@ Abandoned = Annotated[str, AfterValidator(_abandoned)]
 ObjectEntry = Annotated[str, AfterValidator(_object_entry)]
 StackName = Annotated[str, AfterValidator(_stack_name)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+MonitoringUrl = Annotated[str, AfterValidator(_monitoring_url)]
 VaultPath = Annotated[str, AfterValidator(_vault_path)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]
 Secret = Annotated[SecretStr, WrapValidator(_secret)]

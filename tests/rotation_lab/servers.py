@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,6 +210,32 @@ class Nats(Server):
 
     def connect(self, client: Volumes) -> None:
         asyncio.run(self._connect(client))
+
+    @contextlib.contextmanager
+    def session(self, client: Volumes) -> Iterator[None]:
+        """A connection that stays open inside."""
+        opened, ended = threading.Event(), threading.Event()
+
+        async def stay() -> None:
+            connection = await nats.connect(
+                f"tls://{LOOPBACK}:{self.port}",
+                tls=client.context(),
+                tls_hostname=self.dns,
+                allow_reconnect=False,
+            )
+            opened.set()
+            while not ended.is_set():
+                await asyncio.sleep(0.1)
+            await connection.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(stay()))
+        thread.start()
+        try:
+            assert opened.wait(_TIMEOUT_SECONDS), "no connection"
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     async def _connect(self, client: Volumes) -> None:
         failed: list[Exception] = []

@@ -26,6 +26,7 @@ from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.servers import (
     SERVERS,
     Load,
+    Nats,
     Postgresql,
     Server,
     Volumes,
@@ -175,6 +176,38 @@ def test_no_fresh_connection_fails_during_a_rotation(
         assert server.process is not None
         assert server.process.poll() is None
         assert server.process.pid == pids[server.name]
+
+
+def test_an_open_session_is_told_and_holds_an_anchor_only_when_asked(
+    running: Running, generations: Iterator[str]
+) -> None:
+    domain, old, new = running.domain, running.domain.in_role("issuing"), next(generations)
+    (server,) = (each for each in running.servers if type(each) is Nats)
+    monitored = {"orders": {"monitoring": f"http://127.0.0.1:{server.monitoring}", "cluster": NAME}}
+    domain.values["consumers"] = {"nats": {"servers": monitored}}
+    domain.add(new)
+    domain.apply()
+    domain.hold_down()
+    with server.session(running.client):
+        domain.promote()
+        domain.apply()
+        domain.hold_down()
+        said = domain.rotation("status").stdout
+        assert f"1 session of orders@{NAME} under {old} since" in said
+        assert f"client.{NAME}.svc.cluster.local" in said
+        with domain.edited():
+            domain.retire()
+            assert domain.preview().status == 0
+            domain.values["consumers"]["nats"]["holdForSessions"] = True
+            domain.refused(
+                domain.preview(), f"session client.{NAME}.svc.cluster.local", f"under {old}"
+            )
+    domain.values["consumers"]["nats"]["holdForSessions"] = True
+    domain.retire()
+    wait_for(lambda: domain.preview().status == 0, "end of the session")
+    domain.apply()
+    del domain.values["consumers"]
+    domain.apply()
 
 
 def test_negative_control_the_swap_in_one_step_fails_on_every_server(

@@ -19,6 +19,7 @@ from mtls_pki.rotation.evidence import (
     IssuerObservation,
     IssuerUse,
     LeafObservation,
+    SessionObservation,
     Untraceable,
 )
 from mtls_pki.rotation.owned_object import OwnedObject
@@ -53,6 +54,8 @@ class Issued:
         untraceable: which leaves it does not show, and why.
         uses: which Certificates name issuers of the stack.
         owned: as in ``Trusted``.
+        sessions: connections that are open.
+        remarks: as in ``Trusted``.
     """
 
     leaves: tuple[LeafObservation, ...] = ()
@@ -60,6 +63,8 @@ class Issued:
     untraceable: tuple[Untraceable, ...] = ()
     uses: tuple[IssuerUse, ...] = ()
     owned: tuple[OwnedObject, ...] = ()
+    sessions: tuple[SessionObservation, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

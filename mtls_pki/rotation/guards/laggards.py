@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mtls_pki.rotation.evidence import BundleObservation, LeafObservation
+from mtls_pki.rotation.evidence import BundleObservation, LeafObservation, SessionObservation
 from mtls_pki.rotation.guards.observed import bundle_name
 from mtls_pki.rotation.rules import Laggard
 
@@ -33,6 +33,18 @@ def of_leaf(leaf: LeafObservation, *, detail: str, clears_at: datetime | None) -
         detail=detail,
         since=leaf.in_place_since,
         clears_at=clears_at,
+    )
+
+
+def of_session(session: SessionObservation, detail: str) -> Laggard:
+    """Return the laggard that an open connection is."""
+    return Laggard(
+        cluster="",
+        namespace="",
+        kind="session",
+        name=session.client,
+        detail=detail,
+        since=session.since,
     )
 
 

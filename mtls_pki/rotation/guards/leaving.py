@@ -12,7 +12,7 @@ from datetime import datetime
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.clocks import cluster_time, local_time, when, when_all
 from mtls_pki.rotation.evidence import Evidence, LeafObservation
-from mtls_pki.rotation.guards.laggards import latest, of_leaf
+from mtls_pki.rotation.guards.laggards import latest, of_leaf, of_session
 from mtls_pki.rotation.guards.observed import LEFT_BEHIND, recorded_stage
 from mtls_pki.rotation.moved import may_serve_predecessor
 from mtls_pki.rotation.request import ChangeRequest
@@ -137,6 +137,9 @@ def leaf_laggards(
                 f"the leaf before it until the hold-down has passed",
                 clears_at=when(leaf.cluster, since + request.hold_down, evidence),
             )
+    for session in evidence.sessions_under(fingerprint):
+        if session.holds:
+            yield of_session(session, f"connected to {session.server} under {name}")
     if may_have_issued and _of_domain(request, fingerprint):
         yield from untraced(request, evidence, fingerprint, now, longest_lifetime=longest)
 

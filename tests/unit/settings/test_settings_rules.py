@@ -55,6 +55,11 @@ PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 # rule -> (changes to the small configuration, exactly what is told of them)
 BROKEN: list[tuple[str, Changes, list[str]]] = [
     (
+        "nats_servers_are_in_clusters_of_the_stack",
+        {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dve"}}},
+        ["consumers.nats.servers.a.cluster: 'dve' is no cluster of this stack; write one of: dev"],
+    ),
+    (
         "istio_is_in_clusters_of_the_stack",
         {"consumers.istio": {"clusters": ["dev", "dve"]}},
         ["consumers.istio.clusters: 'dve' is no cluster of this stack; write one of: dev"],
@@ -765,6 +770,10 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 
 # rule -> what stands on the right side of its line
 KEPT: list[tuple[str, Changes]] = [
+    (
+        "nats_servers_are_in_clusters_of_the_stack",
+        {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dev"}}},
+    ),
     ("istio_is_in_clusters_of_the_stack", {"consumers.istio": {"clusters": ["dev"]}}),
     ("istio_is_not_ambient", ISTIO),
     ("istio_signs_below_an_anchor_of_this_stack", {**ISTIO, "anchors.g2": BROUGHT}),

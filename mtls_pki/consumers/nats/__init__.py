@@ -1,0 +1,1 @@
+"""NATS: who is connected under which issuing CA, as its servers tell."""
