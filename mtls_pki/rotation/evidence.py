@@ -280,6 +280,8 @@ class SessionObservation:
         authorities: identities of the CAs that the client presented with its leaf
             (`pki.fingerprints.spki_sha256`); empty where the server does not say.
         since: when it was opened, by the server's clock.
+        named: fingerprints of the anchors that the names of these CAs lead to. Once no leaf of an
+            issuing CA is left nothing shows its certificate, and its name alone tells whose it is.
         holds: an anchor that the client's chain leads to stays until the session has ended.
     """
 
@@ -287,6 +289,7 @@ class SessionObservation:
     client: str
     authorities: frozenset[str]
     since: datetime | None
+    named: frozenset[str] = frozenset()
     holds: bool = False
 
 
@@ -380,12 +383,17 @@ class Evidence:
 
     def sessions_under(self, fingerprint: str) -> tuple[SessionObservation, ...]:
         """Return the open connections whose client authenticated by a chain to the anchor."""
-        below = {ca.spki for ca in self.known_cas if fingerprint in (ca.spki, ca.signer)}
+        known, below = set(), set()
+        for ca in self.known_cas:
+            known.add(ca.spki)
+            if fingerprint in (ca.spki, ca.signer):
+                below.add(ca.spki)
         return tuple(
             session
             for cluster in self.reachable
             for session in cluster.sessions
             if session.authorities & below
+            or (fingerprint in session.named and not session.authorities & known)
         )
 
     @property

@@ -337,7 +337,7 @@ def _open(
             identifier="sessions-open",
             message=f"{number} of {server} under {generation}{since}; {why}: let the clients "
             "reconnect, or restart the server",
-            laggards=tuple(of_session(each, server) for each in sessions),
+            laggards=tuple(of_session(each, f"connected to {server}") for each in sessions),
         )
 
 

@@ -136,6 +136,15 @@ def issuing_ca_common_name(
     return f"{name}.{settings.trust_domain}"
 
 
+def is_issuing_ca_of(settings: Settings, generation: str, subject: str) -> bool:
+    """Whether a subject (RFC 4514) is that of an issuing CA that this stack makes below an anchor.
+
+    Of any generation of the issuing CA, and of any backend.
+    """
+    name = subject.removeprefix("CN=")
+    return name.startswith(f"issuing-{generation}-") and name.endswith(f".{settings.trust_domain}")
+
+
 def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:
     """Return when an issuing CA starts: as configured, but never before its root does."""
     if anchor.valid_from is None:

@@ -7,10 +7,11 @@ of the certificates that a client presented, since 2.10.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import urllib3
@@ -19,6 +20,7 @@ from mtls_pki.clusters.sources.source import Issued, KnownTrust, Outside, Source
 from mtls_pki.consumers.nats.section import NAME, NatsServerSettings, NatsSettings
 from mtls_pki.rotation.evidence import SessionObservation
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import is_issuing_ca_of
 
 PLACE = "(nats)"
 """Used like a cluster's name in evidence of sessions; no cluster can have this name."""
@@ -62,12 +64,13 @@ class NatsSource(Source):
             if each.error
         )
 
-        def read(_: KnownTrust) -> Issued:
+        def read(trust: KnownTrust) -> Issued:
+            named = partial(_named, settings, _anchors(trust))
             return Issued(
                 sessions=tuple(
                     session
                     for each in answers
-                    for session in _sessions(each, holds=nats.hold_for_sessions)
+                    for session in _sessions(each, named, holds=nats.hold_for_sessions)
                 ),
                 remarks=(missing,) if missing and not nats.hold_for_sessions else (),
             )
@@ -96,7 +99,35 @@ def _ask(name: str, server: NatsServerSettings) -> _Answer:
     return _Answer(server=shown, connections=tuple(found))
 
 
-def _sessions(answer: _Answer, *, holds: bool) -> Iterator[SessionObservation]:
+def _anchors(trust: KnownTrust) -> dict[str, str]:
+    """Return the fingerprint of every recorded generation."""
+    return {
+        generation: anchor.fingerprint
+        for gate in trust.gates
+        if gate.stage is not None
+        for generation, anchor in gate.stage.anchors.items()
+        if anchor.fingerprint is not None
+    }
+
+
+def _named(
+    settings: Settings, anchors: Mapping[str, str], presented: Iterable[Mapping[str, Any]]
+) -> frozenset[str]:
+    """Return the anchors whose issuing CAs of this stack have the names that were presented."""
+    subjects = {str(each.get("subject", "")) for each in presented}
+    return frozenset(
+        fingerprint
+        for generation, fingerprint in anchors.items()
+        if any(is_issuing_ca_of(settings, generation, subject) for subject in subjects)
+    )
+
+
+def _sessions(
+    answer: _Answer,
+    named: Callable[[Iterable[Mapping[str, Any]]], frozenset[str]],
+    *,
+    holds: bool,
+) -> Iterator[SessionObservation]:
     for each in answer.connections:
         presented = each.get("tls_peer_certs") or ()
         # Without a certificate no anchor has to do with it.
@@ -106,6 +137,7 @@ def _sessions(answer: _Answer, *, holds: bool) -> Iterator[SessionObservation]:
                 client=str(each.get("authorized_user") or presented[0].get("subject") or "?"),
                 authorities=frozenset(str(one.get("spki_sha256", "")) for one in presented[1:]),
                 since=_time(each.get("start")),
+                named=named(presented[1:]),
                 holds=holds,
             )
 

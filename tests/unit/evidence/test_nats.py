@@ -27,10 +27,12 @@ from tests.unit.evidence.objects import (
     CERTIFICATES,
     NOW,
     REQUESTS,
+    STAGE,
     certificate,
     chain,
     fingerprint,
     issuing,
+    record,
     request,
 )
 from tests.unit.pki.material import parsed
@@ -105,6 +107,23 @@ def test_a_session_is_under_the_anchor_of_the_ca_that_its_client_presented(stack
     assert session.since == datetime(2026, 11, 23, 6, tzinfo=UTC)
     assert not session.holds
     assert evidence.sessions_under(fingerprint("g2")) == ()
+
+
+def test_where_no_leaf_shows_the_ca_its_name_tells(stack: Stack) -> None:
+    """After `promote` no leaf of the old issuing CA is left, and its sessions are what counts."""
+    stack.dev.objects[STAGE] = record(g1=Role.OUTGOING, g2=Role.ISSUING)
+    presented = [{"subject": "", "spki_sha256": "leaf"}, {"spki_sha256": "unknown"}]
+    presented[1]["subject"] = "CN=issuing-g1-i1.example.org"
+    with served(Monitoring([connection(tls_peer_certs=presented)])) as url:
+        evidence = read(stack, url)
+    assert len(evidence.sessions_under(fingerprint("g1"))) == 1
+    assert not evidence.sessions_under(fingerprint("g2"))
+    # A known key is believed before any name.
+    presented[1]["spki_sha256"] = spki_sha256(parsed(issuing("g2")))
+    with served(Monitoring([connection(tls_peer_certs=presented)])) as url:
+        evidence = read(stack, url)
+    assert not evidence.sessions_under(fingerprint("g1"))
+    assert len(evidence.sessions_under(fingerprint("g2"))) == 1
 
 
 def test_all_pages_are_read(stack: Stack) -> None:
