@@ -8,6 +8,7 @@ pilot/pkg/bootstrap/istio_ca.go, handleEvent). What it signed is listed nowhere,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 from cryptography import x509
 
-from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.connection import Cluster, ForbiddenError
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since
 from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
@@ -76,6 +77,10 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Trusted()
+        with _rights(cluster):
+            return self._trusted(cluster, istio)
+
+    def _trusted(self, cluster: Cluster, istio: IstioSettings) -> Trusted:
         given = cluster.get(_certificates_path(istio))
         if given is None:
             # Before that istiod is a trust domain of its own, which no anchor here concerns.
@@ -100,11 +105,25 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Issued()
-        given = cluster.get(_certificates_path(istio))
+        with _rights(cluster):
+            given = cluster.get(_certificates_path(istio))
+            environments = _istiods(cluster, istio) if given is not None else []
         if given is None:
             return Issued()
-        ttl = max([istio.workload_cert_ttl, *_lifetimes(_istiods(cluster, istio))])
+        ttl = max([istio.workload_cert_ttl, *_lifetimes(environments)])
         return Issued(leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)))
+
+
+@contextmanager
+def _rights(cluster: Cluster) -> Iterator[None]:
+    """Name the manifest of these rights where one is missing."""
+    try:
+        yield
+    except ForbiddenError as error:
+        reason, _, _ = error.reason.partition("; grant")
+        raise ForbiddenError(
+            cluster.name, f"{reason}; grant what deploy/rbac-istio.yaml grants"
+        ) from None
 
 
 def _certificates_path(istio: IstioSettings) -> str:

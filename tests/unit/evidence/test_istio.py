@@ -190,3 +190,11 @@ def test_what_stands_in_the_way_of_a_rotation_is_said(
 def test_a_cluster_outside_of_the_mesh_is_not_asked(stack: Stack) -> None:
     read(stack)
     assert not [path for path in stack.prod.asked if "istio" in path]
+
+
+@pytest.mark.parametrize("path", [GIVEN, MESH, DEPLOYMENTS])
+def test_a_right_that_is_missing_is_named_with_its_manifest(stack: Stack, path: str) -> None:
+    stack.dev.refused[path] = 403
+    settings = stack.settings(consumers__istio={"clusters": ["dev"]})
+    (away,) = collect_evidence(settings, sources=sources_of(settings)).unreachable
+    assert f"reading {path} is forbidden; grant what deploy/rbac-istio.yaml grants" in away.error
