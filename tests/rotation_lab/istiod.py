@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ AUDIENCE = "istio-ca"
 """Of the tokens by which workloads ask istiod for a certificate."""
 
 _NAME = "istiod.istio-system.svc"
+_CLUSTER_BUNDLE = (
+    "/apis/certificates.k8s.io/v1beta1/clustertrustbundles/istio.io:istiod-ca:root-cert"
+)
 _METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 
 
@@ -211,7 +214,7 @@ class Istiod:
                     "spec": {"audiences": [AUDIENCE], "expirationSeconds": 600},
                 },
             )["status"]["token"]
-            roots = cluster.config_map(api, "default", "istio-ca-root-cert")["root-cert.pem"]
+            roots = next(iter(handed_out(api).values()))
         chain = self._create_certificate(
             request.public_bytes(serialization.Encoding.PEM).decode(), token, roots
         )
@@ -269,18 +272,23 @@ def _messages() -> tuple[Any, Any]:
     return first, second
 
 
-def roots_in_namespaces(api: Api) -> Iterator[tuple[str, str]]:
-    """Yield namespace and roots of every ``istio-ca-root-cert``."""
+def handed_out(api: Api) -> dict[str, str]:
+    """The roots that istiod hands out, by the path of the object that holds them."""
     query = "fieldSelector=metadata.name%3Distio-ca-root-cert"
-    for each in api.request("GET", f"/api/v1/configmaps?{query}")["items"]:
-        yield each["metadata"]["namespace"], each["data"]["root-cert.pem"]
+    found = {
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}": each["data"]["root-cert.pem"]
+        for each in api.request("GET", f"/api/v1/configmaps?{query}")["items"]
+    }
+    if api.exists(_CLUSTER_BUNDLE):
+        found["ClusterTrustBundle"] = api.request("GET", _CLUSTER_BUNDLE)["spec"]["trustBundle"]
+    return found
 
 
 def wait_until_taken(api: Api, number: int, *, seconds: float = 60) -> None:
-    """Wait until every namespace has as many roots."""
+    """Wait until it hands out as many roots everywhere."""
     end = time.monotonic() + seconds
     while True:
-        found = dict(roots_in_namespaces(api))
+        found = handed_out(api)
         counts = {pem.count("BEGIN CERTIFICATE") for pem in found.values()}
         if found and counts == {number}:
             return

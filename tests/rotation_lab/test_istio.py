@@ -37,6 +37,11 @@ pytestmark = [
 NAME = "meshed"
 DEPLOY = CHECKOUT / "deploy"
 TTL_SECONDS = 20
+# ConfigMaps in the one cluster, a ClusterTrustBundle in the other.
+HANDS_OUT: dict[str, dict[str, str]] = {
+    "mesh-east": {},
+    "mesh-west": {"ENABLE_CLUSTER_TRUST_BUNDLE_API": "true"},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,7 @@ class Mesh:
 
     def roots(self, name: str) -> str:
         with self.domain.api(name) as api:
-            return cluster.config_map(api, "default", "istio-ca-root-cert")["root-cert.pem"]
+            return next(iter(istiod.handed_out(api).values()))
 
     def workloads(self) -> dict[str, str]:
         """A new workload of each cluster: its chain."""
@@ -120,7 +125,8 @@ def mesh(
             own = values[plane.name]
             istiod.prepare(plane, own)
             directory = tmp_path_factory.mktemp(plane.name)
-            process = Istiod(plane, directory, own["pilot"]["env"], own["meshConfig"])
+            env = {**own["pilot"]["env"], **HANDS_OUT[plane.name]}
+            process = Istiod(plane, directory, env, own["meshConfig"])
             istiods[plane.name] = running.enter_context(process)
         mesh = Mesh(domain=domain, istiods=istiods)
         mesh.taken(1)
@@ -195,9 +201,10 @@ def test_an_istiod_that_lags_holds_back_every_cluster(
         domain.promote()
         said = domain.refused(
             domain.preview(),
-            f"mesh-west/default ConfigMap istio-ca-root-cert[root-cert.pem]: does not hold {new}",
+            "mesh-west ClusterTrustBundle istio.io:istiod-ca:root-cert[trustBundle]: does not hold "
+            f"{new}",
         )
-    assert "mesh-east/default" not in said
+    assert "mesh-east" not in said
     mesh.istiods["mesh-west"].start()
     mesh.taken(2)
     del domain.anchors[new]
