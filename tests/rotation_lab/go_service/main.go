@@ -13,7 +13,11 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	config, err := Reloading(tlsDir, trustDir)
+	if err != nil {
+		panic(err)
+	}
 	handler := func(answer http.ResponseWriter, request *http.Request) {}
-	server := &http.Server{Handler: http.HandlerFunc(handler), TLSConfig: Reloading(tlsDir, trustDir)}
+	server := &http.Server{Handler: http.HandlerFunc(handler), TLSConfig: config}
 	panic(server.ServeTLS(listener, "", ""))
 }
