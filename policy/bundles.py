@@ -16,8 +16,10 @@ from policy.objects import (
     BUNDLES,
     CLUSTER_BUNDLE,
     CONFIG_MAP,
+    GLOO_RELAY,
     ISTIO_AUTHORITY,
     ISTIO_CA_CERTS,
+    RELAY_CHAINS,
     STEP_CA,
     STEP_CA_SIGNER,
     TRUST_BUNDLE,
@@ -44,6 +46,8 @@ def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
         if place == STEP_CA_SIGNER and resource.is_below(STEP_CA):
             continue
         if place in ISTIO_AUTHORITY and resource.is_below(ISTIO_CA_CERTS):
+            continue
+        if place in RELAY_CHAINS and resource.is_below(GLOO_RELAY):
             continue
         strange = [spelling for spelling in _OTHER_BLOCKS if spelling in text]
         if strange:

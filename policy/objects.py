@@ -39,6 +39,10 @@ ISTIO_CA_CERTS = "mtls-pki:index:IstioCaCerts"
 ISTIO_AUTHORITY = frozenset({"data.ca-cert.pem", "data.cert-chain.pem"})
 """What istiod signs with, and where this project says so: not trusted there either."""
 
+GLOO_RELAY = "mtls-pki:index:GlooRelay"
+RELAY_CHAINS = frozenset({"data.server.crt", "data.client.crt", "data.telemetry.crt"})
+"""What the relay of Gloo Mesh presents, where this project shows it beside the roots."""
+
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"
 _NAME_LABEL = "kubernetes.io/metadata.name"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mtls_pki.consumers.consumer import Consumer
+from mtls_pki.consumers.gloo.consumer import Gloo
 from mtls_pki.consumers.istio.consumer import Istio
 from mtls_pki.consumers.nats.consumer import Nats
 
-_ROWS: tuple[Consumer, ...] = (Istio(), Nats())
+_ROWS: tuple[Consumer, ...] = (Gloo(), Istio(), Nats())
 
 CONSUMERS: dict[str, Consumer] = {row.settings.name: row for row in _ROWS}
 """Every consumer by its name in the stack file."""

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mtls_pki.pki import names
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.keys import SigningKey, belongs_to, load_private_key, signing_arguments
 from mtls_pki.pki.parsing import parse_certificate
-from mtls_pki.pki.profile import ca_key_usage, path_length_of, subject_key_id
+from mtls_pki.pki.profile import ca_key_usage, leaf_key_usage, path_length_of, subject_key_id
 from mtls_pki.pki.requests import parse_request
 
 _EARLIEST = datetime(1950, 1, 1, tzinfo=UTC)  # UTCTime begins here (RFC 5280, 4.1.2.5.1)
@@ -123,6 +125,64 @@ def issuing_certificate(
         permitted_dns_domains=permitted_dns_domains,
         root_pem=root_pem,
         root_key_pem=root_key_pem,
+    )
+
+
+def leaf_certificate(
+    *,
+    key_pem: str,
+    dns_names: tuple[str, ...],
+    validity: Validity,
+    issuer_pem: str,
+    issuer_key_pem: str,
+) -> str:
+    """Return the PEM of a leaf for readers that cannot take what cert-manager writes.
+
+    As cert-manager's CA issuer makes it: no subject, hence critical names (RFC 5280, 4.1.2.6), for
+    servers and clients.
+
+    Args:
+        key_pem: its own private key.
+        dns_names: its names, at least one.
+        validity: within its issuer's.
+        issuer_pem: the certificate of the CA that signs it, exactly one.
+        issuer_key_pem: the private key of this CA.
+
+    Raises:
+        PkiError: an argument cannot be used, or it would not verify below the issuer.
+    """
+    issuer = parse_certificate(issuer_pem, origin="the leaf's issuer")
+    issuer_key = load_private_key(issuer_key_pem, origin="the key of the leaf's issuer")
+    key = load_private_key(key_pem, origin="the leaf's key").public_key()
+    identifier = subject_key_id(issuer)
+    usage = leaf_key_usage(encipherment=isinstance(key, rsa.RSAPublicKey))
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    if not dns_names:
+        raise PkiError("a leaf needs a name; give one")
+    if not belongs_to(issuer_key, issuer) or identifier is None:
+        raise PkiError("key and certificate of the leaf's issuer do not belong together")
+    if validity.not_before < issuer.not_valid_before_utc:
+        raise PkiError("the leaf begins before its issuer; let it begin later")
+    if validity.not_after > issuer.not_valid_after_utc:
+        raise PkiError("the leaf ends after its issuer; let it end earlier")
+    return _sign(
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(key)
+        .not_valid_before(validity.not_before)
+        .not_valid_after(validity.not_after)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in dns_names]), critical=True
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier(identifier, None, None),
+            critical=False,
+        ),
+        issuer_key,
     )
 
 

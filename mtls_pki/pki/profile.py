@@ -24,6 +24,21 @@ def ca_key_usage() -> x509.KeyUsage:
     )
 
 
+def leaf_key_usage(*, encipherment: bool) -> x509.KeyUsage:
+    """Return the key usage of a leaf: digitalSignature, and keyEncipherment where it is RSA."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def extension(
     certificate: x509.Certificate, kind: type[_Extension]
 ) -> x509.Extension[_Extension] | None:

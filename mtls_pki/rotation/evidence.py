@@ -46,6 +46,7 @@ class BundleProblem(enum.StrEnum):
     MISSING = "is missing"
     EMPTY = "is empty"
     UNPARSABLE = "cannot be parsed"
+    UNREAD = "was started before its roots changed"
 
 
 @dataclass(frozen=True, kw_only=True)

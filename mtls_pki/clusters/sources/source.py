@@ -23,6 +23,7 @@ from mtls_pki.rotation.evidence import (
     Untraceable,
 )
 from mtls_pki.rotation.owned_object import OwnedObject
+from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.model import Settings
 
 
@@ -80,6 +81,21 @@ class KnownTrust:
     anchors: tuple[x509.Certificate, ...]
     at: datetime
     gates: tuple[GateObservation, ...] = ()
+
+    @property
+    def issued(self) -> frozenset[str]:
+        """Fingerprints of the anchors that may have issued, as the records say."""
+        found = {
+            each for gate in self.gates if gate.domain is not None for each in gate.domain.issued
+        }
+        stages = [gate.stage for gate in self.gates if gate.stage is not None]
+        return frozenset(found) | {
+            anchor.fingerprint
+            for stage in stages
+            for generation, anchor in stage.anchors.items()
+            if anchor.fingerprint is not None
+            and (anchor.role is not Role.INCOMING or generation in stage.issuing_generations)
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

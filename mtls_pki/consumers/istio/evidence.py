@@ -35,7 +35,6 @@ from mtls_pki.rotation.evidence import (
     observe_bundle,
     observe_leaf,
 )
-from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.model import Settings
 
 _ISTIOD = {"labelSelector": "app=istiod"}
@@ -271,7 +270,7 @@ def _leaves(
     until = since + settings.trust.hold_down + ttl if since is not None else None
     if until is not None and until <= trust.at:
         return
-    for fingerprint in sorted(_issued(trust) - present.signers):
+    for fingerprint in sorted(trust.issued - present.signers):
         yield LeafObservation(
             cluster=cluster,
             namespace=istio.namespace,
@@ -285,16 +284,3 @@ def _leaves(
             predecessor=frozenset(),
             unlisted=True,
         )
-
-
-def _issued(trust: KnownTrust) -> set[str]:
-    """Fingerprints of the anchors that istiod may have had its CA from."""
-    found = {each for gate in trust.gates if gate.domain is not None for each in gate.domain.issued}
-    stages = [gate.stage for gate in trust.gates if gate.stage is not None]
-    return found | {
-        anchor.fingerprint
-        for stage in stages
-        for generation, anchor in stage.anchors.items()
-        if anchor.fingerprint is not None
-        and (anchor.role is not Role.INCOMING or generation in stage.issuing_generations)
-    }

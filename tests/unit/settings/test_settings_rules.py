@@ -50,10 +50,55 @@ IN_AWS = {
     "issuing.awsPca": {"authorities": {"g2": ARN}},
 }
 ISTIO: Changes = {"consumers.istio": {}}
+GLOO = {"management": "eu", "workloads": ["us"]}
+RELAY: Changes = {"clusters": TWO_CLUSTERS, "consumers.gloo": GLOO}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
 BROKEN: list[tuple[str, Changes, list[str]]] = [
+    (
+        "gloo_is_in_clusters_of_the_stack",
+        {**RELAY, "consumers.gloo": {"management": "ue", "workloads": ["us", "us"]}},
+        [
+            "consumers.gloo.management: 'ue' is no cluster of this stack; write one of: eu, us",
+            "consumers.gloo.workloads: 'us' stands there twice; leave one out",
+        ],
+    ),
+    (
+        "gloo_signs_below_an_anchor_of_this_stack",
+        {**RELAY, "anchors.g1.pathLength": 0, "issuing.direct": True},
+        [
+            "anchors.g1.pathLength: 0 leaves no room for the relay's CA; a root's path length "
+            "cannot be changed: make a generation with 1"
+        ],
+    ),
+    (
+        "gloo_signs_below_an_anchor_of_this_stack",
+        {
+            **RELAY,
+            "anchors.g1": {"role": "issuing", "certificate": "g2.pem", "issuingCa": KEYS},
+        },
+        [
+            "anchors.g1.role: issuing, and made elsewhere: its key is not here, so it cannot "
+            "certify the relay's CA; leave it incoming, or take consumers.gloo out"
+        ],
+    ),
+    (
+        "gloo_certificates_fit_their_authority",
+        {**RELAY, "consumers.gloo": {**GLOO, "certificates": {"validFor": "52561h"}}},
+        [
+            "consumers.gloo.certificates.validFor: 52561h0m0s would outlive the relay's CA below "
+            "g1 (2032-10-30T00:00:00Z); write less, or let the CA live longer"
+        ],
+    ),
+    (
+        "gloo_certificates_fit_their_authority",
+        {**RELAY, "consumers.gloo": {**GLOO, "authority": {"validFor": "87601h"}}},
+        [
+            "consumers.gloo.authority.validFor: the relay's CA below g1 would end at "
+            "2036-10-29T01:00:00Z, after its root (2036-10-29T00:00:00Z); write less"
+        ],
+    ),
     (
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dve"}}},
@@ -770,6 +815,12 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 
 # rule -> what stands on the right side of its line
 KEPT: list[tuple[str, Changes]] = [
+    ("gloo_is_in_clusters_of_the_stack", RELAY),
+    ("gloo_signs_below_an_anchor_of_this_stack", {**RELAY, "anchors.g2": BROUGHT}),
+    (
+        "gloo_certificates_fit_their_authority",
+        {**RELAY, "consumers.gloo": {**GLOO, "certificates": {"validFor": "52560h"}}},
+    ),
     (
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dev"}}},

@@ -1,0 +1,1 @@
+"""Gloo Mesh: the relay between its management server and its agents."""

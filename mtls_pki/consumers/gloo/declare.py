@@ -1,0 +1,139 @@
+"""Declares what the relay reads in each cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_tls as tls
+
+from mtls_pki.components.gloo_relay import (
+    GlooRelay,
+    GlooRelayArgs,
+    RelayAuthority,
+    RelayAuthorityArgs,
+    RelayLeaf,
+)
+from mtls_pki.components.trust_anchor import CaProfile
+from mtls_pki.consumers.declare import Declare, Place
+from mtls_pki.consumers.gloo import objects
+from mtls_pki.consumers.gloo.names import (
+    authority_not_before,
+    certificates_not_before,
+    gloo_clusters,
+    gloo_settings,
+    relay_common_name,
+    relay_generations,
+    server_names,
+    telemetry_names,
+)
+from mtls_pki.consumers.gloo.section import NAME, GlooSettings
+from mtls_pki.consumers.gloo.values import agent_values, management_values
+from mtls_pki.pki.certificates import Validity
+
+
+class GlooDeclare(Declare):
+    """The relay's CA, and its Secrets in every cluster."""
+
+    def declare(self) -> None:
+        """Declare all of it."""
+        gloo = gloo_settings(self.stack.settings)
+        if gloo is None:
+            return
+        provider = tls.Provider("tls-gloo")
+        authorities = {
+            generation: self._authority(gloo, generation, provider)
+            for generation in relay_generations(self.stack.settings)
+        }
+        for cluster in gloo_clusters(self.stack.settings):
+            place = self.stack.clusters[cluster]
+            issuing = self.stack.settings.issuing_generation
+            relay = GlooRelay(
+                f"{cluster}-gloo",
+                self._args(gloo, cluster, place, authorities[issuing]),
+                place.options,
+                key_provider=provider,
+            )
+            place.keep(relay.guarded, f"consumer/{NAME}/{cluster}")
+
+    def outputs(self) -> Mapping[str, Any]:
+        """Return ``glooValues``: Helm values of Gloo Mesh, by cluster."""
+        gloo = gloo_settings(self.stack.settings)
+        if gloo is None:
+            return {}
+        agents = {cluster: agent_values(gloo, cluster) for cluster in gloo.workloads}
+        return {"glooValues": {"management": management_values(gloo), "agents": agents}}
+
+    def _authority(
+        self, gloo: GlooSettings, generation: str, provider: tls.Provider
+    ) -> RelayAuthority:
+        settings = self.stack.settings
+        begin = authority_not_before(settings.anchors[generation], gloo)
+        profile = CaProfile(
+            common_name=relay_common_name(settings, gloo, generation),
+            not_before=begin,
+            not_after=begin + gloo.authority.valid_for,
+            path_length=0,
+            key_algorithm=gloo.authority.key_algorithm,
+        )
+        return RelayAuthority(
+            f"relay-{generation}",
+            RelayAuthorityArgs(
+                profile=profile,
+                generation=gloo.authority.generation,
+                anchor=self.stack.anchors[generation],
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+
+    def _args(
+        self, gloo: GlooSettings, cluster: str, place: Place, authority: RelayAuthority
+    ) -> GlooRelayArgs:
+        settings = self.stack.settings
+        issuing = settings.issuing_generation
+        begin = certificates_not_before(settings.anchors[issuing], gloo)
+        management = cluster == gloo.management
+        return GlooRelayArgs(
+            namespace=gloo.namespace,
+            certificates_name=objects.CERTIFICATES,
+            root_secret_name=objects.ROOT_SECRET,
+            leaves=tuple(_leaves(gloo, cluster)),
+            validity=Validity(begin, begin + gloo.certificates.valid_for),
+            key_algorithm=gloo.certificates.key_algorithm,
+            key_generation=f"{issuing}-{gloo.authority.generation}",
+            authority=authority,
+            signing_secret_name=objects.SIGNING_SECRET if management and gloo.signing else None,
+            roots=self.stack.roots,
+            guard=place.guard,
+            delete_guard=place.delete_guard,
+            on_failure=place.on_failure,
+        )
+
+
+def _leaves(gloo: GlooSettings, cluster: str) -> list[RelayLeaf]:
+    found = []
+    if cluster == gloo.management:
+        found.append(
+            RelayLeaf(
+                secret_name=objects.SERVER_SECRET,
+                dns_names=server_names(gloo),
+                shown_as=objects.SERVER_KEY,
+            )
+        )
+        if gloo.release == "v2.3":
+            found.append(
+                RelayLeaf(
+                    secret_name=objects.TELEMETRY_SECRET,
+                    dns_names=telemetry_names(gloo),
+                    shown_as=objects.TELEMETRY_KEY,
+                )
+            )
+    if cluster in gloo.workloads:
+        # Exactly the name under which the agent registers: the server knows it by this name.
+        found.append(
+            RelayLeaf(
+                secret_name=objects.CLIENT_SECRET, dns_names=(cluster,), shown_as=objects.CLIENT_KEY
+            )
+        )
+    return found

@@ -1,0 +1,206 @@
+"""What the relay of Gloo Mesh trusts and serves, read without a single Secret.
+
+The management server and the agents read their roots when they start, and again only when they are
+restarted (Gloo Mesh Enterprise, "Rotate relay certificates"). So a pod that started before its
+roots changed is a verifier that does not hold them yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mtls_pki.clusters.connection import Cluster, ForbiddenError
+from mtls_pki.clusters.ownership import owned_object
+from mtls_pki.clusters.recorded import owned_since, parse_time
+from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
+from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
+from mtls_pki.consumers.gloo.objects import CERTIFICATES, CLIENT_KEY, ROOTS_KEY
+from mtls_pki.consumers.gloo.section import GlooSettings
+from mtls_pki.pki.bundle import bundle_members
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.rotation.evidence import (
+    BundleObservation,
+    BundlePlace,
+    BundleProblem,
+    GateObservation,
+    LeafObservation,
+    observe_bundle,
+    observe_leaf,
+)
+from mtls_pki.rotation.text import instant
+from mtls_pki.settings.model import Settings
+
+WARNING = timedelta(days=60)
+"""A relay certificate whose end is nearer is announced: nothing renews it by itself."""
+
+# Names of the relay's own Deployments, in any release; others in the namespace read no roots.
+_AGENTS = ("gloo-mesh-agent", "enterprise-agent")
+_READERS = ("gloo-mesh-mgmt-server", "enterprise-networking", *_AGENTS)
+_RESTART = "it reads its roots when it starts: `kubectl rollout restart` its Deployment"
+
+
+class GlooSource(Source):
+    """The roots that both sides of the relay hold, and their certificates."""
+
+    def trusted(
+        self, cluster: Cluster, settings: Settings, gate: GateObservation | None
+    ) -> Trusted:
+        """Return the roots of a cluster's relay, and each pod that has not read them.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        del gate
+        gloo = _taking_part(cluster, settings)
+        if gloo is None:
+            return Trusted()
+        with _rights(cluster):
+            given = cluster.get(_path(gloo))
+            pods = _pods(cluster, gloo) if given is not None else []
+        if given is None:
+            return Trusted()
+        pem = (given.get("data") or {}).get(ROOTS_KEY)
+        changed = owned_since(given["metadata"], "f:data", f"f:{ROOTS_KEY}")
+        place = BundlePlace(
+            cluster=cluster.name, namespace=gloo.namespace, name=CERTIFICATES, key=ROOTS_KEY
+        )
+        bundle = observe_bundle(
+            place, pem, changed_at=changed, hint="`pulumi up --refresh` writes it"
+        )
+        try:
+            anchors = bundle_members(pem or "", origin=CERTIFICATES)
+        except PkiError:
+            anchors = ()
+        return Trusted(
+            bundles=(bundle, *_unread(cluster.name, gloo, pods, changed)),
+            anchors=anchors,
+            owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
+        )
+
+    def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:
+        """Return the relay's certificates in a cluster, and say which end soon.
+
+        Raises:
+            ClusterError: the cluster cannot be read.
+        """
+        gloo = _taking_part(cluster, settings)
+        if gloo is None:
+            return Issued()
+        with _rights(cluster):
+            given = cluster.get(_path(gloo))
+            pods = _pods(cluster, gloo) if given is not None else []
+        leaves = tuple(_leaves(cluster.name, given or {}, trust))
+        return Issued(
+            leaves=(*leaves, *_before(cluster.name, gloo, pods, leaves, trust)),
+            remarks=tuple(
+                f"the relay certificate {leaf.name} ends at {instant(leaf.not_after)}; write a "
+                "later consumers.gloo.certificates.validFrom, apply, and restart the relay"
+                for leaf in leaves
+                if leaf.not_after is not None and leaf.not_after - trust.at < WARNING
+            ),
+        )
+
+
+def _taking_part(cluster: Cluster, settings: Settings) -> GlooSettings | None:
+    return gloo_settings(settings) if cluster.name in gloo_clusters(settings) else None
+
+
+def _path(gloo: GlooSettings) -> str:
+    return f"/api/v1/namespaces/{gloo.namespace}/configmaps/{CERTIFICATES}"
+
+
+def _pods(cluster: Cluster, gloo: GlooSettings) -> list[tuple[str, datetime | None]]:
+    """Return the relay's pods with when they were started."""
+
+    def keep(live: dict[str, Any]) -> tuple[str, datetime | None] | None:
+        name = str(live["metadata"]["name"])
+        started = parse_time((live.get("status") or {}).get("startTime"))
+        return (name, started) if name.startswith(_READERS) else None
+
+    return cluster.list_all(f"/api/v1/namespaces/{gloo.namespace}/pods", keep)
+
+
+def _unread(
+    cluster: str,
+    gloo: GlooSettings,
+    pods: list[tuple[str, datetime | None]],
+    changed: datetime | None,
+) -> Iterator[BundleObservation]:
+    for name, started in pods:
+        if started is not None and changed is not None and started > changed:
+            continue
+        yield BundleObservation(
+            place=BundlePlace(
+                cluster=cluster, namespace=gloo.namespace, name=name, key=ROOTS_KEY, kind="Pod"
+            ),
+            members=(),
+            changed_at=started,
+            problem=BundleProblem.UNREAD,
+            hint=_RESTART,
+        )
+
+
+def _leaves(cluster: str, given: Mapping[str, Any], trust: KnownTrust) -> Iterator[LeafObservation]:
+    for key, pem in sorted((given.get("data") or {}).items()):
+        if key == ROOTS_KEY:
+            continue
+        leaf = observe_leaf(
+            cluster=cluster,
+            namespace=given["metadata"]["namespace"],
+            name=f"{CERTIFICATES}[{key}]",
+            kind="relay certificate",
+            declared=False,
+            issuer="the relay's CA",
+            chain_pem=pem,
+            anchors=trust.anchors,
+            issued_at=owned_since(given["metadata"], "f:data", f"f:{key}"),
+        )
+        if leaf.live(trust.at):
+            yield replace(leaf, issuer_since=leaf.issued_at)
+
+
+def _before(
+    cluster: str,
+    gloo: GlooSettings,
+    pods: list[tuple[str, datetime | None]],
+    leaves: tuple[LeafObservation, ...],
+    trust: KnownTrust,
+) -> Iterator[LeafObservation]:
+    """Yield what an agent may still present that was started before its certificate changed."""
+    for leaf in leaves:
+        if leaf.name != f"{CERTIFICATES}[{CLIENT_KEY}]":
+            continue
+        for name, started in pods:
+            late = started is None or leaf.issued_at is None or started <= leaf.issued_at
+            if not late or not name.startswith(_AGENTS):
+                continue
+            for fingerprint in sorted(trust.issued - leaf.signers):
+                yield LeafObservation(
+                    cluster=cluster,
+                    namespace=gloo.namespace,
+                    name=name,
+                    kind="Pod",
+                    declared=False,
+                    signers=frozenset({fingerprint}),
+                    issuer="the relay's CA of before; restart its Deployment",
+                    not_before=None,
+                    not_after=None,
+                    predecessor=frozenset(),
+                    unlisted=True,
+                )
+
+
+@contextmanager
+def _rights(cluster: Cluster) -> Iterator[None]:
+    """Name the manifest of these rights where one is missing."""
+    try:
+        yield
+    except ForbiddenError as error:
+        reason, _, _ = error.reason.partition("; grant")
+        raise ForbiddenError(
+            cluster.name, f"{reason}; grant what deploy/rbac-gloo.yaml grants"
+        ) from None

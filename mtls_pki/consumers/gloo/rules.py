@@ -1,0 +1,105 @@
+"""Rules for the relay of Gloo Mesh; each yields its breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtls_pki.consumers.gloo.names import (
+    authority_not_before,
+    certificates_not_before,
+    gloo_settings,
+    relay_common_name,
+)
+from mtls_pki.pki.names import common_name_mistake
+from mtls_pki.rotation.durations import format_duration
+from mtls_pki.rotation.roles import Role
+from mtls_pki.rotation.text import instant
+from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.model import Settings
+
+
+def gloo_is_in_clusters_of_the_stack(settings: Settings) -> Iterator[Mistake]:
+    """Demand that management and workload clusters are of the stack, each once.
+
+    An agent registers under the name of its cluster, and its certificate has that name alone.
+    """
+    gloo = gloo_settings(settings)
+    if gloo is None:
+        return
+    known = ", ".join(settings.clusters)
+    for path, name in (
+        ("management", gloo.management),
+        *(("workloads", name) for name in gloo.workloads),
+    ):
+        if name not in settings.clusters:
+            yield Mistake(
+                path=f"consumers.gloo.{path}",
+                message=f"{name!r} is no cluster of this stack; write one of: {known}",
+            )
+    for name in sorted({name for name in gloo.workloads if gloo.workloads.count(name) > 1}):
+        yield Mistake(
+            path="consumers.gloo.workloads", message=f"{name!r} stands there twice; leave one out"
+        )
+
+
+def gloo_signs_below_an_anchor_of_this_stack(settings: Settings) -> Iterator[Mistake]:
+    """Demand that the issuing anchor can certify the relay's CA: its key is here, there is room.
+
+    The path length of the anchor counts the CAs below it (RFC 5280, section 4.2.1.9).
+    """
+    if gloo_settings(settings) is None:
+        return
+    for name, anchor in settings.anchors.items():
+        if anchor.brought and anchor.role is Role.ISSUING:
+            yield Mistake(
+                path=f"anchors.{name}.role",
+                message="issuing, and made elsewhere: its key is not here, so it cannot certify "
+                "the relay's CA; leave it incoming, or take consumers.gloo out",
+            )
+        elif not anchor.brought and anchor.role.trusted and anchor.path_length < 1:
+            yield Mistake(
+                path=f"anchors.{name}.pathLength",
+                message=f"{anchor.path_length} leaves no room for the relay's CA; a root's path "
+                "length cannot be changed: make a generation with 1",
+            )
+
+
+def gloo_certificates_fit_their_authority(settings: Settings) -> Iterator[Mistake]:
+    """Demand certificates that end before their CA, a CA that ends before its root, and its name.
+
+    They are made with the stack and not by a controller, so what is too long is seen here.
+    """
+    gloo = gloo_settings(settings)
+    if gloo is None:
+        return
+    for name, anchor in settings.anchors.items():
+        if anchor.not_after is None or not anchor.role.trusted:
+            continue
+        end = authority_not_before(anchor, gloo) + gloo.authority.valid_for
+        if end > anchor.not_after:
+            yield Mistake(
+                path="consumers.gloo.authority.validFor",
+                message=f"the relay's CA below {name} would end at {instant(end)}, after its root "
+                f"({instant(anchor.not_after)}); write less",
+            )
+        if certificates_not_before(anchor, gloo) + gloo.certificates.valid_for > end:
+            yield Mistake(
+                path="consumers.gloo.certificates.validFor",
+                message=f"{format_duration(gloo.certificates.valid_for)} would outlive the "
+                f"relay's CA below {name} ({instant(end)}); write less, or let the CA live longer",
+            )
+        mistake = common_name_mistake(relay_common_name(settings, gloo, name))
+        if mistake is not None:
+            yield Mistake(
+                path="trustDomain",
+                message=f"the relay's CA would be called "
+                f"{relay_common_name(settings, gloo, name)!r}, which {mistake}; choose a shorter "
+                "name for a new trust domain, or take consumers.gloo out",
+            )
+
+
+RULES = (
+    gloo_is_in_clusters_of_the_stack,
+    gloo_signs_below_an_anchor_of_this_stack,
+    gloo_certificates_fit_their_authority,
+)
