@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ TEAM = "team"
 PLATFORMS = [name for name in EXAMPLES if name != TEAM]
 
 
+Planes = Mapping[str, ControlPlane]
+"""By the name of their cluster."""
+
 WITH = {"flexstack": ("step-issuer", "step-ca")}
 
 
@@ -51,13 +54,21 @@ def copied(name: str, directory: Path) -> Engine:
     return engine
 
 
-def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
-    """A copy of an example whose cluster is the lab's."""
+def clusters(name: str) -> list[str]:
+    """The names of the clusters in an example's stack file."""
+    file = CHECKOUT / "examples" / name / f"Pulumi.{STACK}.yaml"
+    return list(yaml.safe_load(file.read_text())["config"]["mtls-pki:clusters"])
+
+
+def opened(name: str, planes: Mapping[str, ControlPlane], directory: Path) -> Engine:
+    """A copy of an example whose clusters are the lab's."""
     engine = copied(name, directory)
     file = engine.project / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(file.read_text())
     config = document["config"]
-    config["mtls-pki:clusters"] = {"main": {"kubeconfig": str(plane.kubeconfig)}}
+    config["mtls-pki:clusters"] = {
+        cluster: {"kubeconfig": str(plane.kubeconfig)} for cluster, plane in planes.items()
+    }
     if step_ca := config["mtls-pki:issuing"].get("stepCa"):
         # Containers do not run in the lab: its runner starts step-ca from the same files.
         url = f"https://{ports.LOOPBACK}:{ports.choose(None, avoid=())}"
@@ -66,7 +77,8 @@ def opened(name: str, plane: ControlPlane, directory: Path) -> Engine:
     return engine
 
 
-def flexstack(engine: Engine, plane: ControlPlane) -> None:
+def flexstack(engine: Engine, planes: Planes) -> None:
+    (plane,) = planes.values()
     with contextlib.closing(plane.api()) as api:
         for namespace, name in (("flexstack", "gateway"), ("flexstack-identity", "identity")):
             certificate = cluster.certificates(api, namespace)[name]
@@ -81,7 +93,8 @@ def flexstack(engine: Engine, plane: ControlPlane) -> None:
     assert "step-ca-issuer" in names
 
 
-def kubernetes_access(engine: Engine, plane: ControlPlane) -> None:
+def kubernetes_access(engine: Engine, planes: Planes) -> None:
+    (plane,) = planes.values()
     with contextlib.closing(plane.api()) as api:
         live: dict[str, Any] = api.request(
             "GET", "/api/v1/namespaces/cert-manager/configmaps/mtls-pki-access-deployer"
@@ -89,8 +102,40 @@ def kubernetes_access(engine: Engine, plane: ControlPlane) -> None:
     assert list(live["data"]) == ["k1.csr"]
 
 
-CHECKS: dict[str, Callable[[Engine, ControlPlane], None]] = {
+def gloo_mesh(engine: Engine, planes: Planes) -> None:
+    found = {}
+    for name, plane in planes.items():
+        with contextlib.closing(plane.api()) as api:
+            for namespace in ("gloo-mesh", "istio-system"):
+                for each in api.request("GET", f"/api/v1/namespaces/{namespace}/secrets")["items"]:
+                    found[name, each["metadata"]["name"]] = set(each["data"])
+    leaf = {"tls.crt", "tls.key", "ca.crt"}
+    files = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
+    workload = {
+        "relay-root-tls-secret": {"ca.crt"},
+        "relay-client-tls-secret": leaf,
+        "cacerts": files,
+    }
+    management = {
+        "relay-root-tls-secret": {"ca.crt"},
+        "relay-server-tls-secret": leaf,
+        "gloo-telemetry-gateway-tls-secret": leaf,
+    }
+    assert found == {
+        **{("mgmt", name): keys for name, keys in management.items()},
+        **{
+            (cluster, name): keys
+            for cluster in ("cluster1", "cluster2")
+            for name, keys in workload.items()
+        },
+    }
+    values = json.loads(engine.run("stack", "output", "glooValues", "--json").stdout)
+    assert values["agents"]["cluster2"]["common"] == {"cluster": "cluster2"}
+
+
+CHECKS: dict[str, Callable[[Engine, Planes], None]] = {
     "flexstack": flexstack,
+    "gloo-mesh": gloo_mesh,
     "kubernetes-access": kubernetes_access,
 }
 
@@ -102,17 +147,21 @@ def test_every_example_is_tried() -> None:
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_an_example_is_applied_and_stays(name: str, lab: Lab, tmp_path: Path) -> None:
     # One for each: they have the names that every project begins with.
-    with lab.during(f"example-{name}", with_=WITH.get(name, ())) as plane:
-        _apply(name, plane, tmp_path)
+    with contextlib.ExitStack() as up:
+        planes = {
+            cluster: up.enter_context(lab.during(f"{name}-{cluster}", with_=WITH.get(name, ())))
+            for cluster in clusters(name)
+        }
+        _apply(name, planes, tmp_path)
 
 
-def _apply(name: str, plane: ControlPlane, directory: Path) -> None:
-    engine = opened(name, plane, directory)
+def _apply(name: str, planes: Planes, directory: Path) -> None:
+    engine = opened(name, planes, directory)
     preview = engine.run("preview", "--stack", STACK)
     assert preview.returncode == 0, preview.stdout + preview.stderr
     done = engine.run("up", "--yes", "--skip-preview", "--stack", STACK)
     assert done.returncode == 0, done.stdout + done.stderr
-    CHECKS[name](engine, plane)
+    CHECKS[name](engine, planes)
     judged = engine.run("preview", "--stack", STACK, "--policy-pack", str(CHECKOUT / "policy"))
     assert judged.returncode == 0, judged.stdout + judged.stderr
     assert "mandatory" not in judged.stdout
@@ -123,7 +172,7 @@ def _apply(name: str, plane: ControlPlane, directory: Path) -> None:
 
 def test_a_team_uses_the_platform_from_a_stack_of_its_own(lab: Lab, tmp_path: Path) -> None:
     with lab.during("example-team", with_=("node",)) as plane:
-        platform = opened("kubernetes-access", plane, tmp_path / "platform")
+        platform = opened("kubernetes-access", {"main": plane}, tmp_path / "platform")
         file = platform.project / f"Pulumi.{STACK}.yaml"
         document = yaml.safe_load(file.read_text())
         document["config"] |= {
