@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 NAME = "relayed"
-MANAGEMENT, WORKLOADS = "mgmt", ("cluster1", "cluster2")
+MANAGEMENT, WORKLOADS = "mgmt", ("east", "west")
 NAMESPACE = "gloo-mesh"
 METHOD = "/relay/Whoami"
 
@@ -40,17 +40,21 @@ Files = Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
-def planes(lab: Lab) -> Iterator[tuple[ControlPlane, ...]]:
-    with contextlib.ExitStack() as up:
-        yield tuple(up.enter_context(lab.during(name)) for name in (MANAGEMENT, *WORKLOADS))
+def management(lab: Lab) -> Iterator[ControlPlane]:
+    with lab.during(MANAGEMENT) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="module")
-def domain(make_stack: MakeStack, planes: tuple[ControlPlane, ...]) -> Domain:
+def domain(
+    make_stack: MakeStack,
+    management: ControlPlane,
+    planes: tuple[ControlPlane, ControlPlane],
+) -> Domain:
     domain = Domain(
         NAME,
         make_stack(NAME),
-        planes,
+        (management, *planes),
         trust={
             "name": f"{NAME}-trust",
             "namespaces": [NAME, NAMESPACE],
@@ -163,7 +167,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
     server, agents = [server_files(domain)], [client_files(domain)]
     require_connected(server, agents)
     with relay(server[0]) as port:
-        assert whoami(port, agents[0]["cluster1"], "enterprise-networking") == "cluster1"
+        assert whoami(port, agents[0]["east"], "enterprise-networking") == "east"
 
     domain.add(new)
     domain.apply()
@@ -176,7 +180,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
         said = domain.refused(
             domain.preview(),
             f"{MANAGEMENT}/{NAMESPACE} Pod {SERVER_POD}[ca.crt]: was started before its roots",
-            f"cluster2/{NAMESPACE} Pod {AGENT_PODS['cluster2']}[ca.crt]",
+            f"west/{NAMESPACE} Pod {AGENT_PODS['west']}[ca.crt]",
         )
     assert "kubectl rollout restart" in said
     restart(domain)
@@ -193,7 +197,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
         domain.retire()
         domain.refused(
             domain.preview(),
-            f"cluster1/{NAMESPACE} Pod {AGENT_PODS['cluster1']}: chains to {old}",
+            f"east/{NAMESPACE} Pod {AGENT_PODS['east']}: chains to {old}",
             "restart its Deployment",
         )
     restart(domain)
@@ -206,7 +210,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
     require_connected(server[2:], agents[2:])
     # A negative control: what was there before the rotation is refused now.
     with relay(server[-1]) as port, pytest.raises(grpc.RpcError):
-        whoami(port, agents[0]["cluster1"])
+        whoami(port, agents[0]["east"])
 
 
 def test_a_lost_secret_comes_back_as_it_was(domain: Domain) -> None:
@@ -214,7 +218,7 @@ def test_a_lost_secret_comes_back_as_it_was(domain: Domain) -> None:
     before = {MANAGEMENT: server_files(domain), **client_files(domain)}
     for where, name in (
         (MANAGEMENT, "relay-server-tls-secret"),
-        ("cluster1", "relay-client-tls-secret"),
+        ("east", "relay-client-tls-secret"),
     ):
         with domain.api(where) as api:
             api.request("DELETE", f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}")

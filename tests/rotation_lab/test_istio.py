@@ -21,7 +21,6 @@ from lab.project_copy import CHECKOUT
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import sources_of
 from tests.integration.conftest import MakeStack
-from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.rotation_lab import istiod
 from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
@@ -39,8 +38,8 @@ DEPLOY = CHECKOUT / "deploy"
 TTL_SECONDS = 20
 # ConfigMaps in the one cluster, a ClusterTrustBundle in the other.
 HANDS_OUT: dict[str, dict[str, str]] = {
-    "mesh-east": {},
-    "mesh-west": {"ENABLE_CLUSTER_TRUST_BUNDLE_API": "true"},
+    "east": {},
+    "west": {"ENABLE_CLUSTER_TRUST_BUNDLE_API": "true"},
 }
 
 
@@ -89,24 +88,15 @@ def verified(chain: str, roots: str, directory: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def mesh_planes(lab: Lab) -> Iterator[tuple[ControlPlane, ...]]:
-    with (
-        lab.during("mesh-east", with_=("node",)) as east,
-        lab.during("mesh-west", with_=("node",)) as west,
-    ):
-        yield east, west
-
-
-@pytest.fixture(scope="module")
 def mesh(
     make_stack: MakeStack,
-    mesh_planes: tuple[ControlPlane, ...],
+    planes: tuple[ControlPlane, ControlPlane],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mesh]:
     domain = Domain(
         NAME,
         make_stack(NAME),
-        mesh_planes,
+        planes,
         trust={
             "name": f"{NAME}-trust",
             "namespaces": [NAME, istiod.NAMESPACE],
@@ -121,7 +111,7 @@ def mesh(
     )
     with contextlib.ExitStack() as running:
         istiods = {}
-        for plane in mesh_planes:
+        for plane in planes:
             own = values[plane.name]
             istiod.prepare(plane, own)
             directory = tmp_path_factory.mktemp(plane.name)
@@ -191,21 +181,21 @@ def test_an_istiod_that_lags_holds_back_every_cluster(
     mesh: Mesh, generations: Iterator[str]
 ) -> None:
     domain, new = mesh.domain, next(generations)
-    mesh.istiods["mesh-west"].stop()
+    mesh.istiods["west"].stop()
     domain.add(new)
     domain.apply()
-    with domain.api("mesh-east") as api:
+    with domain.api("east") as api:
         istiod.wait_until_taken(api, 2)
     time.sleep(HOLD_DOWN_SECONDS + 1)
     with domain.edited():
         domain.promote()
         said = domain.refused(
             domain.preview(),
-            "mesh-west ClusterTrustBundle istio.io:istiod-ca:root-cert[trustBundle]: does not hold "
+            "west ClusterTrustBundle istio.io:istiod-ca:root-cert[trustBundle]: does not hold "
             f"{new}",
         )
-    assert "mesh-east" not in said
-    mesh.istiods["mesh-west"].start()
+    assert "east" not in said
+    mesh.istiods["west"].start()
     mesh.taken(2)
     del domain.anchors[new]
     domain.apply()

@@ -14,14 +14,13 @@ import nats.errors
 import psycopg
 import pytest
 
-from lab.control_plane import ControlPlane
 from lab.node import NODE_NAME, volume
 from mtls_pki.clusters.sources.endpoints import Endpoint, ask_endpoints
 from mtls_pki.components.mtls_workload import TLS_VOLUME, TRUST_VOLUME, Mounts, mounted
 from mtls_pki.pki.parsing import parse_certificates
-from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support.cluster import wait_for
+from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.servers import (
     SERVERS,
@@ -46,6 +45,7 @@ pytestmark = [
 
 NAME = "served"
 CLIENT = "client"
+CLUSTER = "east"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,25 +58,20 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def domain(make_stack: MakeStack, lab: Lab) -> Iterator[Domain]:
+def domain(make_domain: MakeDomain) -> Domain:
     require_installed()
-    with lab.during(NAME, with_=("node",)) as plane:
-        yield made(make_stack, plane)
-
-
-def made(make_stack: MakeStack, plane: ControlPlane) -> Domain:
     services = {
         name: {"namespace": NAME, "commonName": f"{name}.{NAME}.svc.cluster.local"}
         for name in (*SERVERS, CLIENT)
     }
-    domain = Domain(NAME, make_stack(NAME), (plane,), services=services)
+    domain = make_domain(NAME, services=services)
     domain.apply()
     return domain
 
 
 def pod(domain: Domain, name: str) -> Volumes:
     """A pod on the lab's node with what `MtlsWorkload` mounts."""
-    plane = domain.planes[NAME]
+    (plane,) = domain.planes.values()
     mounts = Mounts(
         secret_name=f"{name}-tls",
         bundle_name=domain.bundle_name,
@@ -184,7 +179,9 @@ def test_an_open_session_is_told_and_holds_an_anchor_only_when_asked(
 ) -> None:
     domain, old, new = running.domain, running.domain.in_role("issuing"), next(generations)
     (server,) = (each for each in running.servers if type(each) is Nats)
-    monitored = {"orders": {"monitoring": f"http://127.0.0.1:{server.monitoring}", "cluster": NAME}}
+    monitored = {
+        "orders": {"monitoring": f"http://127.0.0.1:{server.monitoring}", "cluster": CLUSTER}
+    }
     domain.values["consumers"] = {"nats": {"servers": monitored}}
     domain.add(new)
     domain.apply()
@@ -194,7 +191,7 @@ def test_an_open_session_is_told_and_holds_an_anchor_only_when_asked(
         domain.apply()
         domain.hold_down()
         said = domain.rotation("status").stdout
-        assert f"1 session of orders@{NAME} under {old} since" in said
+        assert f"1 session of orders@{CLUSTER} under {old} since" in said
         assert f"client.{NAME}.svc.cluster.local" in said
         with domain.edited():
             domain.retire()
