@@ -31,6 +31,13 @@ def issuing_generations(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def certifying_generations(settings: Settings) -> tuple[str, ...]:
+    """Return those of them whose anchor's key is here, so that it can certify further CAs."""
+    return tuple(
+        name for name in issuing_generations(settings) if not settings.anchors[name].brought
+    )
+
+
 def issuing_ca_generation(settings: Settings, generation: str) -> str | None:
     """Return the generation of the issuing CA below an anchor; None where the root signs leaves."""
     anchor = settings.anchors[generation]

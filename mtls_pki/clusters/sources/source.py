@@ -6,13 +6,14 @@ what is trusted, in every cluster, then what was issued.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
 
-from mtls_pki.clusters.connection import Cluster
+from mtls_pki.clusters.connection import Cluster, ForbiddenError
 from mtls_pki.rotation.evidence import (
     BundleObservation,
     GateObservation,
@@ -111,6 +112,20 @@ class Outside:
     place: str
     read: Callable[[KnownTrust], Issued] = field(repr=False)
     unread: str = ""
+
+
+@contextmanager
+def rights_of(cluster: Cluster, manifest: str) -> Iterator[None]:
+    """Name the manifest with the rights of a source of its own, where one of them is missing.
+
+    Raises:
+        ForbiddenError: what is read inside is forbidden.
+    """
+    try:
+        yield
+    except ForbiddenError as error:
+        reason, _, _ = error.reason.partition("; grant")
+        raise ForbiddenError(cluster.name, f"{reason}; grant what {manifest} grants") from None
 
 
 class Source:

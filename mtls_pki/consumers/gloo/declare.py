@@ -24,13 +24,13 @@ from mtls_pki.consumers.gloo.names import (
     gloo_clusters,
     gloo_settings,
     relay_common_name,
-    relay_generations,
     server_names,
     telemetry_names,
 )
 from mtls_pki.consumers.gloo.section import NAME, GlooSettings
 from mtls_pki.consumers.gloo.values import agent_values, management_values
 from mtls_pki.pki.certificates import Validity
+from mtls_pki.settings.names import certifying_generations
 
 
 class GlooDeclare(Declare):
@@ -44,7 +44,7 @@ class GlooDeclare(Declare):
         provider = tls.Provider("tls-gloo")
         authorities = {
             generation: self._authority(gloo, generation, provider)
-            for generation in relay_generations(self.stack.settings)
+            for generation in certifying_generations(self.stack.settings)
         }
         for cluster in gloo_clusters(self.stack.settings):
             place = self.stack.clusters[cluster]

@@ -8,15 +8,20 @@ roots changed is a verifier that does not hold them yet.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mtls_pki.clusters.connection import Cluster, ForbiddenError
+from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since, parse_time
-from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
+from mtls_pki.clusters.sources.source import (
+    Issued,
+    KnownTrust,
+    Source,
+    Trusted,
+    rights_of,
+)
 from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
 from mtls_pki.consumers.gloo.objects import CERTIFICATES, CLIENT_KEY, ROOTS_KEY
 from mtls_pki.consumers.gloo.section import GlooSettings
@@ -37,6 +42,7 @@ from mtls_pki.settings.model import Settings
 WARNING = timedelta(days=60)
 """A relay certificate whose end is nearer is announced: nothing renews it by itself."""
 
+_RIGHTS = "deploy/rbac-gloo.yaml"
 # Names of the relay's own Deployments, in any release; others in the namespace read no roots.
 _AGENTS = ("gloo-mesh-agent", "enterprise-agent")
 _READERS = ("gloo-mesh-mgmt-server", "enterprise-networking", *_AGENTS)
@@ -58,7 +64,7 @@ class GlooSource(Source):
         gloo = _taking_part(cluster, settings)
         if gloo is None:
             return Trusted()
-        with _rights(cluster):
+        with rights_of(cluster, _RIGHTS):
             given = cluster.get(_path(gloo))
             pods = _pods(cluster, gloo) if given is not None else []
         if given is None:
@@ -90,7 +96,7 @@ class GlooSource(Source):
         gloo = _taking_part(cluster, settings)
         if gloo is None:
             return Issued()
-        with _rights(cluster):
+        with rights_of(cluster, _RIGHTS):
             given = cluster.get(_path(gloo))
             pods = _pods(cluster, gloo) if given is not None else []
         leaves = tuple(_leaves(cluster.name, given or {}, trust))
@@ -192,15 +198,3 @@ def _before(
                     predecessor=frozenset(),
                     unlisted=True,
                 )
-
-
-@contextmanager
-def _rights(cluster: Cluster) -> Iterator[None]:
-    """Name the manifest of these rights where one is missing."""
-    try:
-        yield
-    except ForbiddenError as error:
-        reason, _, _ = error.reason.partition("; grant")
-        raise ForbiddenError(
-            cluster.name, f"{reason}; grant what deploy/rbac-gloo.yaml grants"
-        ) from None

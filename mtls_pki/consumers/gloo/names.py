@@ -6,7 +6,6 @@ from datetime import datetime
 
 from mtls_pki.consumers.gloo.section import NAME, GlooSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import issuing_generations
 
 
 def gloo_settings(settings: Settings) -> GlooSettings | None:
@@ -20,15 +19,6 @@ def gloo_clusters(settings: Settings) -> tuple[str, ...]:
     gloo = gloo_settings(settings)
     taking = {gloo.management, *gloo.workloads} if gloo else set()
     return tuple(cluster for cluster in settings.clusters if cluster in taking)
-
-
-def relay_generations(settings: Settings) -> tuple[str, ...]:
-    """Return the anchors below which the relay has a CA: those that issue or did, with a key."""
-    return tuple(
-        generation
-        for generation in issuing_generations(settings)
-        if not settings.anchors[generation].brought
-    )
 
 
 def relay_common_name(settings: Settings, gloo: GlooSettings, generation: str) -> str:

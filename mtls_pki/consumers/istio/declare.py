@@ -12,7 +12,6 @@ from mtls_pki.components.trust_anchor import CaProfile
 from mtls_pki.consumers.declare import Declare, Place
 from mtls_pki.consumers.istio.names import (
     authority_common_name,
-    authority_generations,
     authority_not_before,
     istio_clusters,
     istio_settings,
@@ -20,6 +19,7 @@ from mtls_pki.consumers.istio.names import (
 from mtls_pki.consumers.istio.objects import CERTIFICATES, SECRET
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.consumers.istio.values import values
+from mtls_pki.settings.names import certifying_generations
 
 
 class IstioDeclare(Declare):
@@ -28,9 +28,7 @@ class IstioDeclare(Declare):
     def declare(self) -> None:
         """Declare ``cacerts`` in each cluster of the mesh."""
         istio = istio_settings(self.stack.settings)
-        if istio is None or self.stack.settings.issuing_generation not in authority_generations(
-            self.stack.settings
-        ):
+        if istio is None:
             return
         provider = tls.Provider("tls-istio")
         for cluster in istio_clusters(self.stack.settings):
@@ -63,7 +61,7 @@ class IstioDeclare(Declare):
             certificates_name=CERTIFICATES,
             authorities={
                 generation: self._profile(istio, cluster, generation)
-                for generation in authority_generations(self.stack.settings)
+                for generation in certifying_generations(self.stack.settings)
             },
             authority_generation=istio.authority.generation,
             anchors=self.stack.anchors,

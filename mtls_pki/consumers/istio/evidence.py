@@ -8,7 +8,6 @@ pilot/pkg/bootstrap/istio_ca.go, handleEvent). What it signed is listed nowhere,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +15,16 @@ from typing import Any
 import yaml
 from cryptography import x509
 
-from mtls_pki.clusters.connection import Cluster, ForbiddenError
+from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since
-from mtls_pki.clusters.sources.source import Issued, KnownTrust, Source, Trusted
+from mtls_pki.clusters.sources.source import (
+    Issued,
+    KnownTrust,
+    Source,
+    Trusted,
+    rights_of,
+)
 from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
 from mtls_pki.consumers.istio.objects import CERTIFICATES, CHAIN_KEY, SIGNER_KEY
 from mtls_pki.consumers.istio.section import IstioSettings
@@ -37,6 +42,7 @@ from mtls_pki.rotation.evidence import (
 )
 from mtls_pki.settings.model import Settings
 
+_RIGHTS = "deploy/rbac-istio.yaml"
 _ISTIOD = {"labelSelector": "app=istiod"}
 _ROOT_CONFIG_MAP, _ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
 _BUNDLES_API = "certificates.k8s.io/v1beta1"
@@ -76,7 +82,7 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Trusted()
-        with _rights(cluster):
+        with rights_of(cluster, _RIGHTS):
             return self._trusted(cluster, istio)
 
     def _trusted(self, cluster: Cluster, istio: IstioSettings) -> Trusted:
@@ -104,25 +110,13 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Issued()
-        with _rights(cluster):
+        with rights_of(cluster, _RIGHTS):
             given = cluster.get(_certificates_path(istio))
             environments = _istiods(cluster, istio) if given is not None else []
         if given is None:
             return Issued()
         ttl = max([istio.workload_cert_ttl, *_lifetimes(environments)])
         return Issued(leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)))
-
-
-@contextmanager
-def _rights(cluster: Cluster) -> Iterator[None]:
-    """Name the manifest of these rights where one is missing."""
-    try:
-        yield
-    except ForbiddenError as error:
-        reason, _, _ = error.reason.partition("; grant")
-        raise ForbiddenError(
-            cluster.name, f"{reason}; grant what deploy/rbac-istio.yaml grants"
-        ) from None
 
 
 def _certificates_path(istio: IstioSettings) -> str:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import issuing_generations
 
 
 def istio_settings(settings: Settings) -> IstioSettings | None:
@@ -22,15 +21,6 @@ def istio_clusters(settings: Settings) -> tuple[str, ...]:
         return ()
     named = settings.clusters if istio.clusters is None else istio.clusters
     return tuple(cluster for cluster in settings.clusters if cluster in named)
-
-
-def authority_generations(settings: Settings) -> tuple[str, ...]:
-    """Return the anchors below which istiod has a CA: those that issue or did, with a key here."""
-    return tuple(
-        generation
-        for generation in issuing_generations(settings)
-        if not settings.anchors[generation].brought
-    )
 
 
 def authority_common_name(settings: Settings, istio: IstioSettings, cluster: str, of: str) -> str:
