@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import pulumi
-import pulumi_tls as tls
 from pulumi import Input, Output
 from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
+from mtls_pki.components.private_key import private_key
 from mtls_pki.components.trust_anchor import CaProfile, SigningPair, TrustAnchor
 from mtls_pki.pki.bundle import render_bundle
 from mtls_pki.pki.certificates import Validity, leaf_certificate
-from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KEY_KINDS, KeyAlgorithm
+from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,9 @@ class RelayAuthority(pulumi.ComponentResource):
 
     Attributes:
         signing: its certificate alone, and its key.
-        root_pem: of its anchor.
     """
 
     signing: SigningPair
-    root_pem: Output[str]
 
     def __init__(
         self, name: str, args: RelayAuthorityArgs, opts: pulumi.ResourceOptions | None = None
@@ -69,9 +67,8 @@ class RelayAuthority(pulumi.ComponentResource):
             ValueError: the anchor was made elsewhere.
         """
         super().__init__("mtls-pki:index:RelayAuthority", name, None, opts)
-        key = _key(f"{name}-{args.generation}", args.profile.key_algorithm, self)
+        key = private_key(f"{name}-{args.generation}", args.profile.key_algorithm, self)
         self.signing = SigningPair(chain_pem=args.anchor.authority(args.profile, key), key_pem=key)
-        self.root_pem = args.anchor.certificate_pem
         self.register_outputs({"certificate": self.signing.chain_pem})
 
 
@@ -144,7 +141,7 @@ class GlooRelay(pulumi.ComponentResource):
         shown: dict[str, Output[str]] = {"ca.crt": roots}
         secrets = [self._secret(args.root_secret_name, {"ca.crt": roots})]
         for leaf in args.leaves:
-            key = _key(
+            key = private_key(
                 f"{name}-{leaf.secret_name}-{args.key_generation}",
                 args.key_algorithm,
                 self,
@@ -191,19 +188,6 @@ class GlooRelay(pulumi.ComponentResource):
             opts=self._options,
         )
         return GuardedObject(resource=secret, namespace=self._args.namespace, name=secret_name)
-
-
-def _key(
-    name: str,
-    algorithm: KeyAlgorithm,
-    parent: pulumi.Resource,
-    provider: pulumi.ProviderResource | None = None,
-) -> Output[str]:
-    return tls.PrivateKey(
-        f"{name}-key",
-        **KEY_KINDS[algorithm].tls,
-        opts=pulumi.ResourceOptions(parent=parent, provider=provider, retain_on_delete=True),
-    ).private_key_pem_pkcs8
 
 
 def _leaf(dns_names: tuple[str, ...], validity: Validity, pems: Sequence[str]) -> str:

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_tls as tls
 from pulumi import Input, Output
 from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
+from mtls_pki.components.private_key import private_key
 from mtls_pki.components.trust_anchor import CaProfile, TrustAnchor
 from mtls_pki.pki.bundle import append_bundle
-from mtls_pki.pki.key_algorithms import KEY_KINDS
 
 # The four files that istiod wants (istio, security/pkg/pki/ca/ca.go).
 _SIGNER, _CHAIN, _ROOTS, _PRIVATE_KEY = (
@@ -91,8 +90,11 @@ class IstioCaCerts(pulumi.ComponentResource):
         """
         super().__init__("mtls-pki:index:IstioCaCerts", name, None, opts)
         keys = {
-            generation: self._key(
-                f"{name}-{generation}-{args.authority_generation}", profile, key_provider
+            generation: private_key(
+                f"{name}-{generation}-{args.authority_generation}",
+                profile.key_algorithm,
+                self,
+                key_provider,
             )
             for generation, profile in args.authorities.items()
         }
@@ -135,10 +137,3 @@ class IstioCaCerts(pulumi.ComponentResource):
             )
         )
         self.register_outputs({"certificates": certificates})
-
-    def _key(self, name: str, profile: CaProfile, provider: pulumi.ProviderResource) -> Output[str]:
-        return tls.PrivateKey(
-            f"{name}-key",
-            **KEY_KINDS[profile.key_algorithm].tls,
-            opts=pulumi.ResourceOptions(parent=self, provider=provider, retain_on_delete=True),
-        ).private_key_pem_pkcs8

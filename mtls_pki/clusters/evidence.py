@@ -148,10 +148,7 @@ def _issued(
         gate=trust.record.gate,
         untraceable=tuple(each for found in issued for each in found.untraceable),
         uses=tuple(use for found in issued for use in found.uses),
-        remarks=(
-            *(each for found in trust.found for each in found.remarks),
-            *(each for found in issued for each in found.remarks),
-        ),
+        remarks=tuple(each for found in issued for each in found.remarks),
         sessions=tuple(each for found in issued for each in found.sessions),
         owned=(
             *trust.record.owned,

@@ -154,9 +154,19 @@ def is_issuing_ca_of(settings: Settings, generation: str, subject: str) -> bool:
 
 def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:
     """Return when an issuing CA starts: as configured, but never before its root does."""
+    return certified_from(anchor, intermediate.valid_from)
+
+
+def certified_from(anchor: AnchorSettings, valid_from: datetime | None) -> datetime:
+    """Return when what a generated anchor certifies starts: as configured, never before the anchor.
+
+    Args:
+        anchor: that certifies it.
+        valid_from: as configured; None: with the anchor.
+    """
     if anchor.valid_from is None:
         raise ValueError("a brought anchor has no dates in the configuration")
-    return max(anchor.valid_from, intermediate.valid_from or anchor.valid_from)
+    return max(anchor.valid_from, valid_from or anchor.valid_from)
 
 
 def access_user(name: str, access: ClientAccessSettings) -> str:

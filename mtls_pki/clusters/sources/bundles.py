@@ -78,7 +78,7 @@ class BundleSource(Source):
         texts = {_data(found, place).get(place.key) for place in places}
         return Trusted(
             bundles=observations,
-            anchors=tuple(_members(texts)),
+            anchors=tuple(readable_members(texts)),
             owned=(*_owned(cluster.name, asked, found), *_bundle_object(cluster, settings)),
         )
 
@@ -154,7 +154,7 @@ def _under_another_key(
     for place in asked:
         data = _data(found, place)
         for key in sorted(data.keys() - {place.key}) if place.key not in data else ():
-            if any(_members({data[key]})):
+            if any(readable_members({data[key]})):
                 yield BundlePlace(
                     cluster=place.cluster, namespace=place.namespace, name=place.name, key=key
                 )
@@ -172,7 +172,7 @@ def _observe(place: BundlePlace, found: Mapping[tuple[str, str], _ConfigMap]) ->
     return observe_bundle(place, live.data.get(place.key), changed_at=live.changed_at(place.key))
 
 
-def _members(texts: Iterable[str | None]) -> Iterator[x509.Certificate]:
+def readable_members(texts: Iterable[str | None]) -> Iterator[x509.Certificate]:
     """Yield the certificates in the distinct texts; a damaged one is its bundle's problem."""
     for text in texts:
         try:

@@ -36,14 +36,11 @@ class Trusted:
         bundles: what verifiers hold.
         anchors: certificates that may be anchors.
         owned: existing objects that the stack would write, whose they may be.
-        remarks: what a person must know, although no rule judges it; whole sentences without a
-            full stop.
     """
 
     bundles: tuple[BundleObservation, ...] = ()
     anchors: tuple[x509.Certificate, ...] = ()
     owned: tuple[OwnedObject, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,8 @@ class Issued:
         uses: which Certificates name issuers of the stack.
         owned: as in ``Trusted``.
         sessions: connections that are open.
-        remarks: as in ``Trusted``.
+        remarks: what a person must know, although no rule judges it; whole sentences without a
+            full stop.
     """
 
     leaves: tuple[LeafObservation, ...] = ()

@@ -15,6 +15,7 @@ from typing import Any
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since, parse_time
+from mtls_pki.clusters.sources.bundles import readable_members
 from mtls_pki.clusters.sources.source import (
     Issued,
     KnownTrust,
@@ -25,8 +26,6 @@ from mtls_pki.clusters.sources.source import (
 from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
 from mtls_pki.consumers.gloo.objects import CERTIFICATES, CLIENT_KEY, ROOTS_KEY
 from mtls_pki.consumers.gloo.section import GlooSettings
-from mtls_pki.pki.bundle import bundle_members
-from mtls_pki.pki.errors import PkiError
 from mtls_pki.rotation.evidence import (
     BundleObservation,
     BundlePlace,
@@ -77,13 +76,9 @@ class GlooSource(Source):
         bundle = observe_bundle(
             place, pem, changed_at=changed, hint="`pulumi up --refresh` writes it"
         )
-        try:
-            anchors = bundle_members(pem or "", origin=CERTIFICATES)
-        except PkiError:
-            anchors = ()
         return Trusted(
             bundles=(bundle, *_unread(cluster.name, gloo, pods, changed)),
-            anchors=anchors,
+            anchors=tuple(readable_members({pem})),
             owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
         )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mtls_pki.consumers.gloo.section import NAME, GlooSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.names import certified_from
 
 
 def gloo_settings(settings: Settings) -> GlooSettings | None:
@@ -28,9 +29,7 @@ def relay_common_name(settings: Settings, gloo: GlooSettings, generation: str) -
 
 def authority_not_before(anchor: AnchorSettings, gloo: GlooSettings) -> datetime:
     """Return when the CA below a generated anchor starts: never before its root."""
-    if anchor.valid_from is None:
-        raise ValueError("an anchor made elsewhere has no dates in the configuration")
-    return max(anchor.valid_from, gloo.authority.valid_from or anchor.valid_from)
+    return certified_from(anchor, gloo.authority.valid_from)
 
 
 def certificates_not_before(anchor: AnchorSettings, gloo: GlooSettings) -> datetime:

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
-from cryptography import x509
 
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import owned_since
+from mtls_pki.clusters.sources.bundles import readable_members
 from mtls_pki.clusters.sources.source import (
     Issued,
     KnownTrust,
@@ -29,8 +29,6 @@ from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
 from mtls_pki.consumers.istio.objects import CERTIFICATES, CHAIN_KEY, SIGNER_KEY
 from mtls_pki.consumers.istio.section import IstioSettings
 from mtls_pki.consumers.istio.values import LIFETIMES, MULTI_ROOT, PROXY_ROOTS
-from mtls_pki.pki.bundle import bundle_members
-from mtls_pki.pki.errors import PkiError
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.evidence import (
     BundleObservation,
@@ -96,9 +94,8 @@ class IstioSource(Source):
             roots = [_Roots(place=missing, pem=None, changed_at=None)]
         return Trusted(
             bundles=tuple(each.observed() for each in roots),
-            anchors=tuple(_members(each.pem for each in roots)),
+            anchors=tuple(readable_members(dict.fromkeys(each.pem for each in roots))),
             owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
-            remarks=tuple(_remarks(cluster, istio)),
         )
 
     def issued(self, cluster: Cluster, settings: Settings, trust: KnownTrust) -> Issued:
@@ -112,11 +109,15 @@ class IstioSource(Source):
             return Issued()
         with rights_of(cluster, _RIGHTS):
             given = cluster.get(_certificates_path(istio))
-            environments = _istiods(cluster, istio) if given is not None else []
-        if given is None:
-            return Issued()
+            if given is None:
+                return Issued()
+            environments = _istiods(cluster, istio)
+            remarks = tuple(_remarks(cluster, istio, environments))
         ttl = max([istio.workload_cert_ttl, *_lifetimes(environments)])
-        return Issued(leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)))
+        return Issued(
+            leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)),
+            remarks=remarks,
+        )
 
 
 def _certificates_path(istio: IstioSettings) -> str:
@@ -158,15 +159,6 @@ def _root_bundle(cluster: Cluster) -> list[_Roots]:
     return [_Roots(place=place, pem=live["spec"].get("trustBundle"), changed_at=changed_at)]
 
 
-def _members(texts: Iterable[str | None]) -> Iterator[x509.Certificate]:
-    """Yield the certificates in the distinct texts; a damaged one is its bundle's problem."""
-    for text in dict.fromkeys(texts):
-        try:
-            yield from bundle_members(text or "", origin=_ROOT_KEY)
-        except PkiError:
-            continue
-
-
 def _istiods(cluster: Cluster, istio: IstioSettings) -> list[dict[str, str]]:
     """Return the environment of every Deployment of istiod."""
 
@@ -192,9 +184,10 @@ def _lifetimes(environments: Iterable[Mapping[str, str]]) -> Iterator[timedelta]
                 continue
 
 
-def _remarks(cluster: Cluster, istio: IstioSettings) -> Iterator[str]:
+def _remarks(
+    cluster: Cluster, istio: IstioSettings, environments: list[dict[str, str]]
+) -> Iterator[str]:
     """Yield what stands in the way of the next rotation, and what makes it longer."""
-    environments = _istiods(cluster, istio)
     if not environments:
         yield (
             f"no Deployment with the label app=istiod is in {istio.namespace}, so nobody sees "

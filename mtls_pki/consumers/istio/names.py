@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.names import certified_from
 
 
 def istio_settings(settings: Settings) -> IstioSettings | None:
@@ -30,6 +31,4 @@ def authority_common_name(settings: Settings, istio: IstioSettings, cluster: str
 
 def authority_not_before(anchor: AnchorSettings, istio: IstioSettings) -> datetime:
     """Return when the CA below a generated anchor starts: as configured, never before its root."""
-    if anchor.valid_from is None:
-        raise ValueError("an anchor made elsewhere has no dates in the configuration")
-    return max(anchor.valid_from, istio.authority.valid_from or anchor.valid_from)
+    return certified_from(anchor, istio.authority.valid_from)
