@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cryptography import x509
 
@@ -95,6 +96,28 @@ class KnownTrust:
             if anchor.fingerprint is not None
             and (anchor.role is not Role.INCOMING or generation in stage.issuing_generations)
         }
+
+    def of_others(self, present: LeafObservation, **told: Any) -> Iterator[LeafObservation]:
+        """Yield what stands for leaves of other anchors than that of ``present``, one for each.
+
+        Nobody lists such leaves, so nothing shows whose they are: any anchor may be meant that
+        issued before.
+
+        Args:
+            present: what is issued there now.
+            told: in what they differ from it, besides their signer and their dates.
+        """
+        for fingerprint in sorted(self.issued - present.signers):
+            yield LeafObservation(
+                cluster=present.cluster,
+                namespace=present.namespace,
+                declared=False,
+                signers=frozenset({fingerprint}),
+                not_before=None,
+                predecessor=frozenset(),
+                unlisted=True,
+                **told,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

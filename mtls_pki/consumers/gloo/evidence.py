@@ -96,7 +96,7 @@ class GlooSource(Source):
             pods = _pods(cluster, gloo) if given is not None else []
         leaves = tuple(_leaves(cluster.name, given or {}, trust))
         return Issued(
-            leaves=(*leaves, *_before(cluster.name, gloo, pods, leaves, trust)),
+            leaves=(*leaves, *_before(pods, leaves, trust)),
             remarks=tuple(
                 f"the relay certificate {leaf.name} ends at {instant(leaf.not_after)}; write a "
                 "later consumers.gloo.certificates.validFrom, apply, and restart the relay"
@@ -165,8 +165,6 @@ def _leaves(cluster: str, given: Mapping[str, Any], trust: KnownTrust) -> Iterat
 
 
 def _before(
-    cluster: str,
-    gloo: GlooSettings,
     pods: list[tuple[str, datetime | None]],
     leaves: tuple[LeafObservation, ...],
     trust: KnownTrust,
@@ -179,17 +177,10 @@ def _before(
             late = started is None or leaf.issued_at is None or started <= leaf.issued_at
             if not late or not name.startswith(_AGENTS):
                 continue
-            for fingerprint in sorted(trust.issued - leaf.signers):
-                yield LeafObservation(
-                    cluster=cluster,
-                    namespace=gloo.namespace,
-                    name=name,
-                    kind="Pod",
-                    declared=False,
-                    signers=frozenset({fingerprint}),
-                    issuer="the relay's CA of before; restart its Deployment",
-                    not_before=None,
-                    not_after=None,
-                    predecessor=frozenset(),
-                    unlisted=True,
-                )
+            yield from trust.of_others(
+                leaf,
+                name=name,
+                kind="Pod",
+                issuer="the relay's CA of before; restart its Deployment",
+                not_after=None,
+            )

@@ -257,17 +257,10 @@ def _leaves(
     until = since + settings.trust.hold_down + ttl if since is not None else None
     if until is not None and until <= trust.at:
         return
-    for fingerprint in sorted(trust.issued - present.signers):
-        yield LeafObservation(
-            cluster=cluster,
-            namespace=istio.namespace,
-            name="istiod",
-            kind=_WORKLOADS,
-            declared=False,
-            signers=frozenset({fingerprint}),
-            issuer="istiod before its last change",
-            not_before=None,
-            not_after=until,
-            predecessor=frozenset(),
-            unlisted=True,
-        )
+    yield from trust.of_others(
+        present,
+        name=present.name,
+        kind=present.kind,
+        issuer="istiod before its last change",
+        not_after=until,
+    )
