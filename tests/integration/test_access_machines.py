@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,15 +31,13 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-NAME, MACHINE = "accessed", "deployer"
+NAME = "accessed"
 ISSUERS = "example:access-issuers"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 ACCESS: dict[str, Any] = {
-    MACHINE: {
-        "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]}],
-        "validFor": "1h",
-        "renewBefore": "20m",
-    }
+    "rules": [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"]}],
+    "validFor": "1h",
+    "renewBefore": "20m",
 }
 
 
@@ -61,11 +60,24 @@ def admin(access_plane: ControlPlane) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack, access_plane: ControlPlane, admin: Api) -> Stack:
     stack = make_stack(NAME)
-    values = small_stack(NAME, access_plane.kubeconfig)
-    stack.write({**values, "clientAccess": ACCESS})
+    stack.write(small_stack(NAME, access_plane.kubeconfig))
     stack.init()
     stack.up()
     return stack
+
+
+def declare(stack: Stack, machine: str, **access: Any) -> None:
+    """Write one machine into the stack file; each test has a machine of its own."""
+    values = stack.read()
+    machines = {**values.get("clientAccess", {}), machine: {**ACCESS, **access}}
+    stack.write({**values, "clientAccess": machines})
+
+
+def withdraw(stack: Stack, machine: str) -> None:
+    values = stack.read()
+    machines = {name: each for name, each in values["clientAccess"].items() if name != machine}
+    del values["clientAccess"]
+    stack.write({**values, **({"clientAccess": machines} if machines else {})})
 
 
 @contextlib.contextmanager
@@ -81,10 +93,10 @@ def as_somebody(stack: Stack, plane: ControlPlane, group: str) -> Iterator[None]
         stack.write({**stack.read(), "clusters": before["clusters"]})
 
 
-def issue(stack: Stack, plane: ControlPlane) -> str:
+def issue(stack: Stack, plane: ControlPlane, machine: str) -> str:
     """Submit as one, approve as another, and go on as the first."""
     with as_somebody(stack, plane, ISSUERS):
-        waits = stack.rotation("access", "issue", MACHINE)
+        waits = stack.rotation("access", "issue", machine)
         assert waits.returncode == 1
         assert "waits for approval" in waits.stderr, waits.stderr
     name = waits.stderr.split("mtls-pki access approve ")[1].split()[0]
@@ -96,16 +108,16 @@ def issue(stack: Stack, plane: ControlPlane) -> str:
     )
     assert approved.returncode == 0, approved.stderr
     with as_somebody(stack, plane, ISSUERS):
-        done = stack.rotation("access", "issue", MACHINE)
+        done = stack.rotation("access", "issue", machine)
         assert done.returncode == 0, done.stderr
     stack.up()
     return done.stderr
 
 
-def kubeconfig(stack: Stack, to: Path) -> Path:
+def kubeconfig(stack: Stack, machine: str, to: Path) -> Path:
     """The machine's kubeconfig, as its job would get it."""
     shown = stack.must("stack", "output", "kubeconfigs", "--json", "--show-secrets").output
-    ((text,),) = (each.values() for each in json.loads(shown).values())
+    (text,) = json.loads(shown)[machine].values()
     to.write_text(text)
     return to
 
@@ -125,10 +137,13 @@ def may(kubeconfig: Path) -> bool:
 def test_a_machine_is_given_access_renewed_and_withdrawn(
     stack: Stack, access_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    assert "mtls-pki access issue deployer" in stack.rotation("status").stdout
-    told = issue(stack, access_plane)
+    machine = "deployer"
+    declare(stack, machine)
+    stack.up()
+    assert f"mtls-pki access issue {machine}" in stack.rotation("status").stdout
+    told = issue(stack, access_plane, machine)
     assert "k1 is certified until" in told
-    first = kubeconfig(stack, tmp_path / "first")
+    first = kubeconfig(stack, machine, tmp_path / "first")
     assert may(first)
     # The key is in the state as a secret, in the output as a secret, and nowhere else.
     texts = {
@@ -136,42 +151,39 @@ def test_a_machine_is_given_access_renewed_and_withdrawn(
         "state": stack.must("stack", "export").output,
     }
     assert_no_private_key(texts)
-    assert "works" in stack.rotation("status").stdout
+    assert re.search(rf"{machine} .* k1 .* works", stack.rotation("status").stdout)
     unchanged = stack.preview("--expect-no-changes")
     assert unchanged.status == 0, unchanged.output
 
-    renewed = stack.rotation("access", "renew", MACHINE)
+    renewed = stack.rotation("access", "renew", machine)
     assert renewed.returncode == 0, renewed.stderr
-    assert stack.read()["clientAccess"][MACHINE]["keys"] == ["k1", "k2"]
+    assert stack.read()["clientAccess"][machine]["keys"] == ["k1", "k2"]
     stack.up()
     # Until the new key is certified, the old one is what the output hands out.
-    assert may(kubeconfig(stack, tmp_path / "between"))
+    assert may(kubeconfig(stack, machine, tmp_path / "between"))
     assert "k2 waits" in stack.rotation("access", "list").stdout
-    assert "k2 is certified until" in issue(stack, access_plane)
-    second = kubeconfig(stack, tmp_path / "second")
+    assert "k2 is certified until" in issue(stack, access_plane, machine)
+    second = kubeconfig(stack, machine, tmp_path / "second")
     assert second.read_text() != first.read_text()
     assert may(first)
     assert may(second)
 
-    values = stack.read()
-    del values["clientAccess"]
-    stack.write(values)
+    withdraw(stack, machine)
     stack.up()
     assert not may(first)
     assert not may(second)
 
 
-def test_issuing_twice_changes_nothing_and_needs_the_stack_first(
-    stack: Stack, access_plane: ControlPlane
-) -> None:
-    stack.write({**stack.read(), "clientAccess": {MACHINE: {**ACCESS[MACHINE], "keys": ["k7"]}}})
-    early = stack.rotation("access", "issue", MACHINE)
+def test_issuing_twice_changes_nothing_and_needs_the_stack_first(stack: Stack) -> None:
+    machine = "auditor"
+    declare(stack, machine, keys=["k7"])
+    early = stack.rotation("access", "issue", machine)
     assert early.returncode == 1
     assert "`pulumi up`" in early.stderr
     stack.up()
-    done = stack.rotation("access", "issue", MACHINE, "--approve")
+    done = stack.rotation("access", "issue", machine, "--approve")
     assert done.returncode == 0, done.stderr
-    again = stack.rotation("access", "issue", MACHINE)
+    again = stack.rotation("access", "issue", machine)
     assert again.returncode == 0, again.stderr
     assert "k7 is certified until" in again.stderr
     unknown = stack.rotation("access", "issue", "nobody")
