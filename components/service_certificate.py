@@ -35,7 +35,9 @@ class ServiceCertificateArgs:
         dns_names: DNS SANs.
         uris: URI SANs, with the SPIFFE ID.
         ip_addresses: IP SANs.
+        email_addresses: RFC 822 SANs.
         common_name: only for verifiers that read no other name, such as PostgreSQL.
+        organizations: O of the subject, for verifiers that map by it.
         usages: extended key usages.
         key_algorithm: of the workload's key.
         rotation_policy: ``Always``: a new key at each issuance.
@@ -56,7 +58,9 @@ class ServiceCertificateArgs:
     dns_names: tuple[str, ...]
     uris: tuple[str, ...]
     ip_addresses: tuple[str, ...]
+    email_addresses: tuple[str, ...]
     common_name: str | None
+    organizations: tuple[str, ...]
     usages: tuple[str, ...]
     key_algorithm: KeyAlgorithm
     rotation_policy: str
@@ -95,9 +99,11 @@ class ServiceCertificate(CustomResource):
         }
         optional = {
             "commonName": args.common_name,
+            "subject": {"organizations": list(args.organizations)} if args.organizations else None,
             "dnsNames": list(args.dns_names),
             "uris": list(args.uris),
             "ipAddresses": list(args.ip_addresses),
+            "emailAddresses": list(args.email_addresses),
         }
         spec |= {key: value for key, value in optional.items() if value}
         super().__init__(

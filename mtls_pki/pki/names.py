@@ -12,7 +12,7 @@ from mtls_pki.pki.errors import PkiError
 
 # ub-common-name (RFC 5280, appendix A.1). The RFC counts characters; cert-manager's webhook and
 # cryptography count bytes of UTF-8, so a name that is right for both has at most as many bytes.
-_LONGEST_COMMON_NAME = 64
+_LONGEST_IN_SUBJECT = 64
 _LONGEST_DOMAIN = 253
 _DOMAIN = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
@@ -41,13 +41,22 @@ def subject(
 
 def common_name_mistake(common_name: str) -> str | None:
     """Return why no certificate may have ``common_name``, as the end of a sentence, or None."""
-    length = len(common_name.encode(errors="replace"))
-    if not 0 < length <= _LONGEST_COMMON_NAME:
+    return _mistake_in_subject(common_name, "ub-common-name")
+
+
+def organization_mistake(organization: str) -> str | None:
+    """Return why no subject may have ``organization``, as the end of a sentence, or None."""
+    return _mistake_in_subject(organization, "ub-organization-name")
+
+
+def _mistake_in_subject(text: str, bound: str) -> str | None:
+    length = len(text.encode(errors="replace"))
+    if not 0 < length <= _LONGEST_IN_SUBJECT:
         return (
-            f"is {length} bytes long; write 1 to {_LONGEST_COMMON_NAME} bytes of UTF-8 "
-            "(RFC 5280 A.1, ub-common-name)"
+            f"is {length} bytes long; write 1 to {_LONGEST_IN_SUBJECT} bytes of UTF-8 "
+            f"(RFC 5280 A.1, {bound})"
         )
-    if not common_name.isprintable() or common_name != common_name.strip():
+    if not text.isprintable() or text != text.strip():
         return "has blanks at an end or characters that do not print; remove them"
     return None
 

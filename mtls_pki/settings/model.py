@@ -28,12 +28,14 @@ from mtls_pki.settings.types import (
     DnsName,
     Domain,
     Duration,
+    EmailAddress,
     Endpoint,
     Generation,
     HttpsUrl,
     Instant,
     IpAddress,
     ObjectEntry,
+    Organization,
     Secret,
     StackName,
     Uri,
@@ -204,7 +206,9 @@ class ServiceSettings(Section):
     service_account: DnsLabel | None = None
     secret_name: DnsLabel | None = None
     common_name: CommonName | None = None
+    organizations: tuple[Organization, ...] = ()
     dns_names: tuple[DnsName, ...] | None = None
+    email_addresses: tuple[EmailAddress, ...] = ()
     ip_addresses: tuple[IpAddress, ...] = ()
     uris: tuple[Uri, ...] = ()
     usages: tuple[Literal["server auth", "client auth"], ...] = Field(

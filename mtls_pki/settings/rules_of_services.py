@@ -297,7 +297,9 @@ def usages_and_lists_are_sets(settings: Settings) -> Iterator[Mistake]:
         lists += [
             (f"services.{name}.{key}", values)
             for key, values in (
+                ("organizations", service.organizations),
                 ("dnsNames", service.dns_names or ()),
+                ("emailAddresses", service.email_addresses),
                 ("clusters", service.clusters or ()),
                 ("usages", service.usages),
             )

@@ -20,7 +20,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from mtls_pki.pki.names import common_name_mistake
+from mtls_pki.pki.names import common_name_mistake, organization_mistake
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.generations import generation_mistake
 
@@ -35,6 +35,8 @@ _ABANDONED = re.compile(
 )
 _OBJECT_ENTRY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?/[A-Z][A-Za-z]+/[a-z0-9.-]+")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+# A dot-atom (RFC 5322 3.2.3) in ASCII: an rfc822Name is an IA5String (RFC 5280 4.2.1.6).
+_MAILBOX_NAME = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -112,6 +114,21 @@ def _config_map_key(value: str) -> str:
 
 def _common_name(value: str) -> str:
     return _checked(value, common_name_mistake)
+
+
+def _organization(value: str) -> str:
+    return _checked(value, organization_mistake)
+
+
+def _email_address(value: str) -> str:
+    name, _, domain = value.rpartition("@")
+    try:
+        _domain(domain)
+    except ValueError:
+        name = ""
+    if len(name) > 64 or not _MAILBOX_NAME.fullmatch(name):
+        raise ValueError("write a mailbox with a lower-case domain such as operator@monoskope.io")
+    return value
 
 
 def _ip(value: str) -> str:
@@ -257,6 +274,8 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Generation = Annotated[str, AfterValidator(_generation)]
 ConfigMapKey = Annotated[str, AfterValidator(_config_map_key)]
 CommonName = Annotated[str, AfterValidator(_common_name)]
+Organization = Annotated[str, AfterValidator(_organization)]
+EmailAddress = Annotated[str, AfterValidator(_email_address)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Uri = Annotated[str, AfterValidator(_uri)]

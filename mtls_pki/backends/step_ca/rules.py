@@ -60,6 +60,12 @@ def step_ca_signs_what_services_ask_for(settings: Settings) -> Iterator[Mistake]
                 message=f"{', '.join(service.usages)}: a step-ca gives every leaf server auth and "
                 "client auth; leave usages out",
             )
+        if service.organizations:
+            yield Mistake(
+                path=f"services.{name}.organizations",
+                message=f"{', '.join(service.organizations)}: a step-ca gives every leaf a subject "
+                "with the common name alone; leave them out, or choose another backend",
+            )
         duration = leaf_duration(settings, service)
         path = f"services.{name}.duration" if service.duration else "issuing.leaf.duration"
         if limit is not None and duration > limit:

@@ -62,6 +62,16 @@ def sign_role_allows_what_services_ask_for(settings: Settings) -> Iterator[Mista
                 message=f"{', '.join(service.usages)}: a Vault's role gives every leaf the same "
                 f"usages, here {', '.join(usages)}; write the same for all services",
             )
+        for key, values in (
+            ("organizations", service.organizations),
+            ("emailAddresses", service.email_addresses),
+        ):
+            if values:
+                yield Mistake(
+                    path=f"services.{name}.{key}",
+                    message=f"{', '.join(values)}: the Vault's role of this stack signs DNS names, "
+                    "IP addresses and URIs only; leave them out, or choose another backend",
+                )
         if service.common_name is not None and service.common_name not in dns_names(settings, name):
             yield Mistake(
                 path=f"services.{name}.commonName",

@@ -156,6 +156,8 @@ def test_a_service_can_say_everything_itself() -> None:
                 "secretName": "front-cert",
                 "commonName": "front",
                 "dnsNames": ["front.example.org"],
+                "organizations": ["Example"],
+                "emailAddresses": ["front@example.org"],
                 "ipAddresses": ["10.0.0.5"],
                 "uris": ["spiffe://example.org/extra"],
                 "usages": ["client auth"],
@@ -180,6 +182,8 @@ def test_a_service_can_say_everything_itself() -> None:
         "dnsNames": ["front.example.org"],
         "uris": ["spiffe://example.org/ns/app/sa/edge", "spiffe://example.org/extra"],
         "ipAddresses": ["10.0.0.5"],
+        "subject": {"organizations": ["Example"]},
+        "emailAddresses": ["front@example.org"],
     }
 
 

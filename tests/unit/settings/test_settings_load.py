@@ -171,6 +171,30 @@ def test_one_mistake_is_told_with_place_value_and_remedy(
         ),
         *(
             (
+                "services.web.emailAddresses",
+                [text],
+                f"services.web.emailAddresses.0: '{text}': write a mailbox with a lower-case "
+                "domain such as operator@monoskope.io",
+            )
+            for text in (
+                "operator",
+                "@example.org",
+                "a@",
+                "a..b@example.org",
+                "a@Example.org",
+                "Op <a@example.org>",
+                "o\u00e9@example.org",
+                f"{'x' * 65}@example.org",
+            )
+        ),
+        (
+            "services.web.organizations",
+            ["x" * 65],
+            f"services.web.organizations.0: '{'x' * 65}': is 65 bytes long; write 1 to 64 bytes of "
+            "UTF-8 (RFC 5280 A.1, ub-organization-name)",
+        ),
+        *(
+            (
                 "services.web.uris",
                 [text],
                 f"services.web.uris.0: '{text}': write an absolute URI such as "

@@ -342,6 +342,28 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
     ),
     (
         "sign_role_allows_what_services_ask_for",
+        {
+            "issuing.backend": "vault",
+            "services.web.organizations": ["Example"],
+            "services.web.emailAddresses": ["web@example.org"],
+        }
+        | VAULT,
+        [
+            f"services.web.{key}: {value}: the Vault's role of this stack signs DNS names, IP "
+            "addresses and URIs only; leave them out, or choose another backend"
+            for key, value in (("organizations", "Example"), ("emailAddresses", "web@example.org"))
+        ],
+    ),
+    (
+        "step_ca_signs_what_services_ask_for",
+        {"issuing.backend": "step-ca", "services.web.organizations": ["Example"]} | STEP_CA,
+        [
+            "services.web.organizations: Example: a step-ca gives every leaf a subject with the "
+            "common name alone; leave them out, or choose another backend"
+        ],
+    ),
+    (
+        "sign_role_allows_what_services_ask_for",
         {"issuing.backend": "vault", "services.web.commonName": "node"} | VAULT,
         [
             "services.web.commonName: 'node': a Vault's role allows it only as one of the DNS "
@@ -866,7 +888,11 @@ KEPT: list[tuple[str, Changes]] = [
     ("vault_is_there_where_it_is_asked_for", {"issuing.backend": "vault"} | VAULT),
     ("vault_is_there_where_it_is_asked_for", VAULT),
     ("step_ca_is_there_where_it_is_asked_for", {"issuing.backend": "step-ca"} | STEP_CA),
-    ("step_ca_signs_what_services_ask_for", {"issuing.backend": "step-ca"} | STEP_CA),
+    (
+        "step_ca_signs_what_services_ask_for",
+        {"issuing.backend": "step-ca", "services.web.emailAddresses": ["web@example.org"]}
+        | STEP_CA,
+    ),
     ("step_ca_signs_what_services_ask_for", STEP_CA | {"services.web.usages": ["server auth"]}),
     (
         "urls_are_of_generations_that_a_step_ca_signs_for",
