@@ -344,7 +344,7 @@ def _open(
 def _remarks(evidence: Evidence) -> Iterator[Notice]:
     for cluster in evidence.reachable:
         for remark in cluster.remarks:
-            yield Notice(identifier="consumer", message=f"{cluster.cluster}: {remark}")
+            yield Notice(identifier="remark", message=f"{cluster.cluster}: {remark}")
 
 
 def _canaries(request: ChangeRequest) -> Iterator[Notice]:

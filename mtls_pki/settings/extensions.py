@@ -124,6 +124,7 @@ class ConsumerSettings:
         clusters: where it is, of those of the stack; what it has there is recorded, so that it does
             not leave unseen. None where it has nothing to lose.
         namespaces: that must be there, by cluster.
+        secrets: namespace and name of each Secret that it writes in a cluster.
     """
 
     name: str
@@ -131,6 +132,7 @@ class ConsumerSettings:
     rules: tuple[Rule, ...] = ()
     clusters: Callable[[Settings], tuple[str, ...]] | None = None
     namespaces: Callable[[Settings, str], tuple[str, ...]] | None = None
+    secrets: Callable[[Settings, str], frozenset[tuple[str, str]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

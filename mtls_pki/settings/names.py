@@ -99,6 +99,17 @@ def ca_secrets(settings: Settings) -> frozenset[tuple[str, str]]:
     )
 
 
+def stack_secrets(settings: Settings, cluster: str) -> frozenset[tuple[str, str]]:
+    """Return namespace and name of every Secret that the stack itself writes in a cluster."""
+    return ca_secrets(settings).union(
+        *(
+            row.secrets(settings, cluster)
+            for row in settings.extensions.consumers
+            if row.secrets is not None
+        )
+    )
+
+
 def generations_held_by(settings: Settings, backend: str) -> tuple[str, ...]:
     """Return the generations whose issuing CA the backend of this name holds, in any role."""
     return tuple(

@@ -60,6 +60,7 @@ from mtls_pki.rotation.moved import may_have_followed
 from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.leaf_limits import longest_leaf
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import stack_secrets
 
 _CSR_PATH = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _NAME = "cert-manager.io/certificate-name"
@@ -176,6 +177,7 @@ class LeafReader:
             issuers=self.issuers.observations,
             untraceable=tuple(self._untraceable(attribution)),
             uses=tuple(self._uses(certificates.values())),
+            remarks=tuple(self._second_writers(certificates.values())),
             owned=(
                 *self.issuers.owned,
                 *(each.owned for each in certificates.values() if each.owned is not None),
@@ -197,6 +199,27 @@ class LeafReader:
                     declared=each.key in self._declared,
                     failure=each.failure,
                     again_at=each.again_at,
+                )
+
+    def _second_writers(self, certificates: Iterable[_Certificate]) -> Iterator[str]:
+        """Yield who makes cert-manager write into a Secret that has a writer already.
+
+        cert-manager takes a Secret by force, whoever wrote it (pkg/controller/certificates/issuing,
+        internal/secret.go), so the two take turns.
+        """
+        written = dict.fromkeys(stack_secrets(self.settings, self.cluster.name), "this stack")
+        written |= {
+            (each.namespace, each.secret): f"Certificate {each.name} of this stack"
+            for each in certificates
+            if each.key in self._declared
+        }
+        for each in certificates:
+            owner = written.get((each.namespace, each.secret))
+            if owner is not None and each.key not in self._declared:
+                yield (
+                    f"Certificate {each.namespace}/{each.name} writes into the Secret "
+                    f"{each.secret}, which belongs to {owner}; delete that Certificate, or give it "
+                    "another spec.secretName, then `pulumi up --refresh`"
                 )
 
     def _untraceable(self, attribution: Attribution) -> Iterator[Untraceable]:

@@ -8,6 +8,7 @@ from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.gloo.evidence import GlooSource
 from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
+from mtls_pki.consumers.gloo.objects import SECRETS
 from mtls_pki.consumers.gloo.rules import RULES
 from mtls_pki.consumers.gloo.section import NAME, GlooSettings
 from mtls_pki.settings.extensions import ConsumerSettings
@@ -22,6 +23,12 @@ def _namespaces(settings: Settings, cluster: str) -> tuple[str, ...]:
     return (gloo.namespace,) if gloo and cluster in gloo_clusters(settings) else ()
 
 
+def _secrets(settings: Settings, cluster: str) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (namespace, secret) for namespace in _namespaces(settings, cluster) for secret in SECRETS
+    )
+
+
 class Gloo(Consumer):
     """Gloo Mesh, whose relay is below the trust anchor."""
 
@@ -31,6 +38,7 @@ class Gloo(Consumer):
         rules=RULES,
         clusters=gloo_clusters,
         namespaces=_namespaces,
+        secrets=_secrets,
     )
 
     def declare(self) -> type[Declare]:

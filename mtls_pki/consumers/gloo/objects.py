@@ -8,6 +8,8 @@ CLIENT_SECRET = "relay-client-tls-secret"  # noqa: S105
 SIGNING_SECRET = "relay-tls-signing-secret"  # noqa: S105
 TELEMETRY_SECRET = "gloo-telemetry-gateway-tls-secret"  # noqa: S105
 
+SECRETS = (ROOT_SECRET, SERVER_SECRET, CLIENT_SECRET, SIGNING_SECRET, TELEMETRY_SECRET)
+
 CERTIFICATES = "relay-certificates"
 """Of the ConfigMap that shows the certificates of all of them, for whoever may read no Secret."""
 

@@ -8,6 +8,7 @@ from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.istio.evidence import IstioSource
 from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
+from mtls_pki.consumers.istio.objects import SECRET
 from mtls_pki.consumers.istio.rules import RULES
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.settings.extensions import ConsumerSettings
@@ -22,6 +23,10 @@ def _namespaces(settings: Settings, cluster: str) -> tuple[str, ...]:
     return (istio.namespace,) if istio and cluster in istio_clusters(settings) else ()
 
 
+def _secrets(settings: Settings, cluster: str) -> frozenset[tuple[str, str]]:
+    return frozenset((namespace, SECRET) for namespace in _namespaces(settings, cluster))
+
+
 class Istio(Consumer):
     """Meshes of Istio whose istiod signs below the trust anchor."""
 
@@ -31,6 +36,7 @@ class Istio(Consumer):
         rules=RULES,
         clusters=istio_clusters,
         namespaces=_namespaces,
+        secrets=_secrets,
     )
 
     def declare(self) -> type[Declare]:

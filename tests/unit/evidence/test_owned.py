@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from mtls_pki.rotation.owned_object import OwnedObject
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
@@ -139,3 +141,36 @@ def test_a_record_vouches_for_what_names_no_owner_unless_it_may_be_anothers(stac
         stack.dev.objects[f"{collection}/mesh-trust-stage"] = own  # type: ignore[assignment]
         stack.dev.objects[collection] = [own, *records]
         assert vouches() is expected
+
+
+GLOO = {"management": "dev", "workloads": ["prod"]}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "secret", "owner"),
+    [
+        ("cert-manager", "mtls-ca-g1-i1", "this stack"),
+        ("istio-system", "cacerts", "this stack"),
+        ("gloo-mesh", "relay-server-tls-secret", "this stack"),
+        ("app", "web-tls", "Certificate web of this stack"),
+    ],
+)
+def test_a_certificate_that_writes_into_a_secret_of_the_stack_is_named(
+    stack: Stack, namespace: str, secret: str, owner: str
+) -> None:
+    second = certificate("second", namespace, spec={"secretName": secret})
+    stack.dev.objects[CERTIFICATES] = [second, certificate("web")]
+    evidence = stack.read(consumers={"istio": {}, "gloo": GLOO}, anchors__g1__pathLength=2)
+    (dev,) = (each for each in evidence.reachable if each.cluster == "dev")
+    about = [each for each in dev.remarks if "second" in each]
+    assert about == [
+        f"Certificate {namespace}/second writes into the Secret {secret}, which belongs to "
+        f"{owner}; delete that Certificate, or give it another spec.secretName, then "
+        "`pulumi up --refresh`"
+    ]
+
+
+def test_a_certificate_with_a_secret_of_its_own_is_nothing_to_tell(stack: Stack) -> None:
+    stack.dev.objects[CERTIFICATES] = [certificate("other"), certificate("web")]
+    (dev,) = (each for each in stack.read().reachable if each.cluster == "dev")
+    assert dev.remarks == ()
