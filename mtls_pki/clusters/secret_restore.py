@@ -41,22 +41,27 @@ def open_clusters(
     }
 
 
-def require_absent(
+def lost(
     clusters: Mapping[str, ClusterWriter], secrets: Iterable[DeclaredSecret]
-) -> None:
-    """Make sure that no cluster has any of the Secrets.
+) -> tuple[DeclaredSecret, ...]:
+    """Return the Secrets that their clusters have no more; a cluster that was not lost has its own.
 
     Raises:
-        ClusterError: one is there, or a cluster cannot be read.
+        ClusterError: one is there with another content, or a cluster cannot be read.
     """
+    found = []
     for secret in secrets:
-        path = f"{_collection(secret)}/{secret.name}"
-        if clusters[secret.cluster].cluster.get(path) is not None:
+        live = clusters[secret.cluster].cluster.get(f"{_collection(secret)}/{secret.name}")
+        if live is None:
+            found.append(secret)
+        elif not secret.same_as(live):
             raise ClusterError(
                 secret.cluster,
-                f"{secret.place} is there already and is not overwritten; restore is for a cluster "
-                "that has lost it (delete it if it is worth nothing)",
+                f"{secret.place} is there with another content than the backup has, and is not "
+                "overwritten; take a backup of the time of that content, or, if the Secret is "
+                "worth nothing, delete it",
             )
+    return tuple(found)
 
 
 def require_recorded(

@@ -56,11 +56,12 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     clusters = secret_restore.require_recorded(
         connections, recorded_clusters(content.deployment), options.rebuilt
     )
-    secret_restore.require_absent(connections, secrets)
+    lost = secret_restore.lost(connections, secrets)
     import_state(stack.stack, for_stack(content.deployment, provider, clusters=clusters))
-    secret_restore.create(connections, secrets)
+    secret_restore.create(connections, lost)
+    kept = f", {len(secrets) - len(lost)} were there" if len(lost) < len(secrets) else ""
     print(
-        f"restored stack {stack.stack} as of {content.made}, and {len(secrets)} Secrets; now\n"
+        f"restored stack {stack.stack} as of {content.made}, and {len(lost)} Secrets{kept}; now\n"
         f"  pulumi up --refresh --run-program --stack {stack.stack}\n"
         "writes everything else that the clusters have lost"
     )

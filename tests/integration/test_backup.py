@@ -131,13 +131,28 @@ def test_all_comes_back_and_every_leaf_still_verifies(
 
 
 def test_a_secret_that_is_there_is_not_overwritten(
-    lost: Lost, plane: ControlPlane, make_stack: MakeStack
+    lost: Lost, plane: ControlPlane, api: Api, make_stack: MakeStack
 ) -> None:
     stack = empty_stack(make_stack, plane)
+    path = f"/api/v1/namespaces/{NAME}/secrets/{CA}"
+    cluster.patch(api, path, {"stringData": {"tls.crt": "somebody else's"}})
     done = backup(stack, "restore", str(lost.archive))
-    refused(done, f"dev/{NAME} Secret {CA} is there already and is not overwritten")
+    refused(done, f"dev/{NAME} Secret {CA} is there with another content than the backup has")
     # Nothing was imported either.
     assert "tls:index" not in stack.must("stack", "export").output
+    cluster.patch(api, path, {"stringData": {"tls.crt": lost.ca["tls.crt"]}})
+
+
+def test_a_backend_that_is_lost_alone_comes_back(
+    lost: Lost, plane: ControlPlane, api: Api, make_stack: MakeStack
+) -> None:
+    stack = empty_stack(make_stack, plane)
+    restored = backup(stack, "restore", str(lost.archive))
+    assert restored.returncode == 0, restored.stderr
+    assert "0 Secrets, 1 were there" in restored.stdout
+    run = stack.up("--refresh", "--run-program")
+    assert run.changes == {}
+    assert same_key(cluster.secret(api, NAME, CA), lost.ca)
 
 
 def test_a_backup_of_another_stack_is_named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError
 from mtls_pki.clusters.declared_secret import DeclaredSecret
 from mtls_pki.clusters.issuing_condition import CertificateClient
 from mtls_pki.clusters.reissue_candidates import Certificate
-from mtls_pki.clusters.secret_restore import MANIFEST, create, require_absent
+from mtls_pki.clusters.secret_restore import MANIFEST, create, lost
 from mtls_pki.clusters.writer import ClusterWriter
 from tests.unit.clusters.api_server import ApiServer, address
 
@@ -46,7 +47,7 @@ def mark(where: ClusterAddress) -> None:
 
 
 def look(where: ClusterAddress) -> None:
-    require_absent({"dev": writer(where)}, [SECRET])
+    lost({"dev": writer(where)}, [SECRET])
 
 
 def restore(where: ClusterAddress) -> None:
@@ -153,12 +154,19 @@ def test_a_read_that_is_too_old_is_told(api: ApiServer, tmp_path: Path) -> None:
 
 
 def test_a_secret_that_is_there_is_left_alone(api: ApiServer, tmp_path: Path) -> None:
-    api.otherwise = (200, {"kind": "Secret"})
+    api.otherwise = (200, {"kind": "Secret", "data": {"tls.crt": "b3RoZXI="}})
     said = refused(look, address(tmp_path, api.url))
     assert said.startswith(
-        "dev/cert-manager Secret mesh-ca-g1 is there already and is not overwritten; "
+        "dev/cert-manager Secret mesh-ca-g1 is there with another content than the backup has, "
     )
     assert api.sent == []
+
+
+def test_a_secret_that_was_not_lost_is_no_obstacle(api: ApiServer, tmp_path: Path) -> None:
+    secret = replace(SECRET, manifest={"stringData": {"tls.crt": "own"}})
+    api.otherwise = (200, {"kind": "Secret", "data": {"tls.crt": "b3du"}})
+    clusters = {"dev": writer(address(tmp_path, api.url))}
+    assert lost(clusters, [secret]) == ()
 
 
 def test_a_secret_that_somebody_else_made_meanwhile_is_told(api: ApiServer, tmp_path: Path) -> None:
