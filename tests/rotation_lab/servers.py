@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -31,11 +30,9 @@ import urllib3
 
 from lab import ports
 from lab.ports import LOOPBACK
-from lab.project_copy import CHECKOUT
 from tests.integration.support.cluster import wait_for
+from tests.integration.support.recipes import shown
 
-_PAGE = CHECKOUT / "docs" / "workloads.md"
-_BLOCK = re.compile(r"^```\w+ (?P<name>\S+)\n(?P<text>.*?)^```$", re.M | re.S)
 _POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 _TIMEOUT_SECONDS = 30.0
 
@@ -85,13 +82,6 @@ def require_installed() -> None:
     missing = [package for path, package in wanted.items() if not Path(path).exists()]
     if missing:
         pytest.fail(f"apt-get install {' '.join(missing)}", pytrace=False)
-
-
-def shown(name: str) -> str:
-    """Return the file ``name`` as docs/workloads.md shows it."""
-    found = [m["text"] for m in _BLOCK.finditer(_PAGE.read_text()) if m["name"] == name]
-    assert len(found) == 1, name
-    return found[0]
 
 
 class Server(ABC):
