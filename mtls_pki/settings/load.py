@@ -21,7 +21,8 @@ from mtls_pki.settings.types import UnreadSecret
 # Values at or below these keys are never shown, whatever is wrong with them.
 _SECRET_KEYS = frozenset({"privateKey"})
 _SHOWN_LENGTH = 80
-_USER_IN_URL = re.compile("://[^/?#]*@")
+# A user in a URL, or a password in a connection string of libpq.
+_MAY_HOLD_A_SECRET = re.compile("://[^/?#]*@|password *=", re.IGNORECASE)
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -40,7 +41,7 @@ def _shown(details: ErrorDetails, secret: Collection[str]) -> str:
         return ""
     if not isinstance(value, str | int | float | None) or "-----BEGIN" in str(value):
         return ""
-    if _USER_IN_URL.search(str(value)):
+    if _MAY_HOLD_A_SECRET.search(str(value)):
         return ""
     text = repr(value)
     return f"{text[:_SHOWN_LENGTH]}{'...' if len(text) > _SHOWN_LENGTH else ''}: "

@@ -19,6 +19,7 @@ from lab.node import NODE_NAME, volume
 from tests.integration.support.cluster import wait_for
 from tests.integration.support.project import PROJECT
 from tests.rotation_lab.domain import Domain
+from tests.rotation_lab.handshakes import STACKS, Cell, Party
 
 _HERE = Path(__file__).parent
 PAUSE_SECONDS = 0.06
@@ -156,6 +157,43 @@ class Fleet:
                 met.clear()
             assert time.monotonic() < end, f"still {len(self.pairs - met)} pairs to go"
 
+    @contextlib.contextmanager
+    def meeting(self) -> Iterator[None]:
+        """Let every leaf change within the block, then let those of before and after meet.
+
+        Whether running workloads do so is chance: kubelet may bring all leaves in one moment.
+        """
+        before = self._parties()
+        yield
+        changed = partial(self._changed_parties, before)
+        after = wait_for(changed, "a new leaf of every member")
+        cells = [
+            Cell(host=self._members[server].dns, client=client_party, server=server_party)
+            for client, server in self.pairs
+            for client_party, server_party in (
+                (before[client], after[server]),
+                (after[client], before[server]),
+            )
+        ]
+        for name, shake in STACKS.items():
+            assert not any(failures := shake(cells)), f"{name}: {failures}"
+
+    def _changed_parties(self, before: Mapping[str, Party]) -> dict[str, Party] | None:
+        now = self._parties()
+        return now if all(now[name].chain != before[name].chain for name in now) else None
+
+    def _parties(self) -> dict[str, Party]:
+        """What each member has mounted now; the files of one volume are of one state."""
+        found = {}
+        for name, volumes in self._volumes.items():
+            tls, trust = (volumes[kind].joinpath("..data").resolve() for kind in ("tls", "trust"))
+            found[name] = Party(
+                chain=(tls / "tls.crt").read_text(),
+                key=(tls / "tls.key").read_text(),
+                roots=(trust / "ca.crt").read_text(),
+            )
+        return found
+
     def _start_pods(self) -> None:
         """Give every member a pod on its cluster's node, so that kubelet makes its volumes."""
         domain = self._domain
@@ -231,12 +269,16 @@ class _Member:
         """The API path of its pod."""
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
 
+    @property
+    def dns(self) -> str:
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
     def address(self, port: int, trust_domain: str) -> dict[str, Any]:
         """What a peer knows of it: where it is, and whom to expect there."""
         return {
             "name": self.name,
             "port": port,
-            "dns": f"{self.name}.{self.namespace}.svc.cluster.local",
+            "dns": self.dns,
             "spiffe": f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.name}",
         }
 

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import nats
 import psycopg
@@ -396,6 +397,20 @@ class Postgresql(Server):
         """Who is connected by which issuing CA, as its own statistics tell."""
         query = "SELECT usename, issuer_dn FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
         return self._psql(query)
+
+    def may_see_all_sessions(self, role: str) -> None:
+        self._psql(f"GRANT pg_read_all_stats TO {role}")
+
+    def connection(self, client: Volumes) -> str:
+        """How the client's role is connected, as ``consumers.postgresql`` takes it."""
+        given = {
+            "hostaddr": LOOPBACK,
+            "sslmode": "verify-full",
+            "sslrootcert": client.trust / "ca.crt",
+            "sslcert": client.tls / "tls.crt",
+            "sslkey": client.tls / "tls.key",
+        }
+        return f"postgresql://client@{self.dns}:{self.port}/postgres?{urlencode(given)}"
 
     def _psql(self, query: str) -> str:
         return self._run(

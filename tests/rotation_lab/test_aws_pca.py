@@ -20,7 +20,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.vault_mount import require_met
+from tests.rotation_lab.vault_mount import require_used
 
 pytestmark = [
     pytest.mark.lab,
@@ -125,8 +125,9 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
         create(domain, new)
         domain.apply()
         domain.hold_down()
-        domain.promote()
-        domain.apply()
+        with fleet.meeting():
+            domain.promote()
+            domain.apply()
         # Another team's, on the issuer of the old generation, which signs as before.
         laggard = domain.certificate(
             "laggard",
@@ -140,7 +141,7 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
         domain.remove(laggard)
         domain.apply()
         domain.hold_down()
-    require_met(fleet.count(handshakes), f"{old}-i1-pca", f"{new}-i1-pca")
+    require_used(fleet.count(handshakes), f"{old}-i1-pca", f"{new}-i1-pca")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
     assert old not in domain.recorded().anchors
 

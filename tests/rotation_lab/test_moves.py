@@ -25,7 +25,7 @@ from tests.integration.support.killing import up_killed_after
 from tests.integration.support.vault import Vault
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.vault_mount import require_met, vault_section
+from tests.rotation_lab.vault_mount import require_used, vault_section
 
 pytestmark = [
     pytest.mark.lab,
@@ -136,14 +136,15 @@ def test_from_each_backend_to_each_other(domain: Domain, tmp_path: Path) -> None
                 add(domain, f"g{number}", backend)
                 killer.apply(domain, "add", backend)
                 domain.hold_down()
-                domain.promote()
-                killer.apply(domain, "promote", backend)
+                with fleet.meeting():
+                    domain.promote()
+                    killer.apply(domain, "promote", backend)
                 domain.hold_down()
                 retire(domain)
                 killer.apply(domain, "retire", backend)
         met = fleet.count(handshakes)
-    for number, (old, new) in enumerate(itertools.pairwise(route), start=1):
-        require_met(met, f"g{number}-i1{SUFFIXES[old]}", f"g{number + 1}-i1{SUFFIXES[new]}")
+    used = (f"g{number}-i1{SUFFIXES[each]}" for number, each in enumerate(route, start=1))
+    require_used(met, *used)
     assert domain.anchors_in_bundles() == {domain.fingerprint(f"g{len(route)}")}
     assert {step for step, _ in killer.killed} == {"add", "promote", "retire"}
     print(f"{len(killer.killed)} kills: {sorted(killer.killed)}")

@@ -121,6 +121,17 @@ def generations() -> Iterator[str]:
     return (f"g{number}" for number in itertools.count(2))
 
 
+@pytest.fixture(autouse=True)
+def _settled(running: Running) -> None:
+    """Each test begins with what the cluster holds in every volume, whatever ran before it."""
+    good = running.domain.bundle()
+    for volumes in (running.client, *(each.volumes for each in running.servers)):
+        bundle = volumes.trust / "ca.crt"
+        wait_for(lambda file=bundle: file.read_text() == good, f"bundle in {bundle}")  # type: ignore[misc]
+    for server in running.servers:
+        wait_for(lambda each=server: served(each) == projected(each), f"leaf of {server.name}")  # type: ignore[misc]
+
+
 def served(server: Server) -> bytes:
     """The leaf that a fresh handshake shows, as DER, asked as `trust.endpoints` asks."""
     (answer,) = ask_endpoints([Endpoint.parse(server.endpoint, server.dns)])
@@ -267,6 +278,37 @@ def test_servers_tell_what_they_serve_and_to_whom(running: Running) -> None:
     with postgresql.session(running.client):
         told = [line for line in postgresql.sessions().splitlines() if "client" in line]
     assert f"/CN=issuing-{issuing}-i1.{running.domain.values['trustDomain']}" in told[0]
+
+
+def test_sessions_of_postgresql_are_told_and_hold_an_anchor_only_when_asked(
+    running: Running, generations: Iterator[str]
+) -> None:
+    domain, old, new = running.domain, running.domain.in_role("issuing"), next(generations)
+    (server,) = (each for each in running.servers if isinstance(each, Postgresql))
+    servers = {"orders-db": {"connection": server.connection(running.client), "cluster": CLUSTER}}
+    domain.values["consumers"] = {"postgresql": {"servers": servers}}
+    domain.add(new)
+    domain.apply()
+    domain.hold_down()
+    assert "sees its own sessions only; GRANT pg_read_all_stats" in domain.rotation("status").stdout
+    server.may_see_all_sessions("client")
+    with server.session(running.client):
+        domain.promote()
+        domain.apply()
+        domain.hold_down()
+        said = domain.rotation("status").stdout
+        assert f"1 session of orders-db@{CLUSTER} under {old} since" in said
+        with domain.edited():
+            domain.retire()
+            assert domain.preview().status == 0
+            domain.values["consumers"]["postgresql"]["holdForSessions"] = True
+            domain.refused(domain.preview(), "session client", f"under {old}")
+    domain.values["consumers"]["postgresql"]["holdForSessions"] = True
+    domain.retire()
+    wait_for(lambda: domain.preview().status == 0, "end of the session")
+    domain.apply()
+    del domain.values["consumers"]
+    domain.apply()
 
 
 def test_a_client_of_another_domain_is_refused(running: Running, tmp_path: Path) -> None:

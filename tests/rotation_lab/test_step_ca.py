@@ -22,7 +22,7 @@ from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.vault_mount import require_met
+from tests.rotation_lab.vault_mount import require_used
 
 pytestmark = [
     pytest.mark.lab,
@@ -111,8 +111,9 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
         add(domain, new)
         domain.apply()
         domain.hold_down()
-        domain.promote()
-        domain.apply()
+        with fleet.meeting():
+            domain.promote()
+            domain.apply()
         # Another team's, on the issuer of the old generation, which signs as before.
         laggard = domain.certificate(
             "laggard",
@@ -126,7 +127,7 @@ def test_a_whole_rotation(domain: Domain, fleet: Fleet, generations: Iterator[st
         domain.remove(laggard)
         domain.apply()
         domain.hold_down()
-    require_met(fleet.count(handshakes), f"{old}-i1-step", f"{new}-i1-step")
+    require_used(fleet.count(handshakes), f"{old}-i1-step", f"{new}-i1-step")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
     assert old not in domain.recorded().anchors
 

@@ -23,7 +23,7 @@ from tests.rotation_lab.vault_mount import (
     apply_interrupted,
     expected,
     held,
-    require_met,
+    require_used,
     vault_section,
 )
 
@@ -110,9 +110,10 @@ def test_a_rotation_whose_vault_goes_away_in_the_middle_of_each_stage(
         assert first.status != 0 or interruption.name == "restarted"
         assert held(vault, domain) == expected(domain, old, new, default=old, issuing=(old,))
         domain.hold_down()
-        domain.promote()
-        # The first leaf is being signed.
-        apply("update", f"{MOUNT}/sign/{MOUNT}-{new}-i1")
+        with fleet.meeting():
+            domain.promote()
+            # The first leaf is being signed.
+            apply("update", f"{MOUNT}/sign/{MOUNT}-{new}-i1")
         promoted = expected(domain, old, new, default=new, issuing=(old, new))
         assert held(vault, domain) == promoted
         laggard = domain.certificate("laggard", domain.issuer(old, vault=True))
@@ -130,7 +131,7 @@ def test_a_rotation_whose_vault_goes_away_in_the_middle_of_each_stage(
         assert last.status != 0 or interruption.name == "restarted"
         assert held(vault, domain) == expected(domain, new, default=new, issuing=(new,))
         domain.hold_down()
-    require_met(fleet.count(handshakes), f"{old}-i1-vault", f"{new}-i1-vault")
+    require_used(fleet.count(handshakes), f"{old}-i1-vault", f"{new}-i1-vault")
     assert domain.anchors_in_bundles() == {domain.fingerprint(new)}
 
 

@@ -16,7 +16,7 @@ from tests.integration.support.vault import Vault
 from tests.rotation_lab.conftest import MakeDomain
 from tests.rotation_lab.domain import Domain
 from tests.rotation_lab.fleet import Fleet
-from tests.rotation_lab.vault_mount import expected, held, require_met, vault_section
+from tests.rotation_lab.vault_mount import expected, held, require_used, vault_section
 
 pytestmark = [
     pytest.mark.lab,
@@ -63,7 +63,7 @@ def test_by_rotations_to_the_vault_and_back(
     assert backend == "ca"
     with fleet.without_failure() as handshakes:
         domain.values["issuing"]["vault"] = vault_section(vault, NAME)
-        _rotate(domain, second, backend="vault")
+        _rotate(domain, fleet, second, backend="vault")
         assert stable_issuer(domain) == (uid, "vault")
         # The stable issuer logs in on its own.
         now = held(vault, domain)
@@ -77,13 +77,12 @@ def test_by_rotations_to_the_vault_and_back(
             wanted.default,
             wanted.roles,
         )
-        _rotate(domain, third)
+        _rotate(domain, fleet, third)
         assert stable_issuer(domain) == (uid, "ca")
     now = held(vault, domain)
     assert not {*now.issuers, *now.roles, *now.policies, *now.logins}
     met = fleet.count(handshakes)
-    require_met(met, f"{first}-i1", f"{second}-i1-vault")
-    require_met(met, f"{second}-i1-vault", f"{third}-i1")
+    require_used(met, f"{first}-i1", f"{second}-i1-vault", f"{third}-i1")
     assert domain.anchors_in_bundles() == {domain.fingerprint(third)}
 
 
@@ -95,7 +94,8 @@ def test_under_the_same_anchor_to_the_vault_and_back(
     issuing = domain.values["issuing"]
     with fleet.without_failure() as handshakes:
         issuing |= {"backend": "vault", "vault": vault_section(vault, NAME)}
-        domain.apply()
+        with fleet.meeting():
+            domain.apply()
         domain.hold_down()
         assert stable_issuer(domain) == (uid, "vault")
         assert held(vault, domain).issuers == {f"{anchor}-i1", f"{anchor}-root"}
@@ -103,21 +103,23 @@ def test_under_the_same_anchor_to_the_vault_and_back(
         issuing["vault"]["protect"] = False
         domain.apply()
         issuing["backend"] = "ca"
-        domain.apply()
+        with fleet.meeting():
+            domain.apply()
         domain.hold_down()
         assert stable_issuer(domain) == (uid, "ca")
         assert held(vault, domain).issuers == set()
-    require_met(fleet.count(handshakes), f"{anchor}-i1", f"{anchor}-i1-vault")
+    require_used(fleet.count(handshakes), f"{anchor}-i1", f"{anchor}-i1-vault")
     assert domain.anchors_in_bundles() == fingerprints
 
 
-def _rotate(domain: Domain, new: str, **fields: str) -> None:
+def _rotate(domain: Domain, fleet: Fleet, new: str, **fields: str) -> None:
     """A whole rotation to the anchor ``new``."""
     domain.add(new, **fields)
     domain.apply()
     domain.hold_down()
-    domain.promote()
-    domain.apply()
+    with fleet.meeting():
+        domain.promote()
+        domain.apply()
     domain.hold_down()
     domain.retire()
     domain.apply()

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/requestmanager"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/revisionmanager"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificatesigningrequests/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
@@ -61,6 +63,9 @@ const (
 
 const loopback = "127.0.0.1"
 
+// Prefix of the controllers behind the feature gate ExperimentalCertificateSigningRequestControllers.
+const signingRequests = "certificatesigningrequests-"
+
 type options struct {
 	kubeconfig               string
 	clusterResourceNamespace string
@@ -70,6 +75,7 @@ type options struct {
 	webhookCertificate       string
 	webhookKey               string
 	healthPort               int
+	signingRequests          bool
 }
 
 func main() {
@@ -109,6 +115,9 @@ func parse(arguments []string) (options, error) {
 		"PEM file of the webhook's private key (required)")
 	flags.IntVar(&o.healthPort, "health-port", 0,
 		"loopback port of /livez and /readyz, plain HTTP (required)")
+	flags.BoolVar(&o.signingRequests, "certificate-signing-requests", false,
+		"run only the controllers that sign Kubernetes' CertificateSigningRequests, which "+
+			"upstream has behind a feature gate; no webhook and no health port")
 	version := flags.Bool("version", false, "print the version of cert-manager and exit")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
@@ -117,8 +126,9 @@ func parse(arguments []string) (options, error) {
 		fmt.Println(util.AppVersion)
 		return o, flag.ErrHelp
 	}
-	if o.kubeconfig == "" || o.webhookPort == 0 || o.webhookCertificate == "" ||
-		o.webhookKey == "" || o.healthPort == 0 || flags.NArg() > 0 {
+	serves := o.webhookPort != 0 && o.webhookCertificate != "" && o.webhookKey != "" &&
+		o.healthPort != 0
+	if o.kubeconfig == "" || serves == o.signingRequests || flags.NArg() > 0 {
 		flags.Usage()
 		return o, errors.New("usage")
 	}
@@ -130,6 +140,14 @@ func run(ctx context.Context, o options) error {
 	log := logf.FromContext(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 
+	var synced atomic.Bool
+	if o.signingRequests {
+		if err := startControllers(ctx, group, o, &synced); err != nil {
+			return fmt.Errorf("controllers: %w", err)
+		}
+		return group.Wait()
+	}
+
 	hooks, err := newWebhook(log, o)
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
@@ -137,7 +155,6 @@ func run(ctx context.Context, o options) error {
 	group.Go(func() error { return hooks.source.Start(ctx) })
 	group.Go(func() error { return hooks.server.Start(ctx) })
 
-	var synced atomic.Bool
 	ready := func(request *http.Request) error {
 		if !synced.Load() {
 			return errors.New("informers have not synced: are the custom resource definitions installed?")
@@ -190,7 +207,7 @@ func newWebhook(log logr.Logger, o options) (*hooks, error) {
 	return &hooks{server: server, source: upstream.CertificateSource}, nil
 }
 
-// startControllers starts every controller linked into this program and then their informers.
+// startControllers starts the controllers that are asked for and then their informers.
 // It sets synced once the informers hold what the cluster has.
 func startControllers(
 	ctx context.Context, group *errgroup.Group, o options, synced *atomic.Bool,
@@ -216,6 +233,9 @@ func startControllers(
 		return err
 	}
 	for name, construct := range controller.Known() {
+		if strings.HasPrefix(name, signingRequests) != o.signingRequests {
+			continue
+		}
 		loop, err := construct(factory)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -9,6 +9,7 @@ from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.nats.evidence import NatsSource, nats_settings
 from mtls_pki.consumers.nats.section import NAME, NatsSettings
+from mtls_pki.consumers.sessions import places_of_servers
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import ConsumerSettings
 from mtls_pki.settings.model import Settings
@@ -23,13 +24,7 @@ def nats_servers_are_in_clusters_of_the_stack(settings: Settings) -> Iterator[Mi
     It only names the place in messages, and a name that does not exist leads nowhere at night.
     """
     nats = nats_settings(settings)
-    for name, server in nats.servers.items() if nats else ():
-        if server.cluster is not None and server.cluster not in settings.clusters:
-            known = ", ".join(settings.clusters)
-            yield Mistake(
-                path=f"consumers.nats.servers.{name}.cluster",
-                message=f"{server.cluster!r} is no cluster of this stack; write one of: {known}",
-            )
+    yield from places_of_servers(settings, "consumers.nats.servers", nats.servers if nats else {})
 
 
 class Nats(Consumer):

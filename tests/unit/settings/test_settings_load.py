@@ -239,6 +239,30 @@ def test_a_wrong_name_of_a_section_is_told(section: str, key: str, message: str)
     assert told({section: wrong}) == [f"{section}.{key}: {message}"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://monitor:hunter2@db/postgres",
+        "postgresql://monitor@db/postgres?password=hunter2",
+        "postgresql://monitor@db/postgres?sslpassword=hunter2",
+        "postgresql://monitor:hunter2@db:99999/postgres",
+        "host=db user=monitor password = hunter2",
+    ],
+)
+def test_a_password_in_a_connection_is_refused_and_not_shown(text: str) -> None:
+    (line,) = told({"consumers.postgresql.servers": {"a": {"connection": text}}})
+    assert line.startswith("consumers.postgresql.servers.a.connection: ")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("text", ["postgresql://db/postgres", "mysql://db", "db", "postgresql://"])
+def test_a_connection_names_a_role_and_a_server(text: str) -> None:
+    assert told({"consumers.postgresql.servers": {"a": {"connection": text}}}) == [
+        f"consumers.postgresql.servers.a.connection: '{text}': write "
+        "postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters after `?`"
+    ]
+
+
 def test_long_values_are_cut() -> None:
     (line,) = told({"trustDomain": "X" * 500})
     assert len(line) < 200

@@ -50,6 +50,7 @@ IN_AWS = {
     "issuing.awsPca": {"authorities": {"g2": ARN}},
 }
 ISTIO: Changes = {"consumers.istio": {}}
+DATABASE = "postgresql://monitor@db.example.org:5432/postgres?sslmode=verify-full"
 GLOO = {"management": "eu", "workloads": ["us"]}
 RELAY: Changes = {"clusters": TWO_CLUSTERS, "consumers.gloo": GLOO}
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
@@ -103,6 +104,14 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dve"}}},
         ["consumers.nats.servers.a.cluster: 'dve' is no cluster of this stack; write one of: dev"],
+    ),
+    (
+        "postgresql_servers_are_in_clusters_of_the_stack",
+        {"consumers.postgresql.servers": {"a": {"connection": DATABASE, "cluster": "dve"}}},
+        [
+            "consumers.postgresql.servers.a.cluster: 'dve' is no cluster of this stack; write one "
+            "of: dev"
+        ],
     ),
     (
         "istio_is_in_clusters_of_the_stack",
@@ -846,6 +855,10 @@ KEPT: list[tuple[str, Changes]] = [
     (
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dev"}}},
+    ),
+    (
+        "postgresql_servers_are_in_clusters_of_the_stack",
+        {"consumers.postgresql.servers": {"a": {"connection": DATABASE, "cluster": "dev"}}},
     ),
     ("istio_is_in_clusters_of_the_stack", {"consumers.istio": {"clusters": ["dev"]}}),
     ("istio_is_not_ambient", ISTIO),

@@ -1,0 +1,1 @@
+"""PostgreSQL: who is connected under which issuing CA, as its servers tell."""
