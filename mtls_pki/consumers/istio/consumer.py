@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.istio.evidence import IstioSource
-from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
+from mtls_pki.consumers.istio.names import certifying_istio, istio_clusters, istio_settings
 from mtls_pki.consumers.istio.objects import SECRET
 from mtls_pki.consumers.istio.rules import RULES
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
@@ -24,6 +24,8 @@ def _namespaces(settings: Settings, cluster: str) -> tuple[str, ...]:
 
 
 def _secrets(settings: Settings, cluster: str) -> frozenset[tuple[str, str]]:
+    if certifying_istio(settings) is None:
+        return frozenset()
     return frozenset((namespace, SECRET) for namespace in _namespaces(settings, cluster))
 
 

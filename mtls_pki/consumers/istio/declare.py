@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi_tls as tls
+from pulumi import Output
 
 from mtls_pki.components.istio_ca_certs import IstioCaCerts, IstioCaCertsArgs
+from mtls_pki.components.istio_registration import IstioRegistration, IstioRegistrationArgs
 from mtls_pki.components.trust_anchor import CaProfile
 from mtls_pki.consumers.declare import Declare, Place
 from mtls_pki.consumers.istio.names import (
@@ -15,20 +17,25 @@ from mtls_pki.consumers.istio.names import (
     authority_not_before,
     istio_clusters,
     istio_settings,
+    signer_name,
 )
 from mtls_pki.consumers.istio.objects import CERTIFICATES, SECRET
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
-from mtls_pki.consumers.istio.values import values
+from mtls_pki.consumers.istio.values import registration_values, values
+from mtls_pki.pki.bundle import append_bundle
 from mtls_pki.settings.names import certifying_generations
 
 
 class IstioDeclare(Declare):
-    """``cacerts`` of each cluster, and the values that its istiod needs."""
+    """What istiod of each cluster signs with, or who signs for it, and the values that it needs."""
 
     def declare(self) -> None:
-        """Declare ``cacerts`` in each cluster of the mesh."""
+        """Declare it in each cluster of the mesh."""
         istio = istio_settings(self.stack.settings)
         if istio is None:
+            return
+        if istio.signer == "cert-manager":
+            self._register(istio)
             return
         provider = tls.Provider("tls-istio")
         for cluster in istio_clusters(self.stack.settings):
@@ -49,10 +56,43 @@ class IstioDeclare(Declare):
             return {}
         return {
             "istioValues": {
-                cluster: values(istio, trust_domain=settings.trust_domain, cluster=cluster)
-                for cluster in istio_clusters(settings)
+                cluster: self._values(istio, cluster) for cluster in istio_clusters(settings)
             }
         }
+
+    def _values(self, istio: IstioSettings, cluster: str) -> dict[str, Any]:
+        settings = self.stack.settings
+        if istio.signer == "istiod":
+            return values(istio, trust_domain=settings.trust_domain, cluster=cluster)
+        return registration_values(
+            istio,
+            trust_domain=settings.trust_domain,
+            cluster=cluster,
+            signer=signer_name(settings),
+            roots=Output.all(*self.stack.roots).apply(append_bundle),
+        )
+
+    def _register(self, istio: IstioSettings) -> None:
+        signing = self.stack.anchors[self.stack.settings.issuing_generation].signing
+        if signing is None:
+            # Refused by the settings' rules; an anchor that nobody has signed for yet cannot issue.
+            return
+        for cluster in istio_clusters(self.stack.settings):
+            place = self.stack.clusters[cluster]
+            declared = IstioRegistration(
+                f"{cluster}-istio",
+                IstioRegistrationArgs(
+                    namespace=istio.namespace,
+                    certificates_name=CERTIFICATES,
+                    chain_pem=signing.chain_pem,
+                    roots=self.stack.roots,
+                    guard=place.guard,
+                    delete_guard=place.delete_guard,
+                    on_failure=place.on_failure,
+                ),
+                place.options,
+            )
+            place.keep(declared.guarded, f"consumer/{NAME}/{cluster}")
 
     def _args(self, istio: IstioSettings, cluster: str, place: Place) -> IstioCaCertsArgs:
         return IstioCaCertsArgs(

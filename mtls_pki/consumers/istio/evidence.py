@@ -7,7 +7,7 @@ pilot/pkg/bootstrap/istio_ca.go, handleEvent). What it signed is listed nowhere,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,9 +26,17 @@ from mtls_pki.clusters.sources.source import (
     rights_of,
 )
 from mtls_pki.consumers.istio.names import istio_clusters, istio_settings
-from mtls_pki.consumers.istio.objects import CERTIFICATES, CHAIN_KEY, SIGNER_KEY
+from mtls_pki.consumers.istio.objects import (
+    CERTIFICATES,
+    CHAIN_KEY,
+    EXTERNAL_CA,
+    LIFETIMES,
+    MULTI_ROOT,
+    PROXY_ROOTS,
+    RA,
+    SIGNER_KEY,
+)
 from mtls_pki.consumers.istio.section import IstioSettings
-from mtls_pki.consumers.istio.values import LIFETIMES, MULTI_ROOT, PROXY_ROOTS
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.evidence import (
     BundleObservation,
@@ -46,10 +54,15 @@ _ROOT_CONFIG_MAP, _ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
 _BUNDLES_API = "certificates.k8s.io/v1beta1"
 # In place of the ConfigMaps, with ENABLE_CLUSTER_TRUST_BUNDLE_API (istio, namespacecontroller.go).
 _ROOT_BUNDLE = "istio.io:istiod-ca:root-cert"
-_HINT = (
-    "istiod writes it, and refuses roots that share none with those it holds: let kubelet bring "
-    "cacerts (a minute and a half), look for ROOT-CA in its log, and restart istiod if it stays"
-)
+_HINTS = {
+    "istiod": "istiod writes it, and refuses roots that share none with those it holds: let "
+    "kubelet bring cacerts (a minute and a half), look for ROOT-CA in its log, and restart istiod "
+    "if it stays",
+    # Its two handlers of a new mesh configuration run in any order, and the one that writes may
+    # see the roots of before (istio, pilot/pkg/bootstrap/certcontroller.go, initDNSCertsK8SRA).
+    "cert-manager": "istiod writes it from its mesh configuration: roll out `pulumi stack output "
+    "istioValues`, and restart istiod if it stays",
+}
 _WORKLOADS = "workload certificates"
 
 
@@ -61,8 +74,8 @@ class _Roots:
     pem: str | None
     changed_at: datetime | None
 
-    def observed(self) -> BundleObservation:
-        return observe_bundle(self.place, self.pem, changed_at=self.changed_at, hint=_HINT)
+    def observed(self, hint: str) -> BundleObservation:
+        return observe_bundle(self.place, self.pem, changed_at=self.changed_at, hint=hint)
 
 
 class IstioSource(Source):
@@ -93,7 +106,7 @@ class IstioSource(Source):
             missing = _place(cluster.name, istio.namespace)
             roots = [_Roots(place=missing, pem=None, changed_at=None)]
         return Trusted(
-            bundles=tuple(each.observed() for each in roots),
+            bundles=tuple(each.observed(_HINTS[istio.signer]) for each in roots),
             anchors=tuple(readable_members(dict.fromkeys(each.pem for each in roots))),
             owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
         )
@@ -193,11 +206,7 @@ def _remarks(
             f"no Deployment with the label app=istiod is in {istio.namespace}, so nobody sees "
             "whether its istiod takes a second root"
         )
-    if any(environment.get(MULTI_ROOT) != "true" for environment in environments):
-        yield (
-            f"istiod runs without {MULTI_ROOT}=true and will refuse a second root; roll it out "
-            "with `pulumi stack output istioValues` before the next anchor is added"
-        )
+    yield from _REMARKS_OF_SIGNER[istio.signer](environments)
     if any(LIFETIMES[1] not in environment for environment in environments):
         yield (
             f"istiod runs without {LIFETIMES[1]}, so a workload may ask for a certificate of 90 "
@@ -216,6 +225,33 @@ def _remarks(
             "learn a second root; set it with `pulumi stack output istioValues`, then restart the "
             "workloads once, before the next anchor is added"
         )
+
+
+def _of_istiods_own_ca(environments: list[dict[str, str]]) -> Iterator[str]:
+    if any(environment.get(MULTI_ROOT) != "true" for environment in environments):
+        yield (
+            f"istiod runs without {MULTI_ROOT}=true and will refuse a second root; roll it out "
+            "with `pulumi stack output istioValues` before the next anchor is added"
+        )
+
+
+def _of_registration(environments: list[dict[str, str]]) -> Iterator[str]:
+    if any(environment.get(EXTERNAL_CA) != RA for environment in environments):
+        yield (
+            f"istiod runs without {EXTERNAL_CA}={RA}, so it signs with a CA of its own and not by "
+            "cert-manager; roll it out with `pulumi stack output istioValues`"
+        )
+    if any(environment.get(MULTI_ROOT) == "true" for environment in environments):
+        yield (
+            f"istiod has {MULTI_ROOT}=true, with which it does not start where cert-manager signs "
+            "for it; take it out"
+        )
+
+
+_REMARKS_OF_SIGNER: Mapping[str, Callable[[list[dict[str, str]]], Iterator[str]]] = {
+    "istiod": _of_istiods_own_ca,
+    "cert-manager": _of_registration,
+}
 
 
 def _proxies_learn(cluster: Cluster, istio: IstioSettings) -> bool:

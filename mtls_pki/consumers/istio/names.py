@@ -8,6 +8,8 @@ from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
 from mtls_pki.settings.names import certified_from
 
+SIGNER_DOMAIN = "clusterissuers.cert-manager.io"
+
 
 def istio_settings(settings: Settings) -> IstioSettings | None:
     """Return the section, None where the stack file has none."""
@@ -22,6 +24,21 @@ def istio_clusters(settings: Settings) -> tuple[str, ...]:
         return ()
     named = settings.clusters if istio.clusters is None else istio.clusters
     return tuple(cluster for cluster in settings.clusters if cluster in named)
+
+
+def certifying_istio(settings: Settings) -> IstioSettings | None:
+    """Return the section where istiod signs with a CA below the anchors, None elsewhere."""
+    istio = istio_settings(settings)
+    return istio if istio is not None and istio.signer == "istiod" else None
+
+
+def signer_name(settings: Settings) -> str:
+    """Return the signer of Kubernetes' signing requests that cert-manager signs for a mesh.
+
+    It stays the same in a rotation: the stable issuer moves (cert-manager, "Kubernetes
+    CertificateSigningRequests").
+    """
+    return f"{SIGNER_DOMAIN}/{settings.issuing.name}"
 
 
 def authority_common_name(settings: Settings, istio: IstioSettings, cluster: str, of: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from mtls_pki.consumers.istio.names import (
     authority_common_name,
     authority_not_before,
+    certifying_istio,
     istio_clusters,
     istio_settings,
 )
@@ -18,6 +20,8 @@ from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.model import Settings
 
 _SHARE_OF_AUTHORITY = 6
+# Kubernetes, pkg/apis/certificates/validation/validation.go: expirationSeconds.
+_SHORTEST_REQUEST = timedelta(minutes=10)
 
 
 def istio_is_in_clusters_of_the_stack(settings: Settings) -> Iterator[Mistake]:
@@ -61,7 +65,7 @@ def istio_signs_below_an_anchor_of_this_stack(settings: Settings) -> Iterator[Mi
     The path length of the anchor counts the CAs below it (RFC 5280, section 4.2.1.9), and istiod
     does not look at it: with 0 every handshake of the mesh would fail.
     """
-    if istio_settings(settings) is None:
+    if certifying_istio(settings) is None:
         return
     for name, anchor in settings.anchors.items():
         if not anchor.role.trusted:
@@ -85,7 +89,7 @@ def istio_authority_fits_its_root(settings: Settings) -> Iterator[Mistake]:
 
     What istiod signs is cut to the end of its CA, so a workload lives at most a sixth as long.
     """
-    istio = istio_settings(settings)
+    istio = certifying_istio(settings)
     if istio is None:
         return
     authority = istio.authority
@@ -117,9 +121,55 @@ def istio_authority_fits_its_root(settings: Settings) -> Iterator[Mistake]:
                 )
 
 
+def cert_manager_signs_for_istio_by_one_issuer(settings: Settings) -> Iterator[Mistake]:
+    """Demand a stable ClusterIssuer whose CA is a Secret, where cert-manager signs for a mesh.
+
+    istiod names its signer when it starts, so the name must outlive a rotation; cert-manager's
+    controllers for signing requests know its own issuers alone.
+    """
+    istio = istio_settings(settings)
+    if istio is None or istio.signer != "cert-manager":
+        return
+    if istio.workload_cert_ttl < _SHORTEST_REQUEST:
+        yield Mistake(
+            path="consumers.istio.workloadCertTtl",
+            message=f"{format_duration(istio.workload_cert_ttl)} is below "
+            f"{format_duration(_SHORTEST_REQUEST)}, the shortest that a signing request of "
+            "Kubernetes asks for; write more",
+        )
+    path = "consumers.istio.signer"
+    if not settings.issuing.stable:
+        yield Mistake(
+            path=path,
+            message="cert-manager, but there is no issuer whose name stays; write "
+            "issuing.stable: true",
+        )
+    if settings.issuing.kind != "ClusterIssuer":
+        yield Mistake(
+            path=path,
+            message="cert-manager, but istiod asks a ClusterIssuer; write issuing.kind: "
+            "ClusterIssuer",
+        )
+    if settings.issuing.direct:
+        yield Mistake(
+            path=path,
+            message="cert-manager contradicts issuing.direct: an anchor's key would sign for every "
+            "workload; leave issuing.direct out",
+        )
+    for name in settings.anchors:
+        if not settings.backend_of(name).has_ca_secret:
+            yield Mistake(
+                path=path,
+                message=f"cert-manager, but the issuing CA of {name} is with "
+                f"{settings.backend_of(name).name}, for which it signs no signing requests here; "
+                "write backend: ca, or signer: istiod",
+            )
+
+
 RULES = (
     istio_is_in_clusters_of_the_stack,
     istio_is_not_ambient,
     istio_signs_below_an_anchor_of_this_stack,
     istio_authority_fits_its_root,
+    cert_manager_signs_for_istio_by_one_issuer,
 )

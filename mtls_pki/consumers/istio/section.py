@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import StrictBool
 
@@ -30,6 +31,8 @@ class IstioSettings(Section):
     # None: all clusters of the stack.
     clusters: tuple[DnsLabel, ...] | None = None
     namespace: DnsLabel = "istio-system"
+    # Who signs for workloads: istiod with a CA of its own, or cert-manager on its request.
+    signer: Literal["istiod", "cert-manager"] = "istiod"
     # O of the subject; L is the cluster (as tools/certs/common.mk of Istio makes its CAs).
     organization: CommonName = "Istio"
     authority: IstioAuthoritySettings = IstioAuthoritySettings()

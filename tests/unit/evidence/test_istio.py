@@ -86,7 +86,10 @@ def _istiod(stack: Stack) -> Iterator[None]:
 
 
 def read(stack: Stack, **section: Any) -> ClusterEvidence:
-    settings = stack.settings(consumers__istio={"clusters": ["dev"], **section})
+    stable = section.pop("stable", False)
+    settings = stack.settings(
+        consumers__istio={"clusters": ["dev"], **section}, issuing__stable=stable
+    )
     found = collect_evidence(settings, sources=sources_of(settings))
     assert not found.unreachable, found.unreachable
     return found.reachable[0]
@@ -185,6 +188,31 @@ def test_what_stands_in_the_way_of_a_rotation_is_said(
 ) -> None:
     stack.dev.objects[path] = live
     assert any(words in remark for remark in read(stack).remarks)
+
+
+REGISTERED = {"signer": "cert-manager"}
+ASKS = {name: RIGHT[name] for name in RIGHT if "TTL" in name} | {
+    "EXTERNAL_CA": "ISTIOD_RA_KUBERNETES_API"
+}
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        (ASKS, ""),
+        (RIGHT, "istiod runs without EXTERNAL_CA=ISTIOD_RA_KUBERNETES_API"),
+        ({**ASKS, "ISTIO_MULTIROOT_MESH": "true"}, "with which it does not start"),
+    ],
+)
+def test_an_istiod_for_which_cert_manager_signs_has_other_settings(
+    stack: Stack, env: dict[str, str], words: str
+) -> None:
+    stack.dev.objects[DEPLOYMENTS] = [deployment(env)]
+    evidence = read(stack, **REGISTERED, stable=True)
+    assert any(words in each for each in evidence.remarks) if words else not evidence.remarks
+    roots_of = [each for each in evidence.bundles if each.place.name == "istio-ca-root-cert"]
+    assert all("from its mesh configuration" in each.hint for each in roots_of)
+    assert len(signed(evidence)) == 1
 
 
 def test_a_cluster_outside_of_the_mesh_is_not_asked(stack: Stack) -> None:

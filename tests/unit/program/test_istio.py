@@ -96,3 +96,38 @@ def test_the_values_make_istiod_ready_for_a_rotation(program: Program) -> None:
     assert values["pilot"]["env"]["ISTIO_MULTIROOT_MESH"] == "true"
     assert values["pilot"]["env"]["MAX_WORKLOAD_CERT_TTL"] == "24h0m0s"
     assert values["meshConfig"]["trustDomain"] == "example.org"
+
+
+@pytest.fixture(scope="module")
+def registered() -> Program:
+    return run_program(
+        changed({**MESH, "consumers.istio": {"signer": "cert-manager"}, "issuing.stable": True})
+    )
+
+
+def test_where_cert_manager_signs_istiod_gets_no_key(registered: Program) -> None:
+    assert not [key.name for key in registered.of("PrivateKey") if "istio" in key.name]
+    assert objects.SECRET not in {
+        each.inputs["metadata"]["name"] for each in registered.of("Secret")
+    }
+
+
+def test_where_cert_manager_signs_the_issuing_ca_is_shown(registered: Program) -> None:
+    shown = of_cluster(registered, "ConfigMap", objects.CERTIFICATES, "east")["data"]
+    chain = parse_certificates(shown[objects.CHAIN_KEY], origin="chain")
+    assert chain[0].subject.rfc4514_string() == "CN=issuing-g1-i1.example.org"
+    assert chain[0] == parse_certificate(shown[objects.SIGNER_KEY], origin="signer")
+    assert len(bundle_members(shown["root-cert.pem"], origin="roots")) == 2
+
+
+def test_where_cert_manager_signs_istiod_is_told_whom_to_ask_and_what_to_trust(
+    registered: Program,
+) -> None:
+    values = registered.exports["istioValues"]["east"]
+    signer = "clusterissuers.cert-manager.io/mtls-ca"
+    assert values["global"]["pilotCertProvider"] == f"k8s.io/{signer}"
+    assert values["pilot"]["env"]["K8S_SIGNER"] == signer
+    assert "ISTIO_MULTIROOT_MESH" not in values["pilot"]["env"]
+    (given,) = values["meshConfig"]["caCertificates"]
+    assert len(bundle_members(given["pem"], origin="roots")) == 2
+    assert given["certSigners"] == ["clusterissuers.cert-manager.io/", signer]

@@ -101,6 +101,52 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
+        "cert_manager_signs_for_istio_by_one_issuer",
+        {"consumers.istio": {"signer": "cert-manager"}, "issuing.kind": "Issuer"},
+        [
+            "consumers.istio.signer: cert-manager, but there is no issuer whose name stays; write "
+            "issuing.stable: true",
+            "consumers.istio.signer: cert-manager, but istiod asks a ClusterIssuer; write "
+            "issuing.kind: ClusterIssuer",
+        ],
+    ),
+    (
+        "cert_manager_signs_for_istio_by_one_issuer",
+        {
+            "consumers.istio": {"signer": "cert-manager"},
+            "issuing.stable": True,
+            "issuing.direct": True,
+        },
+        [
+            "consumers.istio.signer: cert-manager contradicts issuing.direct: an anchor's key "
+            "would sign for every workload; leave issuing.direct out"
+        ],
+    ),
+    (
+        "cert_manager_signs_for_istio_by_one_issuer",
+        {
+            "consumers.istio": {"signer": "cert-manager"},
+            "issuing.stable": True,
+            "issuing.backend": "vault",
+        }
+        | VAULT,
+        [
+            "consumers.istio.signer: cert-manager, but the issuing CA of g1 is with vault, for "
+            "which it signs no signing requests here; write backend: ca, or signer: istiod"
+        ],
+    ),
+    (
+        "cert_manager_signs_for_istio_by_one_issuer",
+        {
+            "consumers.istio": {"signer": "cert-manager", "workloadCertTtl": "599s"},
+            "issuing.stable": True,
+        },
+        [
+            "consumers.istio.workloadCertTtl: 9m59s is below 10m0s, the shortest that a signing "
+            "request of Kubernetes asks for; write more"
+        ],
+    ),
+    (
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dve"}}},
         ["consumers.nats.servers.a.cluster: 'dve' is no cluster of this stack; write one of: dev"],
@@ -851,6 +897,19 @@ KEPT: list[tuple[str, Changes]] = [
     (
         "gloo_certificates_fit_their_authority",
         {**RELAY, "consumers.gloo": {**GLOO, "certificates": {"validFor": "52560h"}}},
+    ),
+    (
+        "cert_manager_signs_for_istio_by_one_issuer",
+        {"consumers.istio": {"signer": "cert-manager"}, "issuing.stable": True},
+    ),
+    # istiod has no CA then, so nothing needs the key of the anchor.
+    (
+        "istio_signs_below_an_anchor_of_this_stack",
+        {
+            "consumers.istio": {"signer": "cert-manager"},
+            "issuing.stable": True,
+            "anchors.g1": {"role": "issuing", "certificate": "g2.pem", "issuingCa": KEYS},
+        },
     ),
     (
         "nats_servers_are_in_clusters_of_the_stack",
