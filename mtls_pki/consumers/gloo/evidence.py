@@ -7,9 +7,10 @@ roots changed is a verifier that does not hold them yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster
@@ -24,7 +25,12 @@ from mtls_pki.clusters.sources.source import (
     rights_of,
 )
 from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
-from mtls_pki.consumers.gloo.objects import CERTIFICATES, CLIENT_KEY, ROOTS_KEY
+from mtls_pki.consumers.gloo.objects import (
+    CERTIFICATES,
+    CLIENT_KEY,
+    MESH_CA_SECRET,
+    ROOTS_KEY,
+)
 from mtls_pki.consumers.gloo.section import GlooSettings
 from mtls_pki.rotation.evidence import (
     BundleObservation,
@@ -37,6 +43,7 @@ from mtls_pki.rotation.evidence import (
 )
 from mtls_pki.rotation.text import instant
 from mtls_pki.settings.model import Settings
+from mtls_pki.settings.names import stack_secrets
 
 WARNING = timedelta(days=60)
 """A relay certificate whose end is nearer is announced: nothing renews it by itself."""
@@ -94,16 +101,55 @@ class GlooSource(Source):
         with rights_of(cluster, _RIGHTS):
             given = cluster.get(_path(gloo))
             pods = _pods(cluster, gloo) if given is not None else []
+            second = tuple(_second_writers(cluster, settings, gloo))
         leaves = tuple(_leaves(cluster.name, given or {}, trust))
         return Issued(
             leaves=(*leaves, *_before(pods, leaves, trust)),
-            remarks=tuple(
+            remarks=second
+            + tuple(
                 f"the relay certificate {leaf.name} ends at {instant(leaf.not_after)}; write a "
                 "later consumers.gloo.certificates.validFrom, apply, and restart the relay"
                 for leaf in leaves
                 if leaf.not_after is not None and leaf.not_after - trust.at < WARNING
             ),
         )
+
+
+def _second_writers(cluster: Cluster, settings: Settings, gloo: GlooSettings) -> Iterator[str]:
+    """Yield what makes Gloo write the CA of istiod into Secrets that this stack writes."""
+    ours = [
+        workload
+        for workload in gloo.workloads
+        if any(name == MESH_CA_SECRET for _, name in stack_secrets(settings, workload))
+    ]
+    if cluster.name != gloo.management or not ours:
+        return
+    for kind, api, plural, concerns in _MESH_CAS:
+        if not cluster.serves(api):
+            continue
+        path = f"/apis/{api}/namespaces/{gloo.namespace}/{plural}"
+        for name in cluster.list_all(path, partial(_named_if, concerns)):
+            yield (
+                f"{kind} {gloo.namespace}/{name} lets Gloo write the Secret {MESH_CA_SECRET} in "
+                f"{', '.join(ours)}, which belongs to this stack; delete it, or take its root out"
+            )
+
+
+def _named_if(concerns: Callable[[Mapping[str, Any]], bool], live: dict[str, Any]) -> str | None:
+    return str(live["metadata"]["name"]) if concerns(live.get("spec") or {}) else None
+
+
+# Kind, API, resource, and whether an object lets Gloo make the CAs of meshes (Gloo Mesh Enterprise,
+# "VirtualMesh" of v1 and "RootTrustPolicy" of v2).
+_MESH_CAS: tuple[tuple[str, str, str, Callable[[Mapping[str, Any]], bool]], ...] = (
+    (
+        "VirtualMesh",
+        "networking.mesh.gloo.solo.io/v1",
+        "virtualmeshes",
+        lambda spec: bool(spec.get("mtlsConfig")),
+    ),
+    ("RootTrustPolicy", "admin.gloo.solo.io/v2", "roottrustpolicies", lambda spec: True),
+)
 
 
 def _taking_part(cluster: Cluster, settings: Settings) -> GlooSettings | None:

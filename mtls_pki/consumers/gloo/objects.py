@@ -10,6 +10,9 @@ TELEMETRY_SECRET = "gloo-telemetry-gateway-tls-secret"  # noqa: S105
 
 SECRETS = (ROOT_SECRET, SERVER_SECRET, CLIENT_SECRET, SIGNING_SECRET, TELEMETRY_SECRET)
 
+MESH_CA_SECRET = "cacerts"  # noqa: S105
+"""What Gloo writes for istiod of each workload cluster, where it makes the mesh's CA itself."""
+
 CERTIFICATES = "relay-certificates"
 """Of the ConfigMap that shows the certificates of all of them, for whoever may read no Secret."""
 

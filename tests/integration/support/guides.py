@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,6 @@ def flexstack(engine: Engine, planes: Planes, directory: Path) -> None:
 
 def gloo_mesh(engine: Engine, planes: Planes, directory: Path) -> None:
     """Certificates for the relay beside the stack's Secrets, and the objects of Gloo itself."""
-    del directory
     for name, manifest in (("mgmt", "server"), ("cluster1", "client")):
         with _reading("gloo-mesh", planes[name]) as (reader, _):
             reader.works(*reader.manifest(manifest))
@@ -166,8 +166,68 @@ def gloo_mesh(engine: Engine, planes: Planes, directory: Path) -> None:
     ):
         assert_promised(words, told)
     with _reading("gloo-mesh", planes["mgmt"]) as (reader, _):
+        # Gloo's own definitions are not public; these take every field.
+        for api, kind, plural in (
+            ("networking.mesh.gloo.solo.io/v1", "VirtualMesh", "virtualmeshes"),
+            ("admin.gloo.solo.io/v2", "RootTrustPolicy", "roottrustpolicies"),
+        ):
+            reader.works(_definition(api, kind, plural))
+        for name in ("virtual-mesh", "root-trust-policy"):
+            wait_for(partial(_taken, reader, reader.manifest(name)), name)
+        with _as_shipped_reader(engine, planes, directory):
+            told = _status(engine)
+        for kind in ("VirtualMesh gloo-mesh/virtual-mesh", "RootTrustPolicy gloo-mesh/root-trust"):
+            assert f"mgmt: {kind}" in told
+        assert_promised("lets Gloo write the Secret cacerts in cluster1, cluster2", told)
         missing = reader.kubectl("-n", "gloo-mesh", "get", "secret", "relay-tls-signing-secret")
         assert_promised('secrets "relay-tls-signing-secret" not found', missing.stderr)
+
+
+def _taken(reader: Reader, documents: list[Document]) -> bool:
+    # A new definition is served a moment later.
+    return reader.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(documents)).returncode == 0
+
+
+def _definition(api: str, kind: str, plural: str) -> Document:
+    group, version = api.split("/")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {"served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{"name": version, **served}],
+        },
+    }
+
+
+@contextlib.contextmanager
+def _as_shipped_reader(engine: Engine, planes: Planes, directory: Path) -> Iterator[None]:
+    """The stack's clusters are read with the rights that deploy/ ships, and no others."""
+    file = engine.project / "Pulumi.prod.yaml"
+    before = file.read_text()
+    document = yaml.safe_load(before)
+    for name, plane in planes.items():
+        with contextlib.closing(plane.api()) as api:
+            for manifest in ("rbac-evidence.yaml", "rbac-gloo.yaml", "rbac-istio.yaml"):
+                # The management cluster has no istiod; its rights there are for nothing.
+                for each in yaml.safe_load_all((CHECKOUT / "deploy" / manifest).read_text()):
+                    api.apply(each)
+        kubeconfig = plane.kubeconfig_for(
+            "system:serviceaccount:cert-manager:mtls-pki-evidence",
+            ("system:serviceaccounts", "system:serviceaccounts:cert-manager"),
+            directory / f"reader-{name}",
+        )
+        document["config"]["mtls-pki:clusters"][name] = {"kubeconfig": str(kubeconfig)}
+    file.write_text(yaml.safe_dump(document))
+    try:
+        yield
+    finally:
+        file.write_text(before)
 
 
 def kubernetes_access(engine: Engine, planes: Planes, directory: Path) -> None:

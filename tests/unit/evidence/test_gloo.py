@@ -112,3 +112,33 @@ def test_a_right_that_is_missing_is_named_with_its_manifest(stack: Stack, path: 
     settings = stack.settings(consumers__gloo={"management": "dev", "workloads": ["prod"]})
     (away,) = collect_evidence(settings, sources=sources_of(settings)).unreachable
     assert "grant what deploy/rbac-gloo.yaml grants" in away.error
+
+
+@pytest.mark.parametrize(
+    ("api", "plural", "kind", "spec", "told"),
+    [
+        (
+            "networking.mesh.gloo.solo.io/v1",
+            "virtualmeshes",
+            "VirtualMesh",
+            {"mtlsConfig": 1},
+            True,
+        ),
+        ("networking.mesh.gloo.solo.io/v1", "virtualmeshes", "VirtualMesh", {}, False),
+        ("admin.gloo.solo.io/v2", "roottrustpolicies", "RootTrustPolicy", {}, True),
+    ],
+)
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_lets_gloo_write_the_mesh_ca_of_this_stack_is_named(
+    stack: Stack, api: str, plural: str, kind: str, spec: dict[str, Any], *, told: bool, ours: bool
+) -> None:
+    stack.dev.served[api] = {plural}
+    live = {"metadata": {"name": "mesh", "namespace": "gloo-mesh"}, "spec": spec}
+    stack.dev.objects[f"/apis/{api}/namespaces/gloo-mesh/{plural}"] = [live]
+    consumers: dict[str, Any] = {"gloo": {"management": "dev", "workloads": ["prod"]}}
+    if ours:
+        consumers["istio"] = {"clusters": ["prod"]}
+    settings = stack.settings(consumers=consumers)
+    (dev, *_) = collect_evidence(settings, sources=sources_of(settings)).reachable
+    words = f"{kind} gloo-mesh/mesh lets Gloo write the Secret cacerts in prod"
+    assert any(words in each for each in dev.remarks) is (told and ours)
