@@ -11,6 +11,7 @@ from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import BundleProblem, ClusterEvidence
+from mtls_pki.rotation.guards.chains import broken_now
 from mtls_pki.rotation.roles import Role
 from tests.unit.evidence.conftest import Stack
 from tests.unit.evidence.objects import (
@@ -142,3 +143,22 @@ def test_what_lets_gloo_write_the_mesh_ca_of_this_stack_is_named(
     (dev, *_) = collect_evidence(settings, sources=sources_of(settings)).reachable
     words = f"{kind} gloo-mesh/mesh lets Gloo write the Secret cacerts in prod"
     assert any(words in each for each in dev.remarks) is (told and ours)
+
+
+@pytest.mark.parametrize(("agent", "fits"), [("g1", True), ("g2", False)])
+def test_server_and_agent_are_checked_to_fit_each_other(
+    stack: Stack, agent: str, *, fits: bool
+) -> None:
+    """Wished for in solo-io/gloo-mesh#1508: the one's certificate under the other's roots."""
+    only_g1 = given()
+    only_g1["data"]["ca.crt"] = root("g1")
+    stack.dev.objects |= {GIVEN: only_g1, PODS: []}
+    presented = given(agent)
+    presented["data"]["ca.crt"] = root("g1")
+    stack.prod.objects[GIVEN] = presented
+    settings = stack.settings(consumers__gloo={"management": "dev", "workloads": ["prod"]})
+    evidence = collect_evidence(settings, sources=sources_of(settings))
+    broken = [each.leaf for each in broken_now(evidence, NOW)]
+    assert {(each.cluster, each.name) for each in broken} == (
+        set() if fits else {("prod", "relay-certificates[client.crt]")}
+    )
