@@ -18,14 +18,8 @@ from mtls_pki.components.trust_anchor import GeneratedAnchor
 from mtls_pki.pki.certificates import Validity, issuing_certificate, root_certificate
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.program.arguments import trust_anchor_args
-from mtls_pki.rotation.evidence import (
-    BundlePlace,
-    ClusterEvidence,
-    Evidence,
-    GateObservation,
-    observe_bundle,
-    observe_leaf,
-)
+from mtls_pki.rotation.evidence import BundlePlace, ClusterEvidence, Evidence, GateObservation
+from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from mtls_pki.rotation.request import Mode
 from mtls_pki.rotation.verdict import judge
 from mtls_pki.settings.errors import SettingsError

@@ -15,12 +15,8 @@ from mtls_pki.clusters.recorded import owned_since
 from mtls_pki.clusters.sources.source import Source, Trusted
 from mtls_pki.pki.bundle import bundle_members
 from mtls_pki.pki.errors import PkiError
-from mtls_pki.rotation.evidence import (
-    BundleObservation,
-    BundlePlace,
-    GateObservation,
-    observe_bundle,
-)
+from mtls_pki.rotation.evidence import BundleObservation, BundlePlace, GateObservation
+from mtls_pki.rotation.observation import observe_bundle
 from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import former_trust_name

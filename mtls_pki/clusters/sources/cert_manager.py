@@ -49,14 +49,10 @@ from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed
 from mtls_pki.pki.signer_names import GROUP, issuer_of_signer
-from mtls_pki.rotation.evidence import (
-    IssuerUse,
-    LeafObservation,
-    Untraceable,
-    observe_leaf,
-)
+from mtls_pki.rotation.evidence import IssuerUse, LeafObservation, Untraceable
 from mtls_pki.rotation.guards.observed import LEFT_BEHIND
 from mtls_pki.rotation.moved import may_have_followed
+from mtls_pki.rotation.observation import observe_leaf
 from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.settings.leaf_limits import longest_leaf
 from mtls_pki.settings.model import Settings

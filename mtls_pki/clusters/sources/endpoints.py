@@ -18,8 +18,9 @@ from mtls_pki.clusters.sources.greetings import GREETINGS
 from mtls_pki.clusters.sources.source import Issued, KnownTrust, Outside, Source
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import parse_certificates
-from mtls_pki.rotation.evidence import LeafObservation, observe_leaf
+from mtls_pki.rotation.evidence import LeafObservation
 from mtls_pki.rotation.guards.observed import ENDPOINT
+from mtls_pki.rotation.observation import observe_leaf
 from mtls_pki.settings.model import Settings
 
 TIMEOUT_SECONDS = 3.0

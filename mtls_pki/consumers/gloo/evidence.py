@@ -38,9 +38,8 @@ from mtls_pki.rotation.evidence import (
     BundleProblem,
     GateObservation,
     LeafObservation,
-    observe_bundle,
-    observe_leaf,
 )
+from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from mtls_pki.rotation.text import instant
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stack_secrets

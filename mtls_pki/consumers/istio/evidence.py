@@ -43,9 +43,8 @@ from mtls_pki.rotation.evidence import (
     BundlePlace,
     GateObservation,
     LeafObservation,
-    observe_bundle,
-    observe_leaf,
 )
+from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from mtls_pki.settings.model import Settings
 
 _RIGHTS = "deploy/rbac-istio.yaml"

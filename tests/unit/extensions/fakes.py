@@ -23,13 +23,8 @@ from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.consumers import declare as consumer_declare
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.table import CONSUMERS
-from mtls_pki.rotation.evidence import (
-    BundlePlace,
-    Evidence,
-    GateObservation,
-    observe_bundle,
-    observe_leaf,
-)
+from mtls_pki.rotation.evidence import BundlePlace, Evidence, GateObservation
+from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import BackendSettings, ConsumerSettings, IssuerApi
 from mtls_pki.settings.model import Settings

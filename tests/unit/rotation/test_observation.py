@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mtls_pki.pki.fingerprints import spki_sha256
-from mtls_pki.rotation.evidence import BundleProblem, LeafObservation, observe_bundle, observe_leaf
+from mtls_pki.rotation.evidence import BundleProblem, LeafObservation
+from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from tests.unit.rotation.cases import place
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
