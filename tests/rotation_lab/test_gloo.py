@@ -174,7 +174,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
     server.append(server_files(domain))
     agents.append(client_files(domain))
     require_connected(server, agents)
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
     with domain.edited():
         domain.promote()
         said = domain.refused(
@@ -184,7 +184,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
         )
     assert "kubectl rollout restart" in said
     restart(domain)
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
 
     domain.promote()
     domain.apply()
@@ -192,7 +192,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
     agents.append(client_files(domain))
     # Whoever was restarted last holds the roots of the step before at least.
     require_connected(server[1:], agents[1:])
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
     with domain.edited():
         domain.retire()
         domain.refused(
@@ -201,7 +201,7 @@ def test_a_rotation_keeps_every_pair_connected(domain: Domain, generations: Iter
             "restart its Deployment",
         )
     restart(domain)
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
 
     domain.retire()
     domain.apply()

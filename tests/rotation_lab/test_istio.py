@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,7 +139,7 @@ def test_a_whole_rotation_of_the_mesh(
     domain.apply()
     mesh.taken(2)
     mesh.require_verified(before, tmp_path)
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
 
     domain.promote()
     domain.apply()
@@ -186,7 +185,7 @@ def test_an_istiod_that_lags_holds_back_every_cluster(
     domain.apply()
     with domain.api("east") as api:
         istiod.wait_until_taken(api, 2)
-    time.sleep(HOLD_DOWN_SECONDS + 1)
+    domain.hold_down()
     with domain.edited():
         domain.promote()
         said = domain.refused(
