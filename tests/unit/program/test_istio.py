@@ -112,6 +112,18 @@ def test_where_cert_manager_signs_istiod_gets_no_key(registered: Program) -> Non
     }
 
 
+def test_where_cert_manager_signs_it_comes_after_the_gate_too(registered: Program) -> None:
+    shown = [
+        each
+        for each in registered.of("ConfigMap")
+        if each.inputs["metadata"]["name"] == objects.CERTIFICATES
+    ]
+    assert len(shown) == 2
+    for each in shown:
+        assert any(name.endswith("-gate") for name in registered.waits_for(each))
+    assert not [each for each in findings(registered) if "cacerts" in each or "istio" in each]
+
+
 def test_where_cert_manager_signs_the_issuing_ca_is_shown(registered: Program) -> None:
     shown = of_cluster(registered, "ConfigMap", objects.CERTIFICATES, "east")["data"]
     chain = parse_certificates(shown[objects.CHAIN_KEY], origin="chain")
