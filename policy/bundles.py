@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from cryptography import x509
 
@@ -19,6 +19,7 @@ from policy.objects import (
     GLOO_RELAY,
     ISTIO_AUTHORITY,
     ISTIO_CA_CERTS,
+    ISTIO_REGISTRATION,
     RELAY_CHAINS,
     STEP_CA,
     STEP_CA_SIGNER,
@@ -37,17 +38,21 @@ _BLOCK = "-----BEGIN CERTIFICATE-----"
 # (PEM_STRING_X509_OLD and PEM_STRING_X509_TRUSTED in openssl/pem.h).
 _OTHER_BLOCKS = ("-----BEGIN X509 CERTIFICATE-----", "-----BEGIN TRUSTED CERTIFICATE-----")
 
+# Component -> where an object of it holds certificates that nobody trusts: chains, and who signs.
+_NO_TRUST: Mapping[str, Collection[str]] = {
+    STEP_CA: (STEP_CA_SIGNER,),
+    ISTIO_CA_CERTS: ISTIO_AUTHORITY,
+    ISTIO_REGISTRATION: ISTIO_AUTHORITY,
+    GLOO_RELAY: RELAY_CHAINS,
+}
+
 
 def no_roots(resource: Resource, _parameters: Parameters) -> Iterator[Finding]:
     """Find certificates in ConfigMaps and Bundles that are not roots: somebody trusts them."""
     if resource.object_type not in (CONFIG_MAP, *BUNDLES) or is_installed_chart(resource):
         return
     for place, text in pem_texts(resource):
-        if place == STEP_CA_SIGNER and resource.is_below(STEP_CA):
-            continue
-        if place in ISTIO_AUTHORITY and resource.is_below(ISTIO_CA_CERTS):
-            continue
-        if place in RELAY_CHAINS and resource.is_below(GLOO_RELAY):
+        if any(place in shown and resource.is_below(by) for by, shown in _NO_TRUST.items()):
             continue
         strange = [spelling for spelling in _OTHER_BLOCKS if spelling in text]
         if strange:

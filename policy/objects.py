@@ -36,6 +36,7 @@ what stands there, beside the roots that its clients shall trust.
 """
 
 ISTIO_CA_CERTS = "mtls-pki:index:IstioCaCerts"
+ISTIO_REGISTRATION = "mtls-pki:index:IstioRegistration"
 ISTIO_AUTHORITY = frozenset({"data.ca-cert.pem", "data.cert-chain.pem"})
 """What istiod signs with, and where this project says so: not trusted there either."""
 
