@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client import CustomObjectsApi
+from kubernetes.client import ApiException, CustomObjectsApi
 from kubernetes.config import new_client_from_config
 from kubernetes.watch import Watch
 
@@ -28,6 +29,7 @@ _POLL_SECONDS = 0.5
 # Ten a second is cert-manager's pace on two cores; a tenth of that is a broken run.
 _LEAST_ISSUED_PER_SECOND = 1.0
 _LEAST_PATIENCE_SECONDS = 120.0
+_WATCH_SECONDS = 60
 
 
 def copies(deployment: Mapping[str, Any], namespace: str) -> list[dict[str, Any]]:
@@ -155,22 +157,40 @@ class ReadyWatch:
             )
 
     def _watch(self) -> None:
-        events = Watch().stream(
-            self._api.list_namespaced_custom_object,
-            GROUP,
-            VERSION,
-            self._namespace,
-            "certificates",
-            timeout_seconds=int(self._patience),
-        )
+        end = time.monotonic() + self._patience
         try:
-            for event in events:
-                if is_ready(event["object"]):
-                    self._missing.discard(event["object"]["metadata"]["name"])
-                if not self._missing:
-                    return
+            while self._missing and time.monotonic() < end:
+                self._follow()
         except Exception as error:  # wait() raises it in the thread of its caller
             self._error = error
+
+    def _follow(self) -> None:
+        """List once, then follow until all are Ready or the API server ends the watch.
+
+        It ends every watch after a while, earlier where its cache is full, and with 410 where it
+        has forgotten what came last (Kubernetes API Concepts, "Efficient detection of changes").
+        """
+        arguments = (GROUP, VERSION, self._namespace, "certificates")
+        listed = self._api.list_namespaced_custom_object(*arguments)
+        for certificate in listed["items"]:
+            self._see(certificate)
+        try:
+            for event in Watch().stream(
+                self._api.list_namespaced_custom_object,
+                *arguments,
+                resource_version=listed["metadata"]["resourceVersion"],
+                timeout_seconds=_WATCH_SECONDS,
+            ):
+                self._see(event["object"])
+                if not self._missing:
+                    return
+        except ApiException as error:
+            if error.status != HTTPStatus.GONE:
+                raise
+
+    def _see(self, certificate: Mapping[str, Any]) -> None:
+        if is_ready(certificate):
+            self._missing.discard(certificate["metadata"]["name"])
 
 
 def is_ready(certificate: Mapping[str, Any]) -> bool:
