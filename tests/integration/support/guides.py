@@ -176,6 +176,7 @@ def gloo_mesh(engine: Engine, planes: Planes, directory: Path) -> None:
             wait_for(partial(_taken, reader, reader.manifest(name)), name)
         with _as_shipped_reader(engine, planes, directory):
             told = _status(engine)
+        assert "could not be read" not in told
         for kind in ("VirtualMesh gloo-mesh/virtual-mesh", "RootTrustPolicy gloo-mesh/root-trust"):
             assert f"mgmt: {kind}" in told
         assert_promised("lets Gloo write the Secret cacerts in cluster1, cluster2", told)
