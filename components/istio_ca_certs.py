@@ -7,21 +7,16 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi import Input, Output
-from pulumi_kubernetes.core.v1 import ConfigMap, Secret
+from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.istio_certificates import istio_certificates, shown_certificates
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.private_key import private_key
 from mtls_pki.components.trust_anchor import CaProfile, TrustAnchor
-from mtls_pki.pki.bundle import append_bundle
 
-# The four files that istiod wants (istio, security/pkg/pki/ca/ca.go).
-_SIGNER, _CHAIN, _ROOTS, _PRIVATE_KEY = (
-    "ca-cert.pem",
-    "cert-chain.pem",
-    "root-cert.pem",
-    "ca-key.pem",
-)
+# The fourth file that istiod wants, beside its certificates (istio, security/pkg/pki/ca/ca.go).
+_PRIVATE_KEY = "ca-key.pem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +97,7 @@ class IstioCaCerts(pulumi.ComponentResource):
             args.authorities[args.issuing], keys[args.issuing]
         )
         root = args.anchors[args.issuing].certificate_pem
-        certificates: dict[str, Output[str]] = {
-            _SIGNER: signer,
-            _CHAIN: Output.concat(signer, root),
-            _ROOTS: Output.all(*args.roots).apply(append_bundle),
-        }
+        certificates = istio_certificates(signer, Output.concat(signer, root), args.roots)
         options = pulumi.ResourceOptions(
             parent=self,
             hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
@@ -121,13 +112,12 @@ class IstioCaCerts(pulumi.ComponentResource):
             string_data={**certificates, _PRIVATE_KEY: keys[args.issuing]},
             opts=options,
         )
-        shown = ConfigMap(
-            f"{name}-{args.certificates_name}",
-            metadata=ObjectMetaArgs(
-                name=args.certificates_name, namespace=args.namespace, annotations=owned()
-            ),
-            data=certificates,
-            opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[secret])),
+        shown = shown_certificates(
+            name,
+            args.certificates_name,
+            args.namespace,
+            certificates,
+            pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[secret])),
         )
         self.guarded = tuple(
             GuardedObject(resource=resource, namespace=args.namespace, name=object_name)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import pulumi
 from cryptography.hazmat.primitives.serialization import Encoding
 from pulumi import Input, Output
-from pulumi_kubernetes.core.v1 import ConfigMap
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
-from mtls_pki.pki.bundle import append_bundle
+from mtls_pki.components.istio_certificates import istio_certificates, shown_certificates
+from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by
 from mtls_pki.pki.parsing import parse_certificates
 
 
@@ -56,17 +54,12 @@ class IstioRegistration(pulumi.ComponentResource):
     ) -> None:
         """Declare it; constructing raises nothing."""
         super().__init__("mtls-pki:index:IstioRegistration", name, None, opts)
-        shown = ConfigMap(
-            f"{name}-{args.certificates_name}",
-            metadata=ObjectMetaArgs(
-                name=args.certificates_name, namespace=args.namespace, annotations=owned()
-            ),
-            data={
-                "ca-cert.pem": args.chain_pem.apply(_first),
-                "cert-chain.pem": args.chain_pem,
-                "root-cert.pem": Output.all(*args.roots).apply(append_bundle),
-            },
-            opts=pulumi.ResourceOptions(
+        shown = shown_certificates(
+            name,
+            args.certificates_name,
+            args.namespace,
+            istio_certificates(args.chain_pem.apply(_first), args.chain_pem, args.roots),
+            pulumi.ResourceOptions(
                 parent=self,
                 hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
                 delete_before_replace=True,

@@ -7,7 +7,6 @@ is one folder beside this file, its ComponentResources in ``components/``, and o
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from mtls_pki.clusters.sources.source import Source
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mtls_pki.consumers.declare import Declare
 
 
-class Consumer(ABC):
+class Consumer:
     """One row of the table. A consumer overrides what it has.
 
     Attributes:
@@ -26,9 +25,11 @@ class Consumer(ABC):
 
     settings: ConsumerSettings
 
-    @abstractmethod
     def declare(self) -> type[Declare]:
         """Return what declares its resources; imports pulumi, so only the program calls it."""
+        from mtls_pki.consumers.declare import DeclareNothing
+
+        return DeclareNothing
 
     def sources(self) -> tuple[Source, ...]:
         """Return where evidence of it comes from: its bundles, and leaves signed for it."""

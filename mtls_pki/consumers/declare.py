@@ -68,3 +68,10 @@ class Declare(ABC):
     def outputs(self) -> Mapping[str, Any]:
         """Return what the stack exports of it, for people and other stacks; never a secret."""
         return {}
+
+
+class DeclareNothing(Declare):
+    """Of a consumer whose servers are the users' own: its leaves are services of the stack."""
+
+    def declare(self) -> None:
+        """Declare nothing."""

@@ -45,6 +45,7 @@ def namespace(plane: ControlPlane, api: Api, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_watch_that_the_api_server_ended_is_taken_up_again(namespace: Namespace) -> None:
     watch = namespace.ready_watch(["late"])
+    # For longer than a watch lives here, so that the API server has ended at least one.
     time.sleep(3)
     namespace.apply([CERTIFICATE])
     watch.wait()

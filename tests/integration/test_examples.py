@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from mtls_pki.consumers.istio.objects import SECRET
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.integration.support.backup import PASSPHRASE
-from tests.integration.support.guides import GUIDES
+from tests.integration.support.guides import GUIDES, run_command
 
 pytestmark = [
     pytest.mark.lab,
@@ -46,6 +45,7 @@ PLATFORMS = [name for name in EXAMPLES if name != TEAM]
 Planes = Mapping[str, ControlPlane]
 """By the name of their cluster."""
 
+OPENED = {"MTLS_PKI_BACKUP_PASSPHRASE": PASSPHRASE}
 WITH = {"flexstack": ("step-issuer", "step-ca")}
 
 
@@ -199,7 +199,7 @@ def _apply(name: str, planes: Planes, directory: Path) -> Engine:
 def _lose_and_restore(engine: Engine, planes: Planes, lab: Lab, directory: Path) -> None:
     """Backend, management cluster and one workload cluster are lost; cluster2 is not."""
     archive = directory / "saved.age"
-    saved = _mtls_pki(engine, "backup", str(archive))
+    saved = run_command(engine, "backup", str(archive), **OPENED)
     assert saved.returncode == 0, saved.stderr
     before = {cluster: _relay(plane) for cluster, plane in planes.items()}
     lost = ("mgmt", "cluster1")
@@ -210,7 +210,7 @@ def _lose_and_restore(engine: Engine, planes: Planes, lab: Lab, directory: Path)
         present = {name: again.get(name, plane) for name, plane in planes.items()}
         rebuilt = opened("gloo-mesh", present, directory / "rebuilt")
         named = [word for name in lost for word in ("--rebuilt", name)]
-        restored = _mtls_pki(rebuilt, "restore", str(archive), *named)
+        restored = run_command(rebuilt, "restore", str(archive), *named, **OPENED)
         assert restored.returncode == 0, restored.stderr
         file = rebuilt.project / f"Pulumi.{STACK}.yaml"
         document = yaml.safe_load(file.read_text())
@@ -238,19 +238,6 @@ def _relay(plane: ControlPlane) -> dict[str, dict[str, str]]:
             for each in api.request("GET", f"/api/v1/namespaces/{namespace}/secrets")["items"]
             if each["metadata"]["name"] in (*SECRETS, SECRET)
         }
-
-
-def _mtls_pki(engine: Engine, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mtls_pki", *arguments, "--stack", STACK],
-        cwd=engine.project,
-        env=engine.environment({"MTLS_PKI_BACKUP_PASSPHRASE": PASSPHRASE}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 def test_a_team_uses_the_platform_from_a_stack_of_its_own(lab: Lab, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.node import NODE_NAME, volume
 from tests.integration.support import cluster
+from tests.integration.support.chains import openssl_complaint
 
 NAMESPACE = "istio-system"
 AUDIENCE = "istio-ca"
@@ -282,6 +283,14 @@ def handed_out(api: Api) -> dict[str, str]:
     if api.exists(_CLUSTER_BUNDLE):
         found["ClusterTrustBundle"] = api.request("GET", _CLUSTER_BUNDLE)["spec"]["trustBundle"]
     return found
+
+
+def verified(chain: str, roots: str) -> bool:
+    """Whether openssl takes a workload's chain as a client's, whatever its dates are.
+
+    Chains of before are judged by whom they chain to.
+    """
+    return not openssl_complaint(chain, roots, "-no_check_time", "-purpose", "sslclient")
 
 
 def wait_until_taken(api: Api, number: int, *, seconds: float = 60) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lab.control_plane import ControlPlane
-from lab.project_copy import CHECKOUT
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import sources_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
+from tests.integration.support.readers import shipped_reader
 from tests.rotation_lab import istiod
 from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
 from tests.rotation_lab.istiod import Istiod
@@ -33,7 +31,6 @@ pytestmark = [
 ]
 
 NAME = "meshed"
-DEPLOY = CHECKOUT / "deploy"
 TTL_SECONDS = 20
 # ConfigMaps in the one cluster, a ClusterTrustBundle in the other.
 HANDS_OUT: dict[str, dict[str, str]] = {
@@ -64,26 +61,10 @@ class Mesh:
         trust_domain = self.domain.values["trustDomain"]
         return {name: each.sign("web", trust_domain)[0] for name, each in self.istiods.items()}
 
-    def require_verified(self, chains: dict[str, str], directory: Path) -> None:
+    def require_verified(self, chains: dict[str, str]) -> None:
         """Assert that each chain verifies under the roots of every cluster, by openssl."""
         for (name, chain), verifier in itertools.product(chains.items(), self.istiods):
-            assert verified(chain, self.roots(verifier), directory), (name, verifier)
-
-
-def verified(chain: str, roots: str, directory: Path) -> bool:
-    for name, text in (("chain.pem", chain), ("roots.pem", roots)):
-        (directory / name).write_text(text)
-    done = subprocess.run(
-        [
-            # Not its dates: chains of before are judged here by whom they chain to.
-            *("openssl", "verify", "-x509_strict", "-no_check_time", "-purpose", "sslclient"),
-            *("-CAfile", "roots.pem", "-untrusted", "chain.pem", "chain.pem"),
-        ],
-        cwd=directory,
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode == 0
+            assert istiod.verified(chain, self.roots(verifier)), (name, verifier)
 
 
 @pytest.fixture(scope="module")
@@ -127,18 +108,16 @@ def generations() -> Iterator[str]:
     return (f"g{number}" for number in itertools.count(2))
 
 
-def test_a_whole_rotation_of_the_mesh(
-    mesh: Mesh, generations: Iterator[str], tmp_path: Path
-) -> None:
+def test_a_whole_rotation_of_the_mesh(mesh: Mesh, generations: Iterator[str]) -> None:
     domain, old, new = mesh.domain, mesh.domain.in_role("issuing"), next(generations)
     before = mesh.workloads()
-    mesh.require_verified(before, tmp_path)
+    mesh.require_verified(before)
     assert "without ISTIO_MULTIROOT_MESH" not in domain.rotation("status").stdout
 
     domain.add(new)
     domain.apply()
     mesh.taken(2)
-    mesh.require_verified(before, tmp_path)
+    mesh.require_verified(before)
     domain.hold_down()
 
     domain.promote()
@@ -149,7 +128,7 @@ def test_a_whole_rotation_of_the_mesh(
             domain.preview(), f"workload certificates istiod: chains to {old}", "time alone"
         )
     after = cluster.wait_for(lambda: signed_by(mesh, new), f"workloads under {new}")
-    mesh.require_verified({**before, **after}, tmp_path)
+    mesh.require_verified({**before, **after})
 
     domain.retire()
     cluster.wait_for(
@@ -159,10 +138,10 @@ def test_a_whole_rotation_of_the_mesh(
     )
     domain.apply()
     mesh.taken(1)
-    mesh.require_verified(after, tmp_path)
+    mesh.require_verified(after)
     # A negative control: the chains of before are refused now.
     assert not any(
-        verified(chain, mesh.roots(name), tmp_path)
+        istiod.verified(chain, mesh.roots(name))
         for chain, name in itertools.product(before.values(), mesh.istiods)
     )
 
@@ -205,16 +184,7 @@ def test_the_shipped_rights_are_enough_to_read_the_mesh(mesh: Mesh, tmp_path: Pa
     domain = mesh.domain
     with domain.edited():
         for name, plane in domain.planes.items():
-            with domain.api(name) as api:
-                for manifest in ("rbac-evidence.yaml", "rbac-istio.yaml"):
-                    text = (DEPLOY / manifest).read_text().replace("mesh-trust", domain.bundle_name)
-                    for document in yaml.safe_load_all(text):
-                        api.apply(document)
-            reader = plane.kubeconfig_for(
-                "system:serviceaccount:cert-manager:mtls-pki-evidence",
-                ("system:serviceaccounts", "system:serviceaccounts:cert-manager"),
-                tmp_path / name,
-            )
+            reader = shipped_reader(plane, tmp_path / name, "istio", bundle=domain.bundle_name)
             domain.values["clusters"][name] = {"kubeconfig": str(reader)}
         settings = domain.settings()
         cluster.wait_for(

@@ -21,8 +21,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.rotation_lab import istiod
 from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
-from tests.rotation_lab.istiod import Istiod
-from tests.rotation_lab.test_istio import verified
+from tests.rotation_lab.istiod import Istiod, verified
 
 pytestmark = [
     pytest.mark.lab,
@@ -99,7 +98,7 @@ def test_a_rotation_of_a_mesh_without_a_ca_of_its_own(
         with rolled_out(domain, plane, tmp_path / "first") as running:
             istiod.wait_until_taken(api, 1)
             before, _ = running.sign("web", trust_domain)
-            assert verified(before, domain.bundle(), tmp_path)
+            assert verified(before, domain.bundle())
             secrets = f"/api/v1/namespaces/{istiod.NAMESPACE}/secrets"
             assert not api.request("GET", secrets)["items"]
             domain.add("g2")
@@ -120,10 +119,10 @@ def test_a_rotation_of_a_mesh_without_a_ca_of_its_own(
             after, _ = running.sign("web", trust_domain)
             roots = next(iter(istiod.handed_out(api).values()))
             for chain in (before, after):
-                assert verified(chain, roots, tmp_path)
+                assert verified(chain, roots)
             new = domain.roots()[domain.fingerprint("g2")]
-            assert verified(after, new, tmp_path)
-            assert not verified(before, new, tmp_path)
+            assert verified(after, new)
+            assert not verified(before, new)
             domain.hold_down()
             domain.retire()
             domain.refused(domain.preview(), "workload certificates istiod", "g1")

@@ -126,10 +126,20 @@ def _settled(running: Running) -> None:
     """Each test begins with what the cluster holds in every volume, whatever ran before it."""
     good = running.domain.bundle()
     for volumes in (running.client, *(each.volumes for each in running.servers)):
-        bundle = volumes.trust / "ca.crt"
-        wait_for(lambda file=bundle: file.read_text() == good, f"bundle in {bundle}")  # type: ignore[misc]
+        wait_for_bundle(volumes, good)
     for server in running.servers:
-        wait_for(lambda each=server: served(each) == projected(each), f"leaf of {server.name}")  # type: ignore[misc]
+        wait_for_leaf(server)
+
+
+def wait_for_bundle(volumes: Volumes, text: str) -> None:
+    """Wait until kubelet has brought the bundle."""
+    bundle = volumes.trust / "ca.crt"
+    wait_for(lambda: bundle.read_text() == text, f"{text[:30]!r} in {bundle}")
+
+
+def wait_for_leaf(server: Server) -> None:
+    """Wait until what was projected is what is served."""
+    wait_for(lambda: served(server) == projected(server), f"new leaf of {server.name}")
 
 
 def served(server: Server) -> bytes:
@@ -178,7 +188,7 @@ def test_no_fresh_connection_fails_during_a_rotation(
     assert set(counted) == set(SERVERS)
     for server in running.servers:
         # What was projected is what is served, and by the process of before.
-        wait_for(lambda each=server: served(each) == projected(each), f"new leaf of {server.name}")  # type: ignore[misc]
+        wait_for_leaf(server)
         assert projected(server) != before[server.name]
         assert server.process is not None
         assert server.process.poll() is None
@@ -188,35 +198,54 @@ def test_no_fresh_connection_fails_during_a_rotation(
 def test_an_open_session_is_told_and_holds_an_anchor_only_when_asked(
     running: Running, generations: Iterator[str]
 ) -> None:
-    domain, old, new = running.domain, running.domain.in_role("issuing"), next(generations)
     (server,) = (each for each in running.servers if type(each) is Nats)
-    monitored = {
-        "orders": {"monitoring": f"http://127.0.0.1:{server.monitoring}", "cluster": CLUSTER}
-    }
-    domain.values["consumers"] = {"nats": {"servers": monitored}}
-    domain.add(new)
+    monitored = {"monitoring": f"http://127.0.0.1:{server.monitoring}", "cluster": CLUSTER}
+    begin(running.domain, generations, {"nats": {"servers": {"orders": monitored}}})
+    said = require_told_and_held(
+        running, server, f"orders@{CLUSTER}", f"client.{NAME}.svc.cluster.local"
+    )
+    assert f"client.{NAME}.svc.cluster.local" in said
+
+
+def begin(domain: Domain, generations: Iterator[str], consumers: dict[str, object]) -> None:
+    """Add the next anchor to a domain that asks these consumers who is connected."""
+    domain.values["consumers"] = consumers
+    domain.add(next(generations))
     domain.apply()
     domain.hold_down()
+
+
+def require_told_and_held(
+    running: Running, server: Nats | Postgresql, shown: str, client: str
+) -> str:
+    """Promote with an open session, and retire; returns what ``status`` said of the session.
+
+    Args:
+        running: its domain has an incoming anchor and one consumer that asks ``server``.
+        server: whose session stays open.
+        shown: what messages call the server.
+        client: what they call the one who is connected.
+    """
+    domain, old = running.domain, running.domain.in_role("issuing")
+    ((consumer, _),) = domain.values["consumers"].items()
     with server.session(running.client):
         domain.promote()
         domain.apply()
         domain.hold_down()
         said = domain.rotation("status").stdout
-        assert f"1 session of orders@{CLUSTER} under {old} since" in said
-        assert f"client.{NAME}.svc.cluster.local" in said
+        assert f"1 session of {shown} under {old} since" in said
         with domain.edited():
             domain.retire()
             assert domain.preview().status == 0
-            domain.values["consumers"]["nats"]["holdForSessions"] = True
-            domain.refused(
-                domain.preview(), f"session client.{NAME}.svc.cluster.local", f"under {old}"
-            )
-    domain.values["consumers"]["nats"]["holdForSessions"] = True
+            domain.values["consumers"][consumer]["holdForSessions"] = True
+            domain.refused(domain.preview(), f"session {client}", f"under {old}")
+    domain.values["consumers"][consumer]["holdForSessions"] = True
     domain.retire()
     wait_for(lambda: domain.preview().status == 0, "end of the session")
     domain.apply()
     del domain.values["consumers"]
     domain.apply()
+    return said
 
 
 def test_negative_control_the_swap_in_one_step_fails_on_every_server(
@@ -232,7 +261,7 @@ def test_negative_control_the_swap_in_one_step_fails_on_every_server(
         domain.apply()
     domain.hold_down()
     for server in running.servers:
-        wait_for(lambda each=server: served(each) == projected(each), f"new leaf of {server.name}")  # type: ignore[misc]
+        wait_for_leaf(server)
         with pytest.raises((OSError, psycopg.Error, nats.errors.Error)) as refused:
             server.connect(slow)
         print(server.name, refused.value)
@@ -250,8 +279,7 @@ def test_a_broken_bundle_is_refused_and_what_was_good_stays(
     domain.write_bundle("garbage\n")
     try:
         for server in running.servers:
-            bundle = server.volumes.trust / "ca.crt"
-            wait_for(lambda file=bundle: file.read_text() == "garbage\n", "garbage")  # type: ignore[misc]
+            wait_for_bundle(server.volumes, "garbage\n")
             if server.complaint:
                 wait_for(
                     lambda each=server: (  # type: ignore[misc]
@@ -264,8 +292,7 @@ def test_a_broken_bundle_is_refused_and_what_was_good_stays(
     finally:
         domain.write_bundle(good)
     for server in running.servers:
-        bundle = server.volumes.trust / "ca.crt"
-        wait_for(lambda file=bundle: file.read_text() == good, "bundle")  # type: ignore[misc]
+        wait_for_bundle(server.volumes, good)
     require_connections(running.servers, client)
 
 
@@ -283,32 +310,13 @@ def test_servers_tell_what_they_serve_and_to_whom(running: Running) -> None:
 def test_sessions_of_postgresql_are_told_and_hold_an_anchor_only_when_asked(
     running: Running, generations: Iterator[str]
 ) -> None:
-    domain, old, new = running.domain, running.domain.in_role("issuing"), next(generations)
     (server,) = (each for each in running.servers if isinstance(each, Postgresql))
     servers = {"orders-db": {"connection": server.connection(running.client), "cluster": CLUSTER}}
-    domain.values["consumers"] = {"postgresql": {"servers": servers}}
-    domain.add(new)
-    domain.apply()
-    domain.hold_down()
-    assert "sees its own sessions only; GRANT pg_read_all_stats" in domain.rotation("status").stdout
+    begin(running.domain, generations, {"postgresql": {"servers": servers}})
+    said = running.domain.rotation("status").stdout
+    assert "sees its own sessions only; GRANT pg_read_all_stats" in said
     server.may_see_all_sessions("client")
-    with server.session(running.client):
-        domain.promote()
-        domain.apply()
-        domain.hold_down()
-        said = domain.rotation("status").stdout
-        assert f"1 session of orders-db@{CLUSTER} under {old} since" in said
-        with domain.edited():
-            domain.retire()
-            assert domain.preview().status == 0
-            domain.values["consumers"]["postgresql"]["holdForSessions"] = True
-            domain.refused(domain.preview(), "session client", f"under {old}")
-    domain.values["consumers"]["postgresql"]["holdForSessions"] = True
-    domain.retire()
-    wait_for(lambda: domain.preview().status == 0, "end of the session")
-    domain.apply()
-    del domain.values["consumers"]
-    domain.apply()
+    require_told_and_held(running, server, f"orders-db@{CLUSTER}", "client")
 
 
 def test_a_client_of_another_domain_is_refused(running: Running, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
@@ -13,9 +12,6 @@ from mtls_pki.consumers.sessions import places_of_servers
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import ConsumerSettings
 from mtls_pki.settings.model import Settings
-
-if TYPE_CHECKING:
-    from mtls_pki.consumers.declare import Declare
 
 
 def nats_servers_are_in_clusters_of_the_stack(settings: Settings) -> Iterator[Mistake]:
@@ -33,11 +29,6 @@ class Nats(Consumer):
     settings = ConsumerSettings(
         name=NAME, section=NatsSettings, rules=(nats_servers_are_in_clusters_of_the_stack,)
     )
-
-    def declare(self) -> type[Declare]:
-        from mtls_pki.consumers.nats.declare import NatsDeclare
-
-        return NatsDeclare
 
     def sources(self) -> tuple[Source, ...]:
         return (NatsSource(),)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from mtls_pki.clusters.sources.source import Source
 from mtls_pki.consumers.consumer import Consumer
@@ -13,9 +12,6 @@ from mtls_pki.consumers.sessions import places_of_servers
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import ConsumerSettings
 from mtls_pki.settings.model import Settings
-
-if TYPE_CHECKING:
-    from mtls_pki.consumers.declare import Declare
 
 
 def postgresql_servers_are_in_clusters_of_the_stack(settings: Settings) -> Iterator[Mistake]:
@@ -36,11 +32,6 @@ class Postgresql(Consumer):
         section=PostgresqlSettings,
         rules=(postgresql_servers_are_in_clusters_of_the_stack,),
     )
-
-    def declare(self) -> type[Declare]:
-        from mtls_pki.consumers.postgresql.declare import PostgresqlDeclare
-
-        return PostgresqlDeclare
 
     def sources(self) -> tuple[Source, ...]:
         return (PostgresqlSource(),)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -52,6 +55,28 @@ def _signer(certificate: str, roots: str) -> str:
     signed = x509.load_pem_x509_certificate(certificate.encode())
     names = {x509.load_pem_x509_certificate(root.encode()).subject: root for root in blocks(roots)}
     return names[signed.issuer]
+
+
+def openssl_complaint(chain: str, roots: str, *options: str) -> str:
+    """What ``openssl verify`` says against a chain (leaf first), empty where it has nothing to say.
+
+    For leaves with one purpose, and for chains that are judged whatever their dates are: the
+    verifiers of :func:`assert_chain_holds` want a server and a client of now.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        for name, text in (("chain.pem", chain), ("roots.pem", roots)):
+            Path(directory, name).write_text(text)
+        done = subprocess.run(
+            [
+                *("openssl", "verify", "-x509_strict", *options),
+                *("-CAfile", "roots.pem", "-untrusted", "chain.pem", "chain.pem"),
+            ],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return "" if done.returncode == 0 else done.stderr or "refused"
 
 
 def assert_chain_is_refused(chain: str, roots: str, host: str) -> None:

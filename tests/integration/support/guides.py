@@ -9,7 +9,6 @@ import base64
 import contextlib
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,9 @@ from lab.control_plane import ControlPlane
 from lab.project_copy import CHECKOUT
 from lab.pulumi_cli import Engine
 from tests.integration.support import cluster
+from tests.integration.support.chains import openssl_complaint
 from tests.integration.support.cluster import CERT_MANAGER, is_ready, wait_for
+from tests.integration.support.readers import shipped_reader
 
 Planes = Mapping[str, ControlPlane]
 
@@ -133,7 +134,14 @@ def flexstack(engine: Engine, planes: Planes, directory: Path) -> None:
         (certificate,) = reader.manifest("certificate")
         reader.works(certificate)
         _assert_issued(api, certificate, roots=("flexstack", "flexstack-trust"))
+        (certificate,) = reader.manifest("certificate")
+        certificate["metadata"]["name"] = certificate["spec"]["secretName"] = "mailbox"
+        certificate["spec"]["emailAddresses"] = ["my-service@flexstack.local"]
+        reader.works(certificate)
+        _assert_issued(api, certificate, roots=("flexstack", "flexstack-trust"))
         reader.refused("spec.selector: Required value", *reader.manifest("application"))
+        # It is taken, and never comes to an end: the page says what to do in its place.
+        reader.works(*reader.manifest("renewal"))
         (by_name,) = (
             each
             for each in api.request("GET", "/apis/certmanager.step.sm/v1beta1/stepclusterissuers")[
@@ -213,16 +221,8 @@ def _as_shipped_reader(engine: Engine, planes: Planes, directory: Path) -> Itera
     before = file.read_text()
     document = yaml.safe_load(before)
     for name, plane in planes.items():
-        with contextlib.closing(plane.api()) as api:
-            for manifest in ("rbac-evidence.yaml", "rbac-gloo.yaml", "rbac-istio.yaml"):
-                # The management cluster has no istiod; its rights there are for nothing.
-                for each in yaml.safe_load_all((CHECKOUT / "deploy" / manifest).read_text()):
-                    api.apply(each)
-        kubeconfig = plane.kubeconfig_for(
-            "system:serviceaccount:cert-manager:mtls-pki-evidence",
-            ("system:serviceaccounts", "system:serviceaccounts:cert-manager"),
-            directory / f"reader-{name}",
-        )
+        # The management cluster has no istiod; its rights there are for nothing.
+        kubeconfig = shipped_reader(plane, directory / f"reader-{name}", "gloo", "istio")
         document["config"]["mtls-pki:clusters"][name] = {"kubeconfig": str(kubeconfig)}
     file.write_text(yaml.safe_dump(document))
     try:
@@ -275,17 +275,25 @@ GUIDES: Mapping[str, Callable[[Engine, Planes, Path], None]] = {
 
 
 def _status(engine: Engine) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mtls_pki", "status", "--stack", "prod"],
+    done = run_command(engine, "status", COLUMNS="1000")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_command(
+    engine: Engine, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """``mtls-pki ARGUMENTS`` in an example's project, whatever comes of it."""
+    return subprocess.run(
+        [sys.executable, "-m", "mtls_pki", *arguments, "--stack", "prod"],
         cwd=engine.project,
-        env={**engine.environment(), "COLUMNS": "1000"},
+        env=engine.environment(environment),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def _step_anchor(directory: Path, name: str) -> Path:
@@ -334,18 +342,7 @@ def _assert_issued(api: Api, certificate: Document, *, roots: tuple[str, str]) -
     wait_for(lambda: is_ready(cluster.certificates(api, namespace)[name]), f"Certificate {name}")
     chain = cluster.secret(api, namespace, certificate["spec"]["secretName"])["tls.crt"]
     bundle = cluster.config_map(api, *roots)["ca.crt"]
-    with tempfile.TemporaryDirectory() as directory:
-        roots_file, chain_file = Path(directory, "roots.pem"), Path(directory, "chain.pem")
-        roots_file.write_text(bundle)
-        chain_file.write_text(chain)
-        given = ("-CAfile", roots_file, "-untrusted", chain_file, chain_file)
-        done = subprocess.run(
-            ["openssl", "verify", "-x509_strict", *given],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
+    assert not (complaint := openssl_complaint(chain, bundle)), complaint
     leaf = x509.load_pem_x509_certificate(chain.encode())
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     asked = certificate["spec"]

@@ -1,0 +1,37 @@
+"""Clusters as they are read with the rights that deploy/ ships."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import yaml
+
+from lab.control_plane import ControlPlane
+from lab.project_copy import CHECKOUT
+
+_BUNDLE = "mesh-trust"
+"""The bundle's name in the shipped manifests."""
+
+
+def shipped_reader(
+    plane: ControlPlane, directory: Path, *consumers: str, bundle: str = _BUNDLE
+) -> Path:
+    """The kubeconfig of who may read what evidence needs, that of these consumers, and no more.
+
+    Args:
+        plane: the cluster, to which the manifests are applied.
+        directory: for the kubeconfig.
+        consumers: those with rights of their own.
+        bundle: what the stack calls its bundle.
+    """
+    with contextlib.closing(plane.api()) as api:
+        for name in ("evidence", *consumers):
+            text = (CHECKOUT / f"deploy/rbac-{name}.yaml").read_text().replace(_BUNDLE, bundle)
+            for manifest in yaml.safe_load_all(text):
+                api.apply(manifest)
+    return plane.kubeconfig_for(
+        "system:serviceaccount:cert-manager:mtls-pki-evidence",
+        ("system:serviceaccounts", "system:serviceaccounts:cert-manager"),
+        directory,
+    )
