@@ -28,6 +28,20 @@ def awaited(condition: str) -> dict[str, str]:
     return {**_OWNED, "pulumi.com/waitFor": f"condition={condition}"}
 
 
+def applied() -> dict[str, str]:
+    """Return the annotations of an object that the provider writes, and does not wait for.
+
+    One wait of the program for all such objects takes the place of the provider's for each. It does
+    not wait for a deletion either, so the object must be gone at once: else what a replacement
+    makes under the same name would go with it.
+    """
+    return {
+        **_OWNED,
+        "pulumi.com/skipAwait": "true",
+        "pulumi.com/deletionPropagationPolicy": "background",
+    }
+
+
 def await_at_most(timeout: timedelta) -> pulumi.CustomTimeouts:
     """Return the time-outs of an awaited resource."""
     seconds = f"{int(timeout.total_seconds())}s"

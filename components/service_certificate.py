@@ -12,8 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.kubernetes_options import (
     GuardedObject,
-    await_at_most,
-    awaited,
+    applied,
     guarded_by,
 )
 from mtls_pki.pki.key_algorithms import KEY_KINDS, KeyAlgorithm
@@ -43,7 +42,6 @@ class ServiceCertificateArgs:
         rotation_policy: ``Always``: a new key at each issuance.
         duration: lifetime of each certificate.
         renew_before: how long before its end it is renewed.
-        ready_timeout: how long ``up`` waits for it to be Ready.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
         guard: hook that judges before it is written.
         delete_guard: hook that judges whether it may be deleted.
@@ -66,14 +64,13 @@ class ServiceCertificateArgs:
     rotation_policy: str
     duration: timedelta
     renew_before: timedelta
-    ready_timeout: timedelta
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
     delete_guard: pulumi.ResourceHook | None = None
 
 
 class ServiceCertificate(CustomResource):
-    """A Certificate, awaited Ready.
+    """A Certificate; that it becomes Ready is not awaited here (``program.barrier``).
 
     It is the Kubernetes resource itself, without a component around it: with a thousand services, a
     wrapper for each would double the resources in the state, and every step writes the whole state.
@@ -113,12 +110,11 @@ class ServiceCertificate(CustomResource):
             metadata=ObjectMetaArgs(
                 name=args.certificate_name,
                 namespace=args.namespace,
-                annotations=awaited("Ready"),
+                annotations=applied(),
             ),
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
-                    custom_timeouts=await_at_most(args.ready_timeout),
                     hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
                     delete_before_replace=True,
                 ),

@@ -7,19 +7,19 @@ import contextlib
 import functools
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_kube_config
-from urllib3 import PoolManager, Retry, Timeout
+from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 from yaml import YAMLError
 
@@ -200,43 +200,93 @@ class ApiServer:
             ForbiddenError: this identity may not.
             ClusterError: unreachable, or another refusal of the API server.
         """
+        response = self._open(method, path, query=query, body=body, accept=accept)
+        content = self._read(response)
+        status: int = response.status
+        if status not in expected:
+            said = "" if body is None or secret else _message(content)
+            raise self._refusal(method, path, status, said or response.reason or "")
+        return Answer(status=status, body=content)
+
+    def follow(self, path: str, query: Mapping[str, str], *, seconds: int) -> Iterator[bytes]:
+        """Yield each line of an answer that the API server goes on with for some time.
+
+        Args:
+            path: of a collection.
+            query: of the request, not encoded yet.
+            seconds: after which the API server ends it; nothing is waited for much longer.
+
+        Raises:
+            ForbiddenError: this identity may not.
+            ClusterError: unreachable, broken off, or another refusal of the API server.
+        """
+        response = self._open(
+            "GET",
+            path,
+            query={**query, "watch": "true", "timeoutSeconds": str(seconds)},
+            longer_seconds=seconds,
+        )
+        try:
+            if response.status != _OK:
+                said = _message(self._read(response)) or response.reason or ""
+                raise self._refusal("GET", path, response.status, said)
+            try:
+                yield from response
+            except HTTPError as error:
+                raise self._unreachable(error) from None
+        finally:
+            # What is left of the answer has not come yet, so the connection cannot be used again.
+            response.close()
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+        longer_seconds: int = 0,
+    ) -> BaseHTTPResponse:
+        """Send one request and return the answer as soon as its head is there.
+
+        ``longer_seconds`` is how much longer than others its body may be silent.
+        """
         headers = {"Accept": accept, "User-Agent": _USER_AGENT}
         if body is not None:
             headers["Content-Type"] = _BODIES.get(method, "application/json")
         sent = local_clock.now()
         try:
-            # Returns when the head of the answer is there.
             response = self._connections.request(
                 method,
                 f"{self.url}{path}{_encoded(query)}",
                 headers=headers | self._authorization(),
                 body=None if body is None else json.dumps(body),
-                timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                timeout=Timeout(connect=CONNECT_SECONDS, read=longer_seconds + READ_SECONDS),
                 preload_content=False,
             )
-            self._look_at_clock(response.headers.get("Date"), sent, local_clock.now())
-            content: bytes = response.read()
         except HTTPError as error:
-            raise ClusterError(
-                self.name,
-                f"{self.url} cannot be reached ({_cause(error)}); check that it runs, and "
-                f"kubeconfig and context of clusters.{self.name}",
-            ) from None
-        status: int = response.status
-        if status not in expected:
-            said = "" if body is None or secret else _message(content)
-            kind = ForbiddenError if status == HTTPStatus.FORBIDDEN else ClusterError
-            raise kind(
-                self.name,
-                refusal(
-                    _DOING[method],
-                    path,
-                    status,
-                    said or response.reason or "",
-                    manifest=self.manifest,
-                ),
-            )
-        return Answer(status=status, body=content)
+            raise self._unreachable(error) from None
+        self._look_at_clock(response.headers.get("Date"), sent, local_clock.now())
+        return response
+
+    def _read(self, response: BaseHTTPResponse) -> bytes:
+        try:
+            return response.read()
+        except HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: HTTPError) -> ClusterError:
+        return ClusterError(
+            self.name,
+            f"{self.url} cannot be reached ({_cause(error)}); check that it runs, and "
+            f"kubeconfig and context of clusters.{self.name}",
+        )
+
+    def _refusal(self, method: str, path: str, status: int, said: str) -> ClusterError:
+        kind = ForbiddenError if status == HTTPStatus.FORBIDDEN else ClusterError
+        reason = refusal(_DOING[method], path, status, said, manifest=self.manifest)
+        return kind(self.name, reason)
 
     def _authorization(self) -> dict[str, str]:
         # Asks the kubeconfig's plugin again where a token has ended.
@@ -252,6 +302,14 @@ class ApiServer:
         skew = ClockSkew.measured(at=at, sent=sent, received=received)
         if self.skew is None or skew.uncertainty < self.skew.uncertainty:
             self.skew = skew
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed(Generic[T]):
+    """What was kept of a collection, and its version (Kubernetes API Concepts)."""
+
+    items: list[T]
+    version: str
 
 
 class Cluster:
@@ -361,7 +419,38 @@ class Cluster:
         Raises:
             ClusterError: as `get`, or the list does not end.
         """
-        return self._list(path, keep, query or {}, "application/json")
+        return self._list(path, keep, query or {}, "application/json").items
+
+    def list_with_version(
+        self, path: str, keep: Callable[[dict[str, Any]], T | None]
+    ) -> tuple[list[T], str]:
+        """Return what `list_all` returns, and the version from which `watch` goes on.
+
+        Raises:
+            ClusterError: as `list_all`.
+        """
+        listed = self._list(path, keep, {}, "application/json")
+        return listed.items, listed.version
+
+    def watch(
+        self, path: str, version: str, *, seconds: int
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what happens to the objects of the collection at ``path``: kind and object.
+
+        The kinds are ``ADDED``, ``MODIFIED`` and ``DELETED``. It ends after ``seconds``, and
+        earlier where the API server closes it or has forgotten ``version`` (410): list anew then
+        (Kubernetes API Concepts, "Efficient detection of changes").
+
+        Raises:
+            ClusterError: as `get`, or the connection broke.
+        """
+        for line in self._server.follow(path, {"resourceVersion": version}, seconds=seconds):
+            event = answers.decoded(line)
+            if event is None or not isinstance(event.get("object"), dict):
+                raise self._no_answer(f"no event of a watch at {path}")
+            if event["type"] == "ERROR":
+                return
+            yield event["type"], event["object"]
 
     def list_metadata(
         self,
@@ -377,7 +466,7 @@ class Cluster:
         Raises:
             ClusterError: as `list_all`, or the answer is not of metadata alone.
         """
-        return self._list(path, keep, query or {}, _METADATA_ONLY)
+        return self._list(path, keep, query or {}, _METADATA_ONLY).items
 
     def _list(
         self,
@@ -385,7 +474,7 @@ class Cluster:
         keep: Callable[[dict[str, Any]], T | None],
         query: Mapping[str, str],
         accept: str,
-    ) -> list[T]:
+    ) -> _Listed[T]:
         for _ in range(_LIST_ATTEMPTS):
             kept = self._list_once(path, keep, query, accept)
             if kept is not None:
@@ -402,7 +491,7 @@ class Cluster:
         keep: Callable[[dict[str, Any]], T | None],
         query: Mapping[str, str],
         accept: str,
-    ) -> list[T] | None:
+    ) -> _Listed[T] | None:
         """Return the whole list, None where its continue token became too old."""
         resource = ResourcePath.parse(path)
         kept: list[T] = []
@@ -422,7 +511,7 @@ class Cluster:
                 if token:
                     raise self._not_seen(path)
                 self._require_not_served(path, resource)
-                return []
+                return _Listed(items=[], version="")
             page = self._decoded(answer, path)
             if accept == _METADATA_ONLY:
                 if not answers.is_page_of_metadata(page):
@@ -431,9 +520,10 @@ class Cluster:
                 raise self._no_answer(f"no list of {path}")
             items: Iterable[dict[str, Any]] = page.get("items") or ()
             kept += [wanted for item in items if (wanted := keep(item)) is not None]
-            token = page.get("metadata", {}).get("continue", "")
+            metadata = page.get("metadata", {})
+            token = metadata.get("continue", "")
             if not token:
-                return kept
+                return _Listed(items=kept, version=metadata.get("resourceVersion", ""))
 
     def _decoded(self, answer: Answer, path: str) -> dict[str, Any]:
         found = answers.decoded(answer.body)

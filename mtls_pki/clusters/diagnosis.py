@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster, ClusterError
@@ -59,6 +60,19 @@ def object_path(
     return f"/apis/{api_version}{scope}/{plural}/{name}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """Why one object is not Ready.
+
+    Attributes:
+        said: what its controller says, and what those say on whom it depends.
+        remedy: what to do.
+    """
+
+    said: str
+    remedy: str
+
+
 def explain_not_ready(
     cluster: Cluster,
     *,
@@ -70,9 +84,6 @@ def explain_not_ready(
     apis: Collection[IssuerApi] = (CERT_MANAGER,),
 ) -> str | None:
     """Return one message with what the object's controller reports, or None if it is Ready.
-
-    For a Certificate the conditions of its newest CertificateRequest and of its issuer are added:
-    the Certificate itself often says only that it waits.
 
     Args:
         cluster: where the object is.
@@ -88,13 +99,41 @@ def explain_not_ready(
         live = cluster.get(path)
         if live is None:
             return f"{place} does not exist in the cluster"
-        said = list(_said(cluster, live, kind, apis))
+        found = diagnose(cluster, kind, live, issuers=issuers, apis=apis)
     except ClusterError as error:
         return f"{place}: {error.reason}"
-    if said == []:
+    if found is None:
         return None
-    remedy = _remedy(live, kind, issuers)
-    return f"{place} is not {_wanted(kind)}: {'; '.join(said)}. What to do: {remedy}"
+    return f"{place} is not {_wanted(kind)}: {found.said}. What to do: {found.remedy}"
+
+
+def diagnose(
+    cluster: Cluster,
+    kind: str,
+    live: dict[str, Any],
+    *,
+    issuers: IssuerRemedies,
+    apis: Collection[IssuerApi] = (CERT_MANAGER,),
+) -> Diagnosis | None:
+    """Return what the controller of an object says of it, None if it is Ready.
+
+    For a Certificate the conditions of its newest CertificateRequest and of its issuer are added:
+    the Certificate itself often says only that it waits.
+
+    Args:
+        cluster: where the object is.
+        kind: of the object; items of a list do not have it themselves.
+        live: the object.
+        issuers: what to do about an issuer, by the field that its ``spec`` has.
+        apis: those that issuers may belong to.
+
+    Raises:
+        ClusterError: the cluster cannot be read.
+    """
+    said = list(_said(cluster, live, kind, apis))
+    if not said:
+        return None
+    return Diagnosis(said="; ".join(said), remedy=_remedy(live, kind, issuers))
 
 
 def _remedy(live: dict[str, Any], kind: str, issuers: IssuerRemedies) -> str:

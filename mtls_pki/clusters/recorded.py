@@ -8,6 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+
+from mtls_pki.pki.errors import PkiError
+from mtls_pki.pki.parsing import parse_certificates
+
 
 def parse_time(text: str | None) -> datetime | None:
     """Return the aware UTC time of a ``metav1.Time`` (``2026-11-23T12:00:00Z``), None for None."""
@@ -86,3 +91,11 @@ def decode_pem(encoded: str | None) -> str:
         return base64.b64decode(encoded or "", validate=True).decode("ascii")
     except (binascii.Error, UnicodeDecodeError):
         return ""
+
+
+def certificates_in(encoded: str | None) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in such a field, none if it is damaged."""
+    try:
+        return parse_certificates(decode_pem(encoded), origin="a status")
+    except PkiError:
+        return ()

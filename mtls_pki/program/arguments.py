@@ -193,7 +193,6 @@ def service_certificate_args(
         rotation_policy=service.rotation_policy,
         duration=service.duration or leaf.duration,
         renew_before=service.renew_before or leaf.renew_before,
-        ready_timeout=settings.issuing.ready_timeout,
         on_failure=on_failure,
         guard=guard,
         delete_guard=delete_guard,

@@ -1,27 +1,18 @@
-"""What the clusters must offer before the first change, and what an error in one of them means."""
+"""What the clusters must offer before the first change."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import pulumi
 
-from mtls_pki.backends.backend import Backend
-from mtls_pki.backends.table import BACKENDS
-from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError, cluster_address
-from mtls_pki.clusters.diagnosis import explain_not_ready, object_path
+from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
+from mtls_pki.clusters.diagnosis import object_path
 from mtls_pki.clusters.preflight import Needs, missing_prerequisites
 from mtls_pki.settings.extensions import CERT_MANAGER, BackendSettings
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import generations_held_by, issuer_name, issuing_generations
-
-# A webhook that has just started answers within seconds; one that is away does not.
-_WEBHOOK_TRIES = 10
-_WEBHOOK_PAUSE_SECONDS = 3.0
 
 
 def _needs(settings: Settings, cluster: str) -> Needs:
@@ -157,64 +148,3 @@ def _exists(settings: Settings, cluster: str, path: str | None) -> bool:
         if pulumi.runtime.is_dry_run() or _is_emergency(settings):
             return False
         raise pulumi.RunError(f"{error}; nothing was touched") from None
-
-
-class FailureHooks:
-    """The hooks of one cluster that say why an operation failed.
-
-    Attributes:
-        plain: for what no authority signs.
-    """
-
-    def __init__(self, address: ClusterAddress, backends: Mapping[str, Backend]) -> None:
-        """Make the hooks for ``backends``, which are those that the stack uses."""
-        self.plain = _failure_hook(address, None)
-        self._of = {
-            name: _failure_hook(address, backend)
-            for name, backend in backends.items()
-            if backend.signer
-        }
-
-    def of(self, backend: str) -> pulumi.ErrorHook:
-        """Return the hook for what a backend signs."""
-        return self._of.get(backend, self.plain)
-
-
-def _failure_hook(address: ClusterAddress, backend: Backend | None) -> pulumi.ErrorHook:
-    """Return the hook that says why an operation failed.
-
-    It repeats an operation that came before cert-manager's webhook was up, and otherwise adds what
-    the object's own controller says to the engine's time-out, and what the authority means by it.
-    """
-
-    def on_error(args: pulumi.ErrorHookArgs) -> bool:
-        newest = args.errors[0] if args.errors else ""
-        if "failed calling webhook" in newest and len(args.errors) < _WEBHOOK_TRIES:
-            time.sleep(_WEBHOOK_PAUSE_SECONDS)
-            return True
-        inputs = args.new_inputs or args.old_inputs or {}
-        message = _explain(address, inputs)
-        if message is not None:
-            cause = backend.explain(message) if backend is not None else None
-            pulumi.log.error(message if cause is None else f"{message}. It means: {cause}")
-        return False
-
-    # No cluster's name has a slash.
-    prefix = f"{backend.signer}/" if backend is not None else ""
-    return pulumi.ErrorHook(f"explain-{prefix}{address.name}", on_error)
-
-
-def _explain(address: ClusterAddress, inputs: Any) -> str | None:
-    metadata = inputs.get("metadata", {})
-    try:
-        return explain_not_ready(
-            Cluster(address),
-            api_version=inputs["apiVersion"],
-            kind=inputs["kind"],
-            namespace=metadata.get("namespace"),
-            name=metadata["name"],
-            apis=[each.settings.issuer_api for each in BACKENDS.values()],
-            issuers={each.issuer_spec: each.issuer_remedy for each in BACKENDS.values()},
-        )
-    except ClusterError as error:
-        return str(error)

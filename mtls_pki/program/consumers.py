@@ -10,7 +10,7 @@ from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.consumers.consumer import Consumer
 from mtls_pki.consumers.declare import Declare, Place, Stack
 from mtls_pki.program.arguments import trusted_roots
-from mtls_pki.program.clusters import FailureHooks
+from mtls_pki.program.explanations import FailureHooks
 from mtls_pki.program.per_cluster import Gate
 from mtls_pki.settings.model import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -24,7 +24,8 @@ from mtls_pki.program.arguments import (
     trust_bundle_args,
     trust_gate_args,
 )
-from mtls_pki.program.clusters import FailureHooks
+from mtls_pki.program.barrier import DeclaredCertificate
+from mtls_pki.program.explanations import FailureHooks
 from mtls_pki.program.hooks import ClusterGuard
 from mtls_pki.program.owned import marked, names_recorded, renamed
 from mtls_pki.rotation.evidence import Evidence
@@ -140,7 +141,20 @@ def _prerequisites(
     return declared
 
 
-def declare_bundle(
+def declare_behind(
+    settings: Settings,
+    gate: Gate,
+    anchors: Mapping[str, TrustAnchor],
+    issuing: Mapping[str, Declare],
+    on_failure: FailureHooks,
+) -> list[DeclaredCertificate]:
+    """Declare bundle, issuers and Certificates of one cluster, and return the Certificates."""
+    _declare_bundle(settings, gate, anchors, on_failure)
+    issuers = _declare_issuers(settings, gate, anchors, issuing, on_failure)
+    return list(_declare_certificates(settings, gate, issuers, on_failure))
+
+
+def _declare_bundle(
     settings: Settings,
     gate: Gate,
     anchors: Mapping[str, TrustAnchor],
@@ -161,7 +175,7 @@ def declare_bundle(
         deletion.keep(gate.address.name, bundle.guarded)
 
 
-def declare_issuers(
+def _declare_issuers(
     settings: Settings,
     gate: Gate,
     anchors: Mapping[str, TrustAnchor],
@@ -212,9 +226,9 @@ def declare_issuers(
     }
 
 
-def declare_certificates(
+def _declare_certificates(
     settings: Settings, gate: Gate, issuers: Issuers, on_failure: FailureHooks
-) -> None:
+) -> Iterator[DeclaredCertificate]:
     """Declare the Certificates of one cluster; of those without an issuer yet there is none."""
     cluster, deletion = gate.address.name, gate.guard.deletion
     for name, service in settings.services.items():
@@ -253,6 +267,11 @@ def declare_certificates(
             [certificate.guarded],
             needed_by=kept_by(cluster, args.namespace, args.certificate_name),
             part="stack",
+        )
+        yield DeclaredCertificate(
+            key=(args.namespace, args.certificate_name),
+            generation=generation,
+            resource=certificate,
         )
 
 

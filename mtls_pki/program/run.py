@@ -10,9 +10,11 @@ from mtls_pki.program import (
     access,
     anchors,
     authorities,
+    barrier,
     clusters,
     consumers,
     copies,
+    explanations,
     exports,
     per_cluster,
 )
@@ -62,18 +64,15 @@ def run() -> None:
     }
     reached = {name: gate for name, gate in gates.items() if name in readiness.usable}
     authorities.declare(issuing, roots, reached)
-    places = {}
+    places, leaves = {}, {}
     for cluster, gate in gates.items():
-        on_failure = clusters.FailureHooks(gate.address, backends)
+        on_failure = explanations.FailureHooks(gate.address, backends)
         places[cluster] = consumers.place(gate, on_failure)
-        per_cluster.declare_bundle(settings, gate, roots, on_failure)
-        issuers = per_cluster.declare_issuers(settings, gate, roots, issuing, on_failure)
-        per_cluster.declare_certificates(settings, gate, issuers, on_failure)
+        leaves[cluster] = per_cluster.declare_behind(settings, gate, roots, issuing, on_failure)
+    barrier.await_certificates(settings, leaves, roots, backends)
     access.declare_access(settings, gates)
     consuming = consumers.declare(settings, directory, roots, places, consumers_of(settings))
-    guard.announce(
-        {name: root.fingerprint for name, root in roots.items()},
-        up_refuses=readiness.up_refuses,
-    )
+    fingerprints = {name: root.fingerprint for name, root in roots.items()}
+    guard.announce(fingerprints, up_refuses=readiness.up_refuses)
     exports.export(settings, roots, issuing, consuming)
     export_clusters(gate.record for gate in gates.values())

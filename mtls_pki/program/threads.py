@@ -1,11 +1,13 @@
-"""Reading a cluster from a hook."""
+"""Reading a cluster beside the event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,3 +20,30 @@ _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="hooks")
 async def in_thread(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what ``read`` returns, in a thread that no resource waits in."""
     return await asyncio.wrap_future(_THREADS.submit(read, *args, **kwargs))
+
+
+async def in_daemon(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, in a thread that a program that ends leaves behind."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast(T, result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as problem:
+            error = problem
+        # Where the loop has been closed, nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="daemon", daemon=True).start()
+    return await done

@@ -15,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -59,18 +60,25 @@ class Volumes:
 
     def frozen(self, directory: Path) -> Volumes:
         """Copy what is there now: the files of a pod to which kubelet has not come yet."""
-        copies = []
-        for volume in (self.tls, self.trust):
-            copy = directory / volume.name
-            shutil.copytree(volume / (volume / "..data").readlink(), copy / "..then")
-            (copy / "..data").symlink_to("..then")
-            copies.append(copy)
-        return Volumes(tls=copies[0], trust=copies[1])
+        tls, trust = (_copy(each, directory / each.name) for each in (self.tls, self.trust))
+        return Volumes(tls=tls, trust=trust)
 
     @property
     def version(self) -> tuple[str, str]:
         """Names the state of both volumes."""
         return str((self.tls / "..data").readlink()), str((self.trust / "..data").readlink())
+
+
+def _copy(volume: Path, copy: Path) -> Path:
+    """Copy one state of a volume; kubelet removes a state as soon as there is a newer one."""
+    while True:
+        try:
+            shutil.copytree(volume / (volume / "..data").readlink(), copy / "..then")
+        except (FileNotFoundError, shutil.Error):
+            shutil.rmtree(copy, ignore_errors=True)
+            continue
+        (copy / "..data").symlink_to("..then")
+        return copy
 
 
 def require_installed() -> None:
@@ -428,19 +436,23 @@ class Postgresql(Server):
         with self._opened(client) as connection:
             connection.execute("SELECT 1")
 
-    def _opened(self, client: Volumes) -> psycopg.Connection[Any]:
-        tls, trust = (each / (each / "..data").readlink() for each in (client.tls, client.trust))
-        return psycopg.connect(
-            host=self.dns,
-            hostaddr=LOOPBACK,
-            port=self.port,
-            dbname="postgres",
-            user="client",
-            sslmode="verify-full",
-            sslrootcert=str(trust / "ca.crt"),
-            sslcert=str(tls / "tls.crt"),
-            sslkey=str(tls / "tls.key"),
-        )
+    @contextlib.contextmanager
+    def _opened(self, client: Volumes) -> Iterator[psycopg.Connection[Any]]:
+        # libpq opens each file by its name while it connects, so it must stay there as it is.
+        with tempfile.TemporaryDirectory(dir=self.directory.parent) as directory:
+            files = client.frozen(Path(directory))
+            with psycopg.connect(
+                host=self.dns,
+                hostaddr=LOOPBACK,
+                port=self.port,
+                dbname="postgres",
+                user="client",
+                sslmode="verify-full",
+                sslrootcert=str(files.trust / "..data" / "ca.crt"),
+                sslcert=str(files.tls / "..data" / "tls.crt"),
+                sslkey=str(files.tls / "..data" / "tls.key"),
+            ) as connection:
+                yield connection
 
     def _as_user(self) -> list[str]:
         return ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"]

@@ -22,6 +22,7 @@ from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.deviations import differences
 from mtls_pki.clusters.ownership import owned_object
 from mtls_pki.clusters.recorded import (
+    certificates_in,
     condition,
     conditions,
     decode_pem,
@@ -45,8 +46,6 @@ from mtls_pki.clusters.sources.written_secrets import (
     WrittenSecret,
     read_written_secrets,
 )
-from mtls_pki.pki.errors import PkiError
-from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.pki.signatures import is_self_signed
 from mtls_pki.pki.signer_names import GROUP, issuer_of_signer
 from mtls_pki.rotation.evidence import IssuerUse, LeafObservation, Untraceable
@@ -260,7 +259,7 @@ class LeafReader:
         key, revision = _issued_for(metadata, certificates) or (None, 0)
         if key is not None and revision < (certificates[key].revision or 0) - 1:
             return None  # superseded, and so is what took its place
-        root = bool(spec.get("isCA")) and _is_root(decode_pem(status["certificate"]))
+        root = bool(spec.get("isCA")) and _is_root(certificates_in(status["certificate"]))
         return _Issued(
             leaf=self._observe(live, "CertificateRequest", reference),
             issuer=reference,
@@ -297,7 +296,7 @@ class LeafReader:
             issuer=str(issuer),
             chain_pem=decode_pem(status["certificate"]),
             anchors=self.trust.anchors,
-            issuing_cas=_authorities(status.get("ca")),
+            issuing_cas=certificates_in(status.get("ca")),
             issued_at=owned_since(metadata, "f:status", "f:certificate"),
             unlike=self._differences(live, issuer),
         )
@@ -602,16 +601,5 @@ def _issued_for(
     return (key, int(revision)) if not owners or certificate.uid in owners else None
 
 
-def _authorities(encoded: str | None) -> Iterator[x509.Certificate]:
-    """Yield what the issuer named as its CA, for chains that come without their intermediate."""
-    try:
-        yield from parse_certificates(decode_pem(encoded), origin="status.ca")
-    except PkiError:
-        return
-
-
-def _is_root(pem: str) -> bool:
-    try:
-        return is_self_signed(parse_certificates(pem, origin="root")[0])
-    except PkiError:
-        return False
+def _is_root(chain: tuple[x509.Certificate, ...]) -> bool:
+    return bool(chain) and is_self_signed(chain[0])

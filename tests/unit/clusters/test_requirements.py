@@ -15,11 +15,11 @@ import pytest
 from mtls_pki.backends.vault.backend import VaultBackend
 from mtls_pki.clusters.connection import ClusterAddress
 from mtls_pki.program.clusters import (
-    FailureHooks,
     Readiness,
     generations_in_use,
     require_clusters,
 )
+from mtls_pki.program.explanations import FailureHooks
 from mtls_pki.settings.model import Settings
 from tests.unit.clusters.api_server import ApiServer, address
 from tests.unit.program.engine import run_code

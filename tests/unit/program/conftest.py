@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtls_pki.program import clusters, guard
+from mtls_pki.program import barrier, clusters, guard
 from mtls_pki.rotation.evidence import ClusterEvidence, Evidence
 from mtls_pki.settings.model import Settings
 from tests.unit.pki.material import NOW
@@ -41,6 +41,7 @@ def _clusters_are_ready() -> Iterator[None]:
         patch.setattr(clusters, "require_clusters", _nothing_missing)
         patch.setattr(clusters, "_exists", lambda *_: False)
         patch.setattr(guard, "collect_evidence", _nothing_there)
+        patch.setattr(barrier, "_wait_in_thread", lambda *_: "")
         # These tests are about what is declared, also for changes that no cluster would allow now.
         patch.setattr(guard.TrustGuard, "require_allowed", lambda _: None)
         yield

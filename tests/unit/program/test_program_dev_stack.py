@@ -23,6 +23,12 @@ AWAITED = {
     "pulumi.com/patchForce": "true",
     "pulumi.com/waitFor": "condition=Ready",
 }
+APPLIED = {
+    "pulumi.com/patchFieldManager": "mtls-pki",
+    "pulumi.com/patchForce": "true",
+    "pulumi.com/skipAwait": "true",
+    "pulumi.com/deletionPropagationPolicy": "background",
+}
 STABLE = "dev-m8-root-ca-issuer-monoskope"
 CERTIFICATES = [
     "cluster-bootstrap-reactor",
@@ -143,7 +149,7 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
         "metadata": {
             "name": "gateway",
             "namespace": "monoskope",
-            "annotations": {**AWAITED, **gateway.marks},
+            "annotations": {**APPLIED, **gateway.marks},
         },
         "spec": {
             "secretName": "gateway-tls",

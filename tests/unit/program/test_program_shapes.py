@@ -166,11 +166,9 @@ def test_a_service_can_say_everything_itself() -> None:
                 "duration": "90m",
                 "renewBefore": "30m",
             },
-            "issuing.readyTimeout": "90s",
         }
     )
     certificate = program.object("Certificate", "front")
-    assert certificate.timeouts == {"create": "90s", "update": "90s"}
     assert certificate.spec == {
         "secretName": "front-cert",
         "issuerRef": {"name": "mtls-ca-g1-i1", "kind": "ClusterIssuer"},

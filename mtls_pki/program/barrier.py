@@ -1,0 +1,151 @@
+"""The one wait of an update: until the Certificates of all clusters are Ready."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pulumi
+from cryptography import x509
+from pulumi import Output
+
+from mtls_pki.backends.backend import Backend
+from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
+from mtls_pki.clusters.readiness import Awaited, Key, Readiness, wait_until_ready
+from mtls_pki.components.service_certificate import ServiceCertificate
+from mtls_pki.components.trust_anchor import TrustAnchor
+from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.program.explanations import not_ready_message
+from mtls_pki.program.threads import in_daemon
+from mtls_pki.settings.model import Settings
+
+# Where lines can be overwritten, each second; where they stay, as in the log of a job, rarely.
+_SHOWN_SECONDS, _LOGGED_SECONDS = 1.0, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredCertificate:
+    """A Certificate that this run declares.
+
+    Attributes:
+        key: namespace and name.
+        generation: whose issuer it names.
+        resource: that declares it.
+    """
+
+    key: Key
+    generation: str
+    resource: ServiceCertificate
+
+
+def await_certificates(
+    settings: Settings,
+    declared: Mapping[str, Sequence[DeclaredCertificate]],
+    anchors: Mapping[str, TrustAnchor],
+    backends: Mapping[str, Backend],
+) -> None:
+    """Let an update end when all are Ready, or fail with what is wrong with the others.
+
+    It asks in every update, also of what did not change. What the engine did not write (it was no
+    target, or its own operation failed) is not waited for. A preview never waits.
+
+    Args:
+        settings: of the stack.
+        declared: by cluster.
+        anchors: by generation.
+        backends: by name; they know what a message of their authority means.
+    """
+    if pulumi.runtime.is_dry_run():
+        return
+
+    async def wait() -> bool:
+        waits = [
+            _wait(settings, cluster, of_cluster, anchors, backends)
+            for cluster, of_cluster in declared.items()
+            if of_cluster
+        ]
+        # Of all clusters, before the run is ended by any of them.
+        messages = [message for message in await asyncio.gather(*waits) if message]
+        if messages:
+            raise pulumi.RunError("\n\n".join(messages))
+        return True
+
+    # The engine waits for outputs, so the run does not end before.
+    ready: Output[bool] = Output.from_input(asyncio.ensure_future(wait()))
+    ready.apply(lambda _: None)
+
+
+async def _wait(
+    settings: Settings,
+    cluster: str,
+    declared: Sequence[DeclaredCertificate],
+    anchors: Mapping[str, TrustAnchor],
+    backends: Mapping[str, Backend],
+) -> str:
+    """Return what is wrong in one cluster, empty where all are Ready."""
+    written = await asyncio.gather(
+        *(each.resource.id.future() for each in declared), return_exceptions=True
+    )
+    there = [each for each, found in zip(declared, written, strict=True) if _is_id(found)]
+    roots = {
+        generation: await _root(anchors[generation])
+        for generation in sorted({each.generation for each in there})
+    }
+    awaited = [Awaited(key=each.key, anchor=roots[each.generation]) for each in there]
+    causes = {
+        each.key: backends[settings.backend_of(each.generation).name].explain for each in there
+    }
+    say = _Progress(cluster, len(awaited), contextvars.copy_context())
+    return await in_daemon(partial(_wait_in_thread, settings, cluster, awaited, causes, say))
+
+
+def _wait_in_thread(
+    settings: Settings,
+    cluster: str,
+    awaited: Sequence[Awaited],
+    causes: Mapping[Key, Callable[[str], str | None]],
+    say: _Progress,
+) -> str:
+    patience = settings.issuing.ready_timeout
+    try:
+        connection = Cluster(cluster_address(settings, cluster))
+        waited = wait_until_ready(connection, awaited, patience=patience, report=say)
+        return not_ready_message(connection, waited, len(awaited), patience, causes)
+    except ClusterError as error:
+        return f"{error}; so it is not known whether the Certificates of {cluster} are Ready"
+
+
+def _is_id(found: object) -> bool:
+    return isinstance(found, str) and bool(found)
+
+
+async def _root(anchor: TrustAnchor) -> x509.Certificate:
+    pem = await anchor.certificate_pem.future()
+    return parse_certificates(pem or "", origin="the anchor")[0]
+
+
+class _Progress:
+    """Says how far the wait is, where people look."""
+
+    def __init__(self, cluster: str, total: int, context: contextvars.Context) -> None:
+        self._cluster = cluster
+        self._total = total
+        # The engine's connection is of the program's own thread.
+        self._context = context
+        self._shown = self._logged = time.monotonic()
+        self._said = 0
+
+    def __call__(self, state: Readiness) -> None:
+        now = time.monotonic()
+        if state.ready == self._said or now - self._shown < _SHOWN_SECONDS:
+            return
+        self._shown, self._said = now, state.ready
+        lasting = now - self._logged >= _LOGGED_SECONDS
+        if lasting:
+            self._logged = now
+        text = f"cluster {self._cluster}: {state.ready} of {self._total} Certificates are Ready"
+        self._context.run(partial(pulumi.log.info, text, ephemeral=not lasting))
