@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import Secret
 from mtls_pki.components.issuer import Issuer, IssuerKind
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.trust_anchor import SigningPair

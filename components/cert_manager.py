@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v4 import Chart
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+from mtls_pki.components.core_objects import Namespace
 
 # The chart's CRDs stay when the chart is removed, because every Certificate of the cluster would be
 # deleted with them. The start-up check is a Helm hook, which does not run when a chart is rendered

@@ -14,7 +14,6 @@ from functools import partial
 import pulumi
 import pulumi_tls as tls
 from pulumi import Output
-from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
@@ -25,6 +24,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from mtls_pki.components.core_objects import ConfigMap
 from mtls_pki.components.kubernetes_options import owned
 from mtls_pki.pki.client_request import make_client_request
 from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KEY_KINDS

@@ -8,9 +8,9 @@ from functools import partial
 
 import pulumi
 from pulumi import Input, Output
-from pulumi_kubernetes.core.v1 import ConfigMap, Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import ConfigMap, Secret
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.private_key import private_key
 from mtls_pki.components.trust_anchor import CaProfile, SigningPair, TrustAnchor

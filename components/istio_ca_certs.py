@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi import Input, Output
-from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import Secret
 from mtls_pki.components.istio_certificates import istio_certificates, shown_certificates
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.private_key import private_key

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi import Input, Output
-from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import ConfigMap
 from mtls_pki.components.kubernetes_options import owned
 from mtls_pki.pki.bundle import append_bundle
 

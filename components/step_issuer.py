@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pulumi
 from pulumi import Output
-from pulumi_kubernetes.core.v1 import Secret
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.approval import ExternalIssuer, declare_approval
+from mtls_pki.components.core_objects import Secret
 from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.step_ca import StepCa

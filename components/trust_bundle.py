@@ -10,9 +10,9 @@ from typing import Literal
 import pulumi
 from pulumi import Input, Output
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import ConfigMap
 from mtls_pki.components.kubernetes_options import (
     GuardedObject,
     await_at_most,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi import Input
-from pulumi_kubernetes.core.v1 import ConfigMap
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
+from mtls_pki.components.core_objects import ConfigMap
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 
 

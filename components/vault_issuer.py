@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pulumi
 from pulumi import Input
-from pulumi_kubernetes.core.v1 import ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
@@ -21,6 +20,7 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from mtls_pki.components.core_objects import ServiceAccount
 from mtls_pki.components.issuer import Issuer, IssuerKind
 from mtls_pki.components.kubernetes_options import explained_by, owned
 

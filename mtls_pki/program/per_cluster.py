@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.core.v1 import ConfigMap, Namespace
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.backends.declare import Declare, IssuerPlace
 from mtls_pki.clusters.connection import ClusterAddress, cluster_address
 from mtls_pki.components.cert_manager import CertManager
+from mtls_pki.components.core_objects import ConfigMap, Namespace
 from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.service_certificate import ServiceCertificate
 from mtls_pki.components.trust_anchor import TrustAnchor

@@ -11,8 +11,8 @@ from typing import Any
 
 import pulumi
 from pulumi import Output
-from pulumi_kubernetes.core.v1 import ConfigMap
 
+from mtls_pki.components.core_objects import ConfigMap
 from mtls_pki.rotation.domain import DOMAIN_KEY, Domain
 from mtls_pki.settings.names import CLUSTERS_OUTPUT
 

@@ -166,7 +166,6 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
             "uris": ["spiffe://monoskope.cluster.local/ns/monoskope/sa/gateway"],
         },
     }
-    assert gateway.timeouts == {"create": "300s", "update": "300s"}
     assert gateway.hooks == {
         "before_create": ("guard/behind/dev",),
         "before_update": ("guard/behind/dev",),
