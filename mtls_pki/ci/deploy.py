@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from mtls_pki.ci import repository
 from mtls_pki.ci.forge import Forge
 from mtls_pki.ci.preview import context, described_tree
 from mtls_pki.ci.stacks import known_stacks, stacks_of, touched_stacks
-from mtls_pki.engine.cli import POLICY_PACK, run_pulumi
+from mtls_pki.engine.cli import POLICY_PACK
+from mtls_pki.engine.update import Update, update
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import say
+
+# Of a job's log.
+_PLAIN = ("--non-interactive", "--color", "never")
 
 
 def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
@@ -38,13 +42,14 @@ def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
     head = repository.commit("HEAD")
     _require_previewed(stack, head, forge)
     _require_newest(stack, head, forge)
-    # With its own preview: only there are the rules on the whole stack judged before the change.
-    done = run_pulumi(
-        *("up", "--stack", stack, "--yes", "--suppress-outputs", "--policy-pack", POLICY_PACK),
-        to_log=True,
-    )
-    sys.stdout.write(done.output)
-    return ExitStatus.DONE if done.status == 0 else ExitStatus.ERROR
+    # With a preview: only there are the rules on the whole stack judged before the change.
+    options = ("--stack", stack, "--suppress-outputs", "--policy-pack", POLICY_PACK)
+    status = update(Update(options=(*options, *_PLAIN), confirmed=True), confirm=_nobody, say=say)
+    return ExitStatus.DONE if status == 0 else ExitStatus.ERROR
+
+
+def _nobody() -> bool:
+    return False
 
 
 def _require_newest(stack: str, head: str, forge: Forge) -> None:

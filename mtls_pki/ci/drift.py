@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from mtls_pki.ci.runner import add_summary
 from mtls_pki.clusters.machines import rows
 from mtls_pki.clusters.observed_domain import observe_domain
 from mtls_pki.engine.cli import run_pulumi
-from mtls_pki.engine.digest import is_change
+from mtls_pki.engine.digest import is_change, read_preview
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.pages.markers import drift_marker
 from mtls_pki.registry import extensions, sources_of
+from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
@@ -39,9 +40,10 @@ def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) ->
     Raises:
         CommandError: a cluster, the state or the forge cannot be read; no issue is touched then.
     """
+    changes, deleted = _objects(stack)
     sections = (
-        ("Objects that `pulumi up` would change", _objects(stack)),
-        *_trust(stack, environment),
+        ("Objects that `pulumi up` would change", changes),
+        *_trust(stack, environment, deleted),
     )
     differs = any(lines for _, lines in sections)
     page = markdown_page(drift_page(stack, sections)) if differs else f"Stack {stack}: no drift.\n"
@@ -55,8 +57,8 @@ def drift(stack: str, *, forge: Forge | None, environment: Mapping[str, str]) ->
     return ExitStatus.BLOCKED if differs else ExitStatus.DONE
 
 
-def _objects(stack: str) -> list[str]:
-    """Return what an update would do to each object, seen as the objects are now."""
+def _objects(stack: str) -> tuple[list[str], set[ObjectKey]]:
+    """Return what an update would do to each object, as they are now, and which it deletes."""
     done = run_pulumi(
         *("preview", "--stack", stack, "--refresh", "--expect-no-changes", "--json"),
         *("--exclude", _UNREAD),
@@ -74,10 +76,17 @@ def _objects(stack: str) -> list[str]:
     if done.status != 0 and not changes:
         said = errors[0]["message"].strip() if errors else "see its output above"
         raise CommandError(f"`pulumi preview --stack {stack}` failed: {said}")
-    return sorted(changes)
+    deleted = {
+        step.object
+        for step in read_preview(done.output).steps
+        if step.op == "delete" and step.object is not None
+    }
+    return sorted(changes), deleted
 
 
-def _trust(stack: str, environment: Mapping[str, str]) -> tuple[tuple[str, list[str]], ...]:
+def _trust(
+    stack: str, environment: Mapping[str, str], deleted: Collection[ObjectKey]
+) -> tuple[tuple[str, list[str]], ...]:
     """Return what the guards say of bundles, anchors and issuers, as `mtls-pki check` judges."""
     settings = open_stack_file(Path.cwd(), stack, environment, extensions()).settings()
     domain = observe_domain(settings, sources=sources_of(settings))
@@ -93,9 +102,11 @@ def _trust(stack: str, environment: Mapping[str, str]) -> tuple[tuple[str, list[
     said = [
         notice.message for notice in verdict.notices if notice.identifier not in _EXPECTED_NOTICES
     ]
+    left = [each.entry for each in domain.evidence.undeclared if each.key not in deleted]
     return (
         ("Declared and not applied", pending),
         ("Bundles, anchors and issuers", said),
+        ("Objects that no stack file declares (`mtls-pki prune`)", left),
         ("Access of machines", _access(settings)),
     )
 

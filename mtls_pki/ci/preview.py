@@ -13,8 +13,8 @@ from mtls_pki.ci.page import no_page
 from mtls_pki.ci.runner import add_summary
 from mtls_pki.engine.cli import POLICY_PACK, run_pulumi
 from mtls_pki.engine.digest import DigestError, read_preview
+from mtls_pki.engine.event_log import ENVIRONMENT, read_findings
 from mtls_pki.engine.findings import written
-from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
 from mtls_pki.engine.preview import with_failure
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus

@@ -42,6 +42,8 @@ class Command:
         options: adds its options to its parser.
         run: does it. Raises CommandError where it cannot be done.
         commands: its own sub-commands, of which one must be named.
+        passes_on: options that are not its own go to another program; ``run`` finds them, in their
+            order, as ``passed_on``.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Command:
     options: Callable[[argparse.ArgumentParser], None] = no_options
     run: Callable[[argparse.Namespace], ExitStatus] = no_run
     commands: tuple[Command, ...] = ()
+    passes_on: bool = False
 
 
 def add_stack(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mtls_pki.commands.parser import make_parser
+from mtls_pki.commands.parser import parse
 from mtls_pki.errors import CommandError, UsageError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.messages import complain
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> ExitStatus:
     try:
-        options = make_parser().parse_args(arguments)
+        options = parse(arguments)
     except SystemExit as end:
         # argparse has said everything: help, version, or what is wrong with the command line.
         return ExitStatus(int(end.code or 0))

@@ -36,6 +36,22 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return what a command line asks for; ends the process where argparse answers it.
+
+    Args:
+        arguments: without the program's name; None for those of this process.
+
+    Raises:
+        SystemExit: help or version was asked for, or the command line is wrong.
+    """
+    options, unknown = make_parser().parse_known_args(arguments)
+    if unknown and not options.passes_on:
+        options.usage(f"unrecognized arguments: {' '.join(unknown)}")
+    options.passed_on = tuple(unknown)
+    return options
+
+
 def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands:
@@ -46,12 +62,14 @@ def _add(parser: argparse.ArgumentParser, commands: Iterable[Command]) -> None:
             description=command.description,
             epilog=f"examples:\n{examples}\n{exit_status_text()}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            # An option to pass on is not taken for the beginning of one of its own.
+            allow_abbrev=not command.passes_on,
         )
         if command.commands:
             _add(added, command.commands)
         else:
             command.options(added)
-            added.set_defaults(run=command.run)
+            added.set_defaults(run=command.run, passes_on=command.passes_on, usage=added.error)
 
 
 class _PrintCompletion(argparse.Action):

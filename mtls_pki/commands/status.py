@@ -39,6 +39,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
         more: dict[str, Any] = {name: found.to_json() for name, found in health.items()}
         if machines:
             more["access"] = [row.to_json(datetime.now(UTC)) for row in machines]
+        more["undeclared"] = [each.entry for each in domain.evidence.undeclared]
         print_json({**position_json(plan.position), **more})
     else:
         terminal = console()

@@ -23,7 +23,7 @@ from mtls_pki.rotation.position import (
 )
 from mtls_pki.rotation.report import laggard_lines, notice_message, when
 from mtls_pki.rotation.roles import Role
-from mtls_pki.rotation.text import printable
+from mtls_pki.rotation.text import NAMED, printable
 
 # From this width on there is room for a whole fingerprint.
 WIDE = 150
@@ -60,6 +60,7 @@ def status_view(domain: ObservedDomain, plan: Plan, *, file: str, width: int) ->
             Text(f"warning: {notice_message(notice)}", style="yellow")
             for notice in position.notices
         ),
+        *_undeclared(domain),
         *_next(domain, plan, file),
     )
 
@@ -174,6 +175,20 @@ def _next(domain: ObservedDomain, plan: Plan, file: str) -> list[Text]:
             Text(f"  {first.title}: {when(first)}; `mtls-pki plan` shows a whole rotation")
         )
     return lines
+
+
+def _undeclared(domain: ObservedDomain) -> list[Text]:
+    found = domain.evidence.undeclared
+    if not found:
+        return []
+    lines = [
+        f"of this stack, and not in its stack file: {len(found)}",
+        *(f"  {printable(each.entry)}" for each in found[:NAMED]),
+    ]
+    if len(found) > NAMED:
+        lines.append(f"  and {len(found) - NAMED} more")
+    lines.append("  `pulumi up` deletes what the state knows, `mtls-pki prune` what is left")
+    return [Text(line, style="yellow") for line in lines]
 
 
 def _table(*columns: str) -> Table:

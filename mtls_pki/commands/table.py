@@ -17,11 +17,13 @@ from mtls_pki.commands import (
     retire,
     review,
     status,
+    up,
 )
 from mtls_pki.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
+    up.COMMAND,
     check.COMMAND,
     plan.COMMAND,
     add.COMMAND,

@@ -58,11 +58,8 @@ def run_pulumi(
         CommandError: there is no ``pulumi`` on PATH.
         UsageError: a variable is set with which the engine shows keys.
     """
-    program = shutil.which("pulumi")
-    if program is None:
-        raise CommandError(f"there is no `pulumi` on PATH; install it{instead}")
     done = run_engine(
-        [program, *arguments, "--non-interactive", "--color", "never"],
+        [_program(instead), *arguments, "--non-interactive", "--color", "never"],
         directory=directory,
         environment={**os.environ, **(environment or {})},
         temporary=Path(tempfile.gettempdir()),
@@ -70,3 +67,31 @@ def run_pulumi(
         errors=None if to_log else subprocess.PIPE,
     )
     return Done(status=done.returncode, output=done.stdout, said=done.stderr or "")
+
+
+def attach_pulumi(*arguments: str, environment: Mapping[str, str] | None = None) -> int:
+    """Run ``pulumi ARGUMENTS`` where this process runs: on its terminal, if it has one.
+
+    Returns:
+        Its exit status.
+
+    Raises:
+        CommandError: there is no ``pulumi`` on PATH.
+        UsageError: a variable is set with which the engine shows keys.
+    """
+    return run_engine(
+        [_program(), *arguments],
+        directory=None,
+        environment={**os.environ, **(environment or {})},
+        temporary=Path(tempfile.gettempdir()),
+        given=None,
+        output=None,
+        errors=None,
+    ).returncode
+
+
+def _program(instead: str = "") -> str:
+    program = shutil.which("pulumi")
+    if program is None:
+        raise CommandError(f"there is no `pulumi` on PATH; install it{instead}")
+    return program

@@ -8,7 +8,7 @@ anything else sees them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,15 @@ class Step:
         return self.new or self.old
 
     @property
+    def object(self) -> tuple[str, str, str, str] | None:
+        """Cluster, kind, namespace and name of a Kubernetes object; None for other resources."""
+        metadata = mapping(self.inputs.get("metadata"))
+        if not self.kind.startswith("kubernetes:") or "name" not in metadata:
+            return None
+        kind, namespace = self.inputs.get("kind", ""), metadata.get("namespace", "")
+        return self.provider, str(kind), str(namespace), str(metadata["name"])
+
+    @property
     def changes(self) -> bool:
         """Whether anything happens to it."""
         return is_change(self.op)
@@ -125,19 +134,23 @@ def read_preview(text: str) -> Preview:
             "JSON, but no preview: it has neither steps nor diagnostics; give what `pulumi preview "
             "--json` prints"
         )
-    steps = [each for each in map(_located, _mappings(digest.get("steps"))) if each is not None]
-    steps.sort(key=lambda each: (each[0].types, each[0].name))
+    steps = _all_located(digest.get("steps"))
     first = steps[0][0] if steps else None
     return Preview(
         stack=first.stack if first else "",
         project=first.project if first else "",
-        steps=tuple(_step(urn, step) for urn, step in steps if urn.types[-1] != STACK),
+        steps=_without_stack(steps),
         diagnostics=tuple(map(_diagnostic, _mappings(digest.get("diagnostics")))),
         config={
             str(key).partition(":")[2]: _decoded(value)
             for key, value in mapping(digest.get("config")).items()
         },
     )
+
+
+def steps_of(found: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """Return steps of the form that a digest has, without that of the stack itself."""
+    return _without_stack(_all_located(_clean(list(found))))
 
 
 _KEYS = {"steps", "diagnostics", "config"}
@@ -153,7 +166,19 @@ class _Urn:
     name: str
 
 
-def _located(step: Mapping[str, Any]) -> tuple[_Urn, Mapping[str, Any]] | None:
+_Located = tuple[_Urn, Mapping[str, Any]]
+
+
+def _all_located(found: Any) -> list[_Located]:
+    located = [each for each in map(_located, _mappings(found)) if each is not None]
+    return sorted(located, key=lambda each: (each[0].types, each[0].name))
+
+
+def _without_stack(located: Iterable[_Located]) -> tuple[Step, ...]:
+    return tuple(_step(urn, step) for urn, step in located if urn.types[-1] != STACK)
+
+
+def _located(step: Mapping[str, Any]) -> _Located | None:
     """Return a step with its URN; None for what has none."""
     parts = str(step.get("urn", "")).removeprefix("urn:pulumi:").split("::", 3)
     if len(parts) != 4:

@@ -200,6 +200,7 @@ class TrustGuard:
             stable_issuer=issuing.name if issuing.stable else "",
             up_refuses=self._up_refuses,
             echoes=tuple(map(_echo, self._settings.clusters)),
+            undeclared=tuple(each.key for each in evidence.undeclared),
         )
         pulumi.log.info(report_line(verdicts, subject, at=evidence.observed_at))
 

@@ -27,7 +27,7 @@ from mtls_pki.review.answer import answer
 from mtls_pki.review.diff import diff_lines
 from mtls_pki.review.kinds import Fate, fate, once
 from mtls_pki.review.places import leaf_lines, place_rows
-from mtls_pki.review.resources import dangers, others
+from mtls_pki.review.resources import dangers, left_behind, others
 from mtls_pki.review.review import Review
 from mtls_pki.review.scene import picture
 from mtls_pki.review.stages import StageChange
@@ -55,6 +55,7 @@ def review_page(review: Review) -> Document:
         *_listed("What the policy pack finds", map(_finding, review.findings), room=8_000),
         *_listed("Warnings", map(_said, review.said.warnings), room=8_000),
         *_listed("Look twice", dangers(review.preview.steps), room=3_000),
+        *_listed("Left behind", _left_behind(review), room=3_000),
         *_trust(review),
         *_listed("What comes next", map(_item, _next(review)), room=2_000),
         *_listed("What can be undone, and how", map(_item, _undone(review)), room=4_000),
@@ -177,6 +178,11 @@ def _keys(trust: TrustChange) -> Iterator[Line]:
         names = [key.name for key in trust.keys if key.fate is became]
         if names:
             yield Line(word, *named(names))
+
+
+def _left_behind(review: Review) -> Iterable[Item]:
+    """What a preview that was cut short does not delete, the whole one may."""
+    return () if review.cut_short else left_behind(review.preview.steps, review.said.undeclared)
 
 
 def _next(review: Review) -> tuple[Line, ...]:

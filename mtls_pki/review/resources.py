@@ -8,6 +8,7 @@ from typing import Any
 from mtls_pki.engine.digest import PROVIDER, UNKNOWN, Step, mapping
 from mtls_pki.pages.document import Code, Item, Line
 from mtls_pki.review.kinds import BUNDLE, GATE, Fate, fate, is_trust, once
+from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.rotation.text import NAMED, named
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -47,6 +48,24 @@ def others(steps: Iterable[Step]) -> Iterator[Item]:
         changed = (", in ", *named(fields)) if became is Fate.UPDATED and fields else ()
         names = named(step.name for step in found)
         yield Item(line=Line(kind, f": {len(found)} {became} (", *names, ")", *changed))
+
+
+def left_behind(steps: Iterable[Step], undeclared: Iterable[ObjectKey]) -> Iterator[Item]:
+    """Yield objects of the stack that it does not declare, and that this change does not delete."""
+    known = {step.object for step in steps}
+    for key in undeclared:
+        if key not in known:
+            cluster, kind, namespace, name = key
+            place = f"{namespace}/{name}" if namespace else name
+            yield Item(
+                line=Line(
+                    Code(text=f"{kind} {place}"),
+                    f" in {cluster}: this stack wrote it, neither the stack file nor the state "
+                    "knows it; ",
+                    Code(text="mtls-pki prune"),
+                    " removes it",
+                )
+            )
 
 
 def _taken(step: Step) -> list[str]:

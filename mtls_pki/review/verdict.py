@@ -21,6 +21,7 @@ from mtls_pki.rotation.guard_report import (
     Reason,
     read_report,
 )
+from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.rotation.stage import TrustStage
 
 # What the engine says itself of a run that others ended.
@@ -79,6 +80,11 @@ class Spoken:
     def issuers(self) -> dict[str, str]:
         """Name of an issuer -> the generation that it issues from."""
         return {name: each for report in self.reports for name, each in report.issuers.items()}
+
+    @property
+    def undeclared(self) -> tuple[ObjectKey, ...]:
+        """Objects that the stack has written and does not declare."""
+        return tuple(dict.fromkeys(each for report in self.reports for each in report.undeclared))
 
     @property
     def stable_issuer(self) -> str:

@@ -298,7 +298,8 @@ class ClusterEvidence:
             The times in its evidence are by this clock.
         skew: how far that clock is from this machine's.
         gate: None when it has none yet.
-        owned: the existing objects that the stack would write, whose they may be.
+        owned: the existing objects that the stack would write, whose they may be, and those that it
+            has written and does not declare.
         remarks: what a person must know of who consumes trust there.
         sessions: connections that are open, as far as a server tells.
     """
@@ -389,6 +390,12 @@ class Evidence:
             if session.authorities & below
             or (fingerprint in session.named and not session.authorities & known)
         )
+
+    @property
+    def undeclared(self) -> tuple[OwnedObject, ...]:
+        """What the stack has written and does not declare, in all clusters that were read."""
+        found = (each for cluster in self.reachable for each in cluster.owned)
+        return tuple(sorted((each for each in found if not each.declared), key=lambda e: e.entry))
 
     @property
     def gates(self) -> tuple[GateObservation, ...]:

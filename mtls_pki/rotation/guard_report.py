@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from mtls_pki.rotation.evidence import LeafObservation
+from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.rotation.report import (
     NAMED_LAGGARDS,
     REPORT_SCHEMA,
@@ -85,6 +86,7 @@ class GuardReport:
         issuers: name of an issuer -> the generation that it issues from.
         stable_issuer: name of the issuer that follows the issuing generation; empty for none.
         up_refuses: whether something is missing in a cluster, for which `pulumi up` stops.
+        undeclared: objects that the stack has written and does not declare.
     """
 
     judgements: tuple[Judgement, ...]
@@ -93,6 +95,7 @@ class GuardReport:
     issuers: Mapping[str, str]
     stable_issuer: str
     up_refuses: bool
+    undeclared: tuple[ObjectKey, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,7 @@ class Subject:
     stable_issuer: str = ""
     up_refuses: bool = False
     echoes: tuple[str, ...] = ()
+    undeclared: tuple[ObjectKey, ...] = ()
 
 
 def report_line(verdicts: Iterable[Verdict], subject: Subject, *, at: datetime) -> str:
@@ -132,6 +136,7 @@ def report_line(verdicts: Iterable[Verdict], subject: Subject, *, at: datetime) 
         "issuers": dict(sorted(subject.issuers.items())),
         "stableIssuer": subject.stable_issuer,
         "upRefuses": subject.up_refuses,
+        "undeclared": [list(each) for each in subject.undeclared],
     }
     return MARK + json.dumps(_without_keys(report), separators=(",", ":"))
 
@@ -160,6 +165,7 @@ def read_report(line: str) -> GuardReport:
             issuers={str(name): str(each) for name, each in report["issuers"].items()},
             stable_issuer=str(report["stableIssuer"]),
             up_refuses=report["upRefuses"] is True,
+            undeclared=tuple(map(_object, report["undeclared"])),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise GuardReportError(_DAMAGED) from None
@@ -234,6 +240,11 @@ def _laggard(laggard: Mapping[str, Any]) -> Laggard:
         detail=str(laggard["detail"]),
         since=_moment(laggard["since"]),
     )
+
+
+def _object(found: Iterable[Any]) -> ObjectKey:
+    cluster, kind, namespace, name = map(str, found)
+    return cluster, kind, namespace, name
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtls_pki.engine.digest import read_preview
-from mtls_pki.engine.policy_output import ENVIRONMENT, read_findings
+from mtls_pki.engine.event_log import ENVIRONMENT, read_findings
 from mtls_pki.pages.markdown import markdown_page
 from mtls_pki.review.page import review_page
 from mtls_pki.review.review import review

@@ -17,7 +17,7 @@ from mtls_pki.pki.bundle import bundle_members
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.rotation.evidence import BundleObservation, BundlePlace, GateObservation
 from mtls_pki.rotation.observation import observe_bundle
-from mtls_pki.rotation.owned_object import OwnedObject
+from mtls_pki.rotation.owned_object import Claim, OwnedObject
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import former_trust_name
 from mtls_pki.settings.trust_domain import bundle_places
@@ -75,7 +75,10 @@ class BundleSource(Source):
         return Trusted(
             bundles=observations,
             anchors=tuple(readable_members(texts)),
-            owned=(*_owned(cluster.name, asked, found), *_bundle_object(cluster, settings)),
+            owned=(
+                *_owned(cluster.name, settings.claim, asked, found),
+                *_bundle_object(cluster, settings),
+            ),
         )
 
 
@@ -88,13 +91,24 @@ def _bundle_object(cluster: Cluster, settings: Settings) -> Iterator[OwnedObject
 
 
 def _owned(
-    cluster: str, asked: Iterable[BundlePlace], found: Mapping[tuple[str, str], _ConfigMap]
+    cluster: str,
+    claim: Claim,
+    asked: Iterable[BundlePlace],
+    found: Mapping[tuple[str, str], _ConfigMap],
 ) -> Iterator[OwnedObject]:
-    """Yield whose the ConfigMaps are that the stack would write; copies are trust-manager's."""
-    for name, namespace in dict.fromkeys((place.name, place.namespace) for place in asked):
-        live = found.get((name, namespace))
-        if live is not None and not live.by_trust_manager:
-            yield owned_object(cluster, "ConfigMap", live.metadata)
+    """Yield whose the ConfigMaps are that the stack would write, or has left elsewhere.
+
+    Copies are trust-manager's.
+    """
+    asked_for = {(place.name, place.namespace) for place in asked}
+    for key, live in found.items():
+        if live.by_trust_manager:
+            continue
+        owned = owned_object(cluster, "ConfigMap", live.metadata)
+        if key in asked_for:
+            yield owned
+        elif (left := claim.left(owned)) is not None:
+            yield left
 
 
 def _config_maps(cluster: Cluster, name: str) -> list[_ConfigMap]:

@@ -71,7 +71,7 @@ class _Certificate:
     """The little that is kept of a Certificate.
 
     ``as_created``: its spec was never changed. ``issued``: it was Ready at least once.
-    ``owned``: whose it is, where the stack declares it.
+    ``owned``: whose it is, where the stack declares it or has left it.
     """
 
     namespace: str
@@ -539,6 +539,7 @@ def _certificate(
 ) -> _Certificate:
     metadata, spec, status = live["metadata"], live["spec"], live.get("status", {})
     ready = condition(live, "Ready") or {}
+    owned = owned_object(cluster, "Certificate", metadata)
     revision = status.get("revision")
     return _Certificate(
         namespace=metadata["namespace"],
@@ -558,9 +559,9 @@ def _certificate(
         not_after=parse_time(status.get("notAfter")),
         # Owned by the controller that raises the revision when it has written the Secret.
         issued_at=owned_since(metadata, "f:status", "f:revision"),
-        owned=owned_object(cluster, "Certificate", metadata)
+        owned=owned
         if (metadata["namespace"], metadata["name"]) in declared
-        else None,
+        else settings.claim.left(owned),
         failure=issuance_failure(conditions(live)),
         again_at=tried_again_at(status),
     )

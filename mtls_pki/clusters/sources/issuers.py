@@ -164,6 +164,8 @@ def _owned(
         if issuer.reference in declared:
             yield issuer.owned
             continue
+        if (left := settings.claim.left(issuer.owned)) is not None:
+            yield left
         # Anybody may point an issuer at a CA Secret; only a stack of this program wrote one for it.
         theirs = issuer.owned.owner is not None or issuer.owned.by_program
         signs_with = issuer.authority

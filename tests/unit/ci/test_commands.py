@@ -24,8 +24,8 @@ from mtls_pki.clusters.observed_domain import observe_domain
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.commands.main import main
 from mtls_pki.engine.cli import Done
+from mtls_pki.engine.event_log import read_findings
 from mtls_pki.engine.findings import read_findings as read_given
-from mtls_pki.engine.policy_output import read_findings
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.pages.markers import review_marker

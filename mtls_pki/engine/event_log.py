@@ -1,7 +1,7 @@
-"""What the policy pack says at a preview.
+"""What the engine writes down of a run as it goes: steps, and what the policy pack finds.
 
 The digest of ``pulumi preview --json`` leaves policy events out (pulumi 3.259.0,
-pkg/backend/display/json.go, ShowPreviewDigest), so they are read from the engine's event log.
+pkg/backend/display/json.go, ShowPreviewDigest), and a preview that people read has no digest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mtls_pki.engine.digest import Step, steps_of
 from mtls_pki.engine.findings import PolicyFinding, ordered
 from mtls_pki.errors import CommandError
 from mtls_pki.rotation.text import redacted
@@ -24,17 +25,35 @@ def read_findings(event_log: Path) -> tuple[PolicyFinding, ...]:
     Raises:
         CommandError: the log is not what the engine writes.
     """
+    return ordered(map(_finding, _events(event_log, "policyEvent")))
+
+
+def read_steps(event_log: Path) -> tuple[Step, ...]:
+    """Return what happens to each resource, the stack itself left out; empty without a log.
+
+    Raises:
+        CommandError: the log is not what the engine writes.
+    """
+    found = _events(event_log, "resourcePreEvent")
+    return steps_of(_as_in_digest(each["metadata"]) for each in found)
+
+
+def _events(event_log: Path, kind: str) -> list[dict[str, Any]]:
     if not event_log.exists():
-        return ()
+        return []
     try:
         events = [json.loads(line) for line in event_log.read_text(encoding="utf-8").splitlines()]
-        found = [_finding(event["policyEvent"]) for event in events if "policyEvent" in event]
+        return [event[kind] for event in events if kind in event]
     except (ValueError, KeyError, TypeError):
         raise CommandError(
             f"{event_log} is no event log of the engine; run a pulumi of the version in "
             "requirements.txt"
         ) from None
-    return ordered(found)
+
+
+def _as_in_digest(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a step as the digest has it (sdk/go/common/apitype/events.go, StepEventMetadata)."""
+    return {**metadata, "oldState": metadata.get("old"), "newState": metadata.get("new")}
 
 
 def _finding(event: dict[str, Any]) -> PolicyFinding:

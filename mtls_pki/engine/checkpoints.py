@@ -1,0 +1,69 @@
+"""Whether an update may write its state once, at its end, in place of twice for each resource.
+
+A run that is killed then leaves the state of before. Nothing is lost by that where the next run can
+do all of it again over itself (docs/decisions/0028): server-side apply under one field manager
+writes what is there already, and a deletion finds nothing. What is left is an object that was
+created, whose line in the stack file is gone before the next run: so only such kinds may be created
+of which ``mtls-pki status`` names objects that nobody declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mtls_pki.engine.digest import KUBERNETES_SECRET, PROVIDER, Step
+
+_COMPONENT = "mtls-pki:index:"
+_KUBERNETES = "kubernetes:"
+# What the sources of evidence list (clusters.sources), or what stays in a cluster anyway.
+_FOUND_AGAIN = frozenset(
+    {
+        "kubernetes:cert-manager.io/v1:Certificate",
+        "kubernetes:cert-manager.io/v1:ClusterIssuer",
+        "kubernetes:cert-manager.io/v1:Issuer",
+        "kubernetes:core/v1:Namespace",
+    }
+)
+_CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+_LISTED_CONFIG_MAPS = frozenset(f"{_COMPONENT}{name}" for name in ("TrustBundle", "TrustGate"))
+
+_MAKES = {"create": "creates", "create-replacement": "replaces", "replace": "replaces"}
+_ENDS = {"delete": "deletes", "delete-replaced": "replaces"}
+
+
+def needs_checkpoints(steps: Iterable[Step]) -> list[str]:
+    """Return why every step must be written at once; empty where the state may be written last."""
+    return list(dict.fromkeys(_reasons(steps)))
+
+
+def _reasons(steps: Iterable[Step]) -> Iterator[str]:
+    for step in steps:
+        if step.changes and not _repeatable(step):
+            doing = _MAKES.get(step.op) or _ENDS.get(step.op) or f"makes the step {step.op} of"
+            if step.op == "update":
+                doing = "updates"
+            guarded = "the protected " if step.protected else ""
+            yield f"it {doing} {guarded}{step.kind.rpartition(':')[2]} {step.name}"
+
+
+def _repeatable(step: Step) -> bool:
+    if step.op == "update":
+        return step.kind.startswith((_COMPONENT, PROVIDER, _KUBERNETES))
+    if step.protected:
+        return False
+    if step.kind.startswith(_COMPONENT):
+        return True
+    if step.kind.startswith(PROVIDER):
+        # Another provider is another place for everything that was made with it.
+        return step.op in ("create", "delete")
+    if not step.kind.startswith(_KUBERNETES) or step.kind == KUBERNETES_SECRET:
+        return False
+    if step.op in _ENDS:
+        return True
+    return step.op in _MAKES and _is_found_again(step)
+
+
+def _is_found_again(step: Step) -> bool:
+    if step.kind == _CONFIG_MAP:
+        return not _LISTED_CONFIG_MAPS.isdisjoint(step.parents)
+    return step.kind in _FOUND_AGAIN
