@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from mtls_pki.clusters.client_requests import (
 )
 from mtls_pki.clusters.connection import ClusterAddress, cluster_address
 from mtls_pki.commands.command import open_stack
+from mtls_pki.commands.output import ask
 from mtls_pki.errors import CommandError, UsageError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.files import write_new
@@ -95,13 +95,9 @@ def decide(options: argparse.Namespace, *, approve: bool) -> ExitStatus:
             "; a new key gets a new request"
         )
     verb = "approve" if approve else "deny"
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise UsageError("nobody can be asked here; look at the request, and give --yes")
-        print(f"{verb} it? [y/N] ", end="", flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            say("nothing was done")
-            return ExitStatus.DONE
+    if not options.yes and not ask(f"{verb} it?"):
+        say("nothing was done")
+        return ExitStatus.DONE
     requests.decide(found, approve=approve, why=options.reason or "by mtls-pki access")
     say(f"{name}: {'approved' if approve else 'denied'}")
     return ExitStatus.DONE

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from mtls_pki.errors import UsageError
+
 # Wide enough that nothing is cut or folded in a file or a pipe.
 _PIPE_WIDTH = 200
 _DIFF_STYLES = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
@@ -38,3 +40,15 @@ def print_diff(diff: str) -> None:
     for line in diff.splitlines():
         style = next((style for mark, style in _DIFF_STYLES.items() if line.startswith(mark)), "")
         console().print(Text(line, style=style), soft_wrap=True)
+
+
+def ask(question: str) -> bool:
+    """Ask a person for a yes; the answer to nothing is no.
+
+    Raises:
+        UsageError: nobody can be asked here.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here; look at what is shown, and give --yes")
+    print(f"{question} [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -26,7 +26,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
-    from mtls_pki.engine.update import Update, ask, update
+    from mtls_pki.commands.output import ask
+    from mtls_pki.engine.update import Update, update
     from mtls_pki.messages import say
 
     wanted = options.checkpoints or os.environ.get(_SETTING) or "auto"
@@ -39,7 +40,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
             skip_preview=options.skip_preview,
             every_checkpoint=wanted == "all",
         ),
-        confirm=ask,
+        confirm=lambda: ask("Apply these changes?"),
         say=say,
     )
     return ExitStatus.DONE if status == 0 else ExitStatus.ERROR

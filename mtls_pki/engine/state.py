@@ -8,6 +8,7 @@ from typing import Any
 
 from mtls_pki.engine.cli import run_pulumi
 from mtls_pki.errors import CommandError
+from mtls_pki.rotation.owned_object import ObjectKey
 
 
 def export_state(stack: str) -> dict[str, Any]:
@@ -22,6 +23,31 @@ def export_state(stack: str) -> dict[str, Any]:
     except ValueError:
         raise CommandError(f"`pulumi stack export --stack {stack}` printed no JSON") from None
     return exported
+
+
+def known_objects(stack: str) -> frozenset[ObjectKey]:
+    """Return the Kubernetes objects that the state of a stack knows; no secret is decrypted.
+
+    Raises:
+        CommandError: there is no such stack, or it cannot be read.
+    """
+    out = _pulumi("stack", "export", "--stack", stack)
+    try:
+        resources = json.loads(out)["deployment"].get("resources") or ()
+        return frozenset(filter(None, map(_object, resources)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CommandError(f"`pulumi stack export --stack {stack}` printed no state") from None
+
+
+def _object(resource: Mapping[str, Any]) -> ObjectKey | None:
+    inputs = resource.get("inputs") or {}
+    metadata = inputs.get("metadata")
+    if not resource["type"].startswith("kubernetes:") or not isinstance(metadata, dict):
+        return None
+    # URN::ID, and a provider is called as its cluster.
+    cluster = str(resource.get("provider", "")).split("::")[-2:][0]
+    kind, namespace = inputs.get("kind", ""), metadata.get("namespace", "")
+    return cluster, str(kind), str(namespace), str(metadata.get("name", ""))
 
 
 def import_state(stack: str, exported: Mapping[str, Any]) -> None:

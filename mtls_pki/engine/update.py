@@ -7,7 +7,6 @@ meanwhile.
 from __future__ import annotations
 
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -106,12 +105,3 @@ def _environment(
 def _is_known() -> bool:
     done = run_pulumi("about", "env")
     return done.status == 0 and re.search(rf"^{SKIP}\b", done.output, re.MULTILINE) is not None
-
-
-def ask() -> bool:
-    """Ask on the terminal whether to apply; without one, refuse as `pulumi up` does."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        print("--yes is needed where nobody can be asked; nothing was changed", file=sys.stderr)
-        return False
-    print("Apply these changes? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -180,8 +180,9 @@ class LeafReader:
         )
 
     def _uses(self, certificates: Iterable[_Certificate]) -> Iterator[IssuerUse]:
-        """Yield who names an issuer that the stack has, or had when it was recorded."""
+        """Yield who names an issuer that the stack has, has left, or had when it was recorded."""
         names = {str(issuer) for issuer in stack_issuers(self.settings)}
+        names |= {f"{each.kind}/{each.name}" for each in self.issuers.owned}
         for gate in self.trust.gates:
             names |= gate.domain.issuers.keys() if gate.domain is not None else set()
         for each in certificates:

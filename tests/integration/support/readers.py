@@ -14,6 +14,12 @@ _BUNDLE = "mesh-trust"
 """The bundle's name in the shipped manifests."""
 
 
+def shipped_pruner(plane: ControlPlane, directory: Path, *, bundle: str) -> Path:
+    """The kubeconfig of who may prune what a stack with this bundle has left, and no more."""
+    shipped_reader(plane, directory, "prune", bundle=bundle)
+    return _account(plane, "mtls-pki-prune", directory)
+
+
 def shipped_reader(
     plane: ControlPlane, directory: Path, *consumers: str, bundle: str = _BUNDLE
 ) -> Path:
@@ -30,8 +36,12 @@ def shipped_reader(
             text = (CHECKOUT / f"deploy/rbac-{name}.yaml").read_text().replace(_BUNDLE, bundle)
             for manifest in yaml.safe_load_all(text):
                 api.apply(manifest)
+    return _account(plane, "mtls-pki-evidence", directory)
+
+
+def _account(plane: ControlPlane, name: str, directory: Path) -> Path:
     return plane.kubeconfig_for(
-        "system:serviceaccount:cert-manager:mtls-pki-evidence",
+        f"system:serviceaccount:cert-manager:{name}",
         ("system:serviceaccounts", "system:serviceaccounts:cert-manager"),
         directory,
     )

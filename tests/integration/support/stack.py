@@ -163,6 +163,30 @@ class Stack:
             start_new_session=True,
         )
 
+    def start_update(self, *options: str) -> subprocess.Popen[str]:
+        """Start ``mtls-pki up --yes`` as the leader of a session of its own."""
+        return self.start_command("up", "--yes", *options)
+
+    def start_command(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start ``mtls-pki ARGUMENTS``, which runs the engine, in a session of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "mtls_pki", *arguments, "--stack", self.name],
+            cwd=self.project,
+            env=self.engine.environment(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def update(self, *options: str) -> Run:
+        """``mtls-pki up --yes``, whatever comes of it."""
+        with self.start_update(*options) as process:
+            output, _ = process.communicate()
+        self.printed.append(output)
+        return Run(status=process.returncode, output=output, steps={})
+
     def start_rotation(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``mtls-pki ARGUMENTS`` on this stack, and do not wait for it."""
         return subprocess.Popen(
