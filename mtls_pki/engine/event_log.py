@@ -7,13 +7,16 @@ pkg/backend/display/json.go, ShowPreviewDigest), and a preview that people read 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mtls_pki.engine.digest import Step, steps_of
 from mtls_pki.engine.findings import PolicyFinding, ordered
 from mtls_pki.errors import CommandError
 from mtls_pki.rotation.text import redacted
+
+T = TypeVar("T")
 
 ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
 """Makes the CLI know ``--event-log``."""
@@ -25,7 +28,7 @@ def read_findings(event_log: Path) -> tuple[PolicyFinding, ...]:
     Raises:
         CommandError: the log is not what the engine writes.
     """
-    return ordered(map(_finding, _events(event_log, "policyEvent")))
+    return ordered(_events(event_log, "policyEvent", _finding))
 
 
 def read_steps(event_log: Path) -> tuple[Step, ...]:
@@ -34,16 +37,15 @@ def read_steps(event_log: Path) -> tuple[Step, ...]:
     Raises:
         CommandError: the log is not what the engine writes.
     """
-    found = _events(event_log, "resourcePreEvent")
-    return steps_of(_as_in_digest(each["metadata"]) for each in found)
+    return steps_of(_events(event_log, "resourcePreEvent", _as_in_digest))
 
 
-def _events(event_log: Path, kind: str) -> list[dict[str, Any]]:
+def _events(event_log: Path, kind: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
     if not event_log.exists():
         return []
     try:
         events = [json.loads(line) for line in event_log.read_text(encoding="utf-8").splitlines()]
-        return [event[kind] for event in events if kind in event]
+        return [read(event[kind]) for event in events if kind in event]
     except (ValueError, KeyError, TypeError):
         raise CommandError(
             f"{event_log} is no event log of the engine; run a pulumi of the version in "
@@ -51,8 +53,9 @@ def _events(event_log: Path, kind: str) -> list[dict[str, Any]]:
         ) from None
 
 
-def _as_in_digest(metadata: dict[str, Any]) -> dict[str, Any]:
+def _as_in_digest(event: dict[str, Any]) -> dict[str, Any]:
     """Return a step as the digest has it (sdk/go/common/apitype/events.go, StepEventMetadata)."""
+    metadata: dict[str, Any] = event["metadata"]
     return {**metadata, "oldState": metadata.get("old"), "newState": metadata.get("new")}
 
 

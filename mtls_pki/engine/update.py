@@ -96,8 +96,7 @@ def _environment(
         say(f"the state is written at every step: this pulumi does not know {SKIP}")
         return {}
     say(
-        f"the state is written once, at the end: each of the {changing} changes can be made again "
-        "over itself"
+        "the state is written once, at the end: whatever changes here can be made again over itself"
     )
     return {SKIP: "true"}
 

@@ -23,12 +23,14 @@ from mtls_pki.ci.runner import open_forge
 from mtls_pki.clusters.observed_domain import observe_domain
 from mtls_pki.clusters.sources.table import SOURCES
 from mtls_pki.commands.main import main
+from mtls_pki.engine import update as updating
 from mtls_pki.engine.cli import Done
 from mtls_pki.engine.event_log import read_findings
 from mtls_pki.engine.findings import read_findings as read_given
 from mtls_pki.errors import CommandError
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.pages.markers import review_marker
+from mtls_pki.rotation.owned_object import OwnedObject
 from mtls_pki.rotation.rules import Notice
 from tests.unit.ci.forge_server import ForgeServer, serve
 from tests.unit.evidence.api import Api
@@ -95,8 +97,9 @@ class Engine:
 @pytest.fixture
 def faked(monkeypatch: pytest.MonkeyPatch) -> Engine:
     faked = Engine()
-    for module in (previewing, deploying, drifting):
+    for module in (previewing, drifting):
         monkeypatch.setattr(module, "run_pulumi", faked.run)
+    monkeypatch.setattr(updating, "attach_pulumi", lambda *a, **k: faked.run(*a, **k).status)
     return faked
 
 
@@ -233,12 +236,15 @@ def test_what_was_previewed_is_applied(
 ) -> None:
     merged(server)
     assert deploying.deploy("dev", forge=forge) == 0
-    assert faked.asked[0][:3] == ("up", "--stack", "dev")
-    assert "--policy-pack" in faked.asked[0]
-    # Without its preview the rules on the whole stack would speak after the update.
-    assert "--skip-preview" not in faked.asked[0]
+    # Without a preview the rules on the whole stack would speak after the update.
+    previewed, applied = faked.asked
+    assert previewed[:3] == ("preview", "--stack", "dev")
+    assert applied[:3] == ("up", "--stack", "dev")
+    assert "--policy-pack" in previewed
+    assert "--policy-pack" in applied
     faked.answer = Done(status=255, output="refused")
     assert deploying.deploy("dev", forge=forge) == 1
+    assert len(faked.asked) == 3
 
 
 def test_what_was_not_previewed_is_not_applied(
@@ -331,12 +337,27 @@ def test_a_canary_that_has_not_moved_yet_is_no_drift(
     settings = project.stack().settings()
     verdict = observe_domain(settings, sources=SOURCES).verdict()
     noticed = replace(verdict, notices=(Notice(identifier="canary-pending", message="x"),))
-    domain = SimpleNamespace(verdict=lambda: noticed)
+    left: list[OwnedObject] = []
+    domain = SimpleNamespace(verdict=lambda: noticed, evidence=SimpleNamespace(undeclared=left))
     monkeypatch.setattr(drifting, "observe_domain", lambda *_, **__: domain)
     assert look(faked, forge) == 0
     noticed = replace(noticed, notices=(Notice(identifier="anchor-ends-soon", message="g1 ends"),))
     assert look(faked, forge) == 3
     assert "g1 ends" in server.issues[0].body
+    noticed = replace(noticed, notices=())
+    # What the preview deletes is not left behind.
+    for name in ("deleted", "kept"):
+        left.append(
+            OwnedObject(cluster="dev", namespace="app", kind="Certificate", name=name, owner="x")
+        )
+    urn = "urn:pulumi:dev::mtls-pki::kubernetes:cert-manager.io/v1:Certificate::dev/app/deleted"
+    inputs = {"kind": "Certificate", "metadata": {"namespace": "app", "name": "deleted"}}
+    provider = "urn:pulumi:dev::mtls-pki::pulumi:providers:kubernetes::dev::id"
+    step = {"op": "delete", "urn": urn, "provider": provider, "oldState": {"inputs": inputs}}
+    assert look(faked, forge, {"steps": [step]}) == 3
+    body = server.issues[0].body
+    assert "dev/app/Certificate/kept" in body
+    assert "dev/app/Certificate/deleted" not in body
 
 
 @pytest.mark.parametrize(

@@ -114,12 +114,10 @@ def test_the_docs_have_the_same_table() -> None:
 
 
 def test_every_example_of_a_help_is_a_command_line() -> None:
-    parser = parsing.make_parser()
-
     def check(commands: tuple[Command, ...]) -> None:
         for command in commands:
             for example in command.examples:
-                assert parser.parse_args(shlex.split(example.partition(" && ")[0])).run
+                assert parsing.parse(shlex.split(example.partition(" && ")[0])).run
             check(command.commands)
 
     check(table.COMMANDS)
