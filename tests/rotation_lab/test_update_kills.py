@@ -73,7 +73,7 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
         elif how == "provider":
             _kill(_providers(running.pid))
         else:
-            _kill(each.pid for each in plane.status() if each.name == "kube-apiserver" and each.pid)
+            _kill(each.pid for each in plane.status() if each.process == "kube-apiserver" and each.pid)
             plane.up()
         output, _ = running.communicate(timeout=300)
     finally:
