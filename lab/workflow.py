@@ -73,7 +73,7 @@ def _start(directory: Path) -> Engine:
 def _up(options: argparse.Namespace) -> None:
     started = time.monotonic()
     engine = _start(options.directory)
-    engine.call("up", "--stack", STACK, "--yes", "--skip-preview", "--suppress-outputs")
+    _run(engine, "up", "--yes", "--suppress-outputs")
     _show(engine)
     print(f"\nup in {time.monotonic() - started:.0f} s. Try next:")
     for command, what in (
@@ -98,7 +98,7 @@ def _down(options: argparse.Namespace) -> None:
 def _backup(options: argparse.Namespace) -> None:
     engine = open_engine(_PROJECT, options.directory)
     engine.select_stack(STACK)
-    _run_backup(engine, "backup", options.file)
+    _run(engine, "backup", str(options.file.absolute()))
 
 
 def _restore(options: argparse.Namespace) -> None:
@@ -106,7 +106,8 @@ def _restore(options: argparse.Namespace) -> None:
     rebuilt = options.rebuilt
     if rebuilt is None and "KUBE_CONTEXT" not in os.environ:
         rebuilt = STACK  # The lab's own cluster, which `make clean` has removed.
-    _run_backup(engine, "restore", options.file, *(["--rebuilt", rebuilt] if rebuilt else []))
+    options_of_it = ["--rebuilt", rebuilt] if rebuilt else []
+    _run(engine, "restore", str(options.file.absolute()), *options_of_it)
     # --run-program reads the clusters that the stack file names, not those that the state knew.
     engine.call(
         "up", "--stack", STACK, "--yes", "--refresh", "--run-program", "--skip-preview",
@@ -115,10 +116,8 @@ def _restore(options: argparse.Namespace) -> None:
     _show(engine)
 
 
-def _run_backup(engine: Engine, verb: str, file: Path, *options: str) -> None:
-    command = [
-        sys.executable, "-m", "mtls_pki", verb, str(file.absolute()), "--stack", STACK, *options
-    ]  # fmt: skip
+def _run(engine: Engine, verb: str, *options: str) -> None:
+    command = [sys.executable, "-m", "mtls_pki", verb, "--stack", STACK, *options]
     done = subprocess.run(command, cwd=engine.project, env=engine.environment(), check=False)
     if done.returncode != 0:
         raise LabError(f"`mtls-pki {verb}` failed; see its output above")

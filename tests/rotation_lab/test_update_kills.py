@@ -12,7 +12,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psutil
@@ -73,7 +73,7 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
         elif how == "provider":
             _kill(_providers(running.pid))
         else:
-            _kill(each.pid for each in plane.status() if each.process == "kube-apiserver" and each.pid)
+            _kill(each.pid for each in plane.status() if each.process == "kube-apiserver")
             plane.up()
         output, _ = running.communicate(timeout=300)
     finally:
@@ -84,9 +84,10 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
     return str(output)
 
 
-def _kill(pids: Any) -> None:
+def _kill(pids: Iterable[int | None]) -> None:
     for pid in list(pids):
-        os.kill(pid, signal.SIGKILL)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
 
 
 def _providers(leader: int) -> Iterator[int]:
