@@ -16,7 +16,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from bench import authorities, comparison, picture, reading, tables
+from bench import authorities, bucket, comparison, picture, reading, tables
 from bench.errors import BenchError
 from bench.machine import Machine, this_machine
 from bench.measurement import Record, as_json
@@ -30,6 +30,7 @@ from lab.guard import Guard
 STACK_PARTS = ("up", "preview", "rotation")
 READING = "reading"
 AUTHORITIES = "authorities"
+BUCKET = "bucket"
 _WIDTH = 110  # of the tables where they go into a file
 _INTERRUPTED = 130  # as shells report a command that SIGINT ended
 
@@ -77,15 +78,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure this program on a local control plane, compared with kubectl and with "
         "an empty program, in one run. It says how fast, and asserts nothing about it.",
     )
-    parts = (*STACK_PARTS, READING, AUTHORITIES)
+    parts = (*STACK_PARTS, READING, AUTHORITIES, BUCKET)
     parser.add_argument(
         "--only",
         action="append",
         choices=parts,
-        help="measure this part alone (may be repeated): up (`pulumi up` and server-side "
-        "apply, memory, state), preview (nothing changes), rotation (add, hold-down, promote), "
-        "reading (`mtls-pki status` and `check` of many leaves), authorities (leaves through the "
-        "issuers of each backend); default: all",
+        help="measure this part alone (may be repeated): up (`mtls-pki up`, server-side apply, "
+        "`pulumi up`, memory, state), preview (nothing changes), rotation (add, hold-down, "
+        "promote), reading (`mtls-pki status` and `check` of many leaves), authorities (leaves "
+        "through the issuers of each backend), bucket (a state far away); default: all",
     )
     parser.add_argument(
         "--sizes",
@@ -107,6 +108,13 @@ def _parser() -> argparse.ArgumentParser:
         default=(50, 250),
         metavar="N,N,...",
         help="numbers of certificates for authorities (default: 50,250)",
+    )
+    parser.add_argument(
+        "--bucket-sizes",
+        type=_sizes,
+        default=(250,),
+        metavar="N,N,...",
+        help="numbers of certificates for bucket (default: 250)",
     )
     parser.add_argument(
         "--repetitions",
@@ -143,7 +151,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _measure(options: argparse.Namespace, record: Record) -> None:
-    parts = set(options.only or (*STACK_PARTS, READING, AUTHORITIES))
+    parts = set(options.only or (*STACK_PARTS, READING, AUTHORITIES, BUCKET))
     progress = on_standard_error()
     with ExitStack() as cleanup:
         root = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mtls-pki-bench-")))
@@ -156,6 +164,10 @@ def _measure(options: argparse.Namespace, record: Record) -> None:
             for size in options.sizes:
                 for number in range(options.repetitions):
                     _measure_stack(root / f"{size}-{number}", parts, options, record, progress)
+        if BUCKET in parts:
+            for size in options.bucket_sizes:
+                for number in range(options.repetitions):
+                    bucket.measure(root / f"bucket-{size}-{number}", record, size, progress)
         if AUTHORITIES in parts:
             for size in options.authority_sizes:
                 for number in range(options.repetitions):

@@ -13,7 +13,16 @@ from bench.authorities import AUTHORITIES
 from bench.machine import Machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
-from bench.stack import APPLY, EMPTY_PREVIEW, PREVIEW, ROTATION, ROTATION_BOUND, UP
+from bench.stack import (
+    APPLY,
+    BARE_PREVIEW,
+    EMPTY_PREVIEW,
+    PREVIEW,
+    ROTATION,
+    ROTATION_BOUND,
+    UP,
+    UPDATE,
+)
 
 _INCHES_A_PANEL = 4.2
 
@@ -31,12 +40,16 @@ PANELS = (
     Panel(
         title="Until all are Ready",
         unit="certificates",
-        lines=((UP, "pulumi up"), (APPLY, "server-side apply")),
+        lines=((UPDATE, "mtls-pki up"), (APPLY, "server-side apply"), (UP, "pulumi up")),
     ),
     Panel(
         title="Preview without a change",
         unit="certificates",
-        lines=((PREVIEW, "this program"), (EMPTY_PREVIEW, "an empty program")),
+        lines=(
+            (PREVIEW, "this program"),
+            (BARE_PREVIEW, "a bare program"),
+            (EMPTY_PREVIEW, "an empty program"),
+        ),
     ),
     Panel(
         title="Rotation",

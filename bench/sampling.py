@@ -15,6 +15,7 @@ from typing import IO
 import psutil
 
 from bench.errors import BenchError
+from lab.control_plane import ControlPlane
 
 _PERIOD_SECONDS = 0.1
 _GRACE_SECONDS = 20.0
@@ -28,6 +29,8 @@ class Run:
     Attributes:
         seconds: wall time.
         cpu_seconds: user and system time of all its processes, up to the last sample of each.
+        cpu_of: the same by kind of process: ``engine`` (the CLI and what starts the program),
+            ``program``, ``providers``, and ``command`` for the rest.
         peak_bytes: largest sum of resident memory of all its processes at one time. Pages that
             processes share count for each of them.
         output: standard output.
@@ -35,6 +38,7 @@ class Run:
 
     seconds: float
     cpu_seconds: float
+    cpu_of: Mapping[str, float]
     peak_bytes: int
     output: str
 
@@ -79,7 +83,8 @@ def run(
         output.seek(0)
         return Run(
             seconds=seconds,
-            cpu_seconds=sampler.cpu_seconds,
+            cpu_seconds=sum(sampler.cpu_of.values()),
+            cpu_of=sampler.cpu_of,
             peak_bytes=sampler.peak_bytes,
             output=output.read().decode(errors="replace"),
         )
@@ -90,14 +95,17 @@ class _Sampler:
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0
-        self._cpu: dict[tuple[int, float], float] = {}
+        self._cpu: dict[tuple[int, float], tuple[str, float]] = {}
         self._root = psutil.Process(pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
 
     @property
-    def cpu_seconds(self) -> float:
-        return sum(self._cpu.values())
+    def cpu_of(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for kind, seconds in self._cpu.values():
+            found[kind] = found.get(kind, 0.0) + seconds
+        return found
 
     def __enter__(self) -> _Sampler:
         self._thread.start()
@@ -124,10 +132,46 @@ class _Sampler:
                 with process.oneshot():
                     resident += process.memory_info().rss
                     times = process.cpu_times()
-                    self._cpu[process.pid, process.create_time()] = times.user + times.system
+                    own = (_kind(process), times.user + times.system)
+                    self._cpu[process.pid, process.create_time()] = own
             except psutil.NoSuchProcess:
                 continue
         self.peak_bytes = max(self.peak_bytes, resident)
+
+
+def _kind(process: psutil.Process) -> str:
+    name = process.name()
+    if name.startswith("pulumi-resource-"):
+        return "providers"
+    if name.startswith("pulumi"):
+        return "engine"
+    if any("pulumi-language-python-exec" in part for part in process.cmdline()):
+        return "program"
+    return "command"
+
+
+class ServersClock:
+    """Processor seconds of the processes of a control plane, while a block runs.
+
+    Attributes:
+        seconds: of all of them, after the block.
+    """
+
+    def __init__(self, plane: ControlPlane) -> None:
+        """Look at those that run now."""
+        self._pids = [each.pid for each in plane.status() if each.pid is not None]
+        self.seconds = 0.0
+
+    def __enter__(self) -> ServersClock:
+        self._before = self._read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = self._read() - self._before
+
+    def _read(self) -> float:
+        found = (psutil.Process(pid).cpu_times() for pid in self._pids)
+        return sum(times.user + times.system for times in found)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

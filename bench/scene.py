@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,35 @@ from bench.sampling import Run, run
 from lab.control_plane import ControlPlane
 from lab.project_copy import copy_program
 from lab.pulumi_cli import Engine, open_engine
+from mtls_pki.engine.update import SKIP
 
 STACK = "bench"
-_EMPTY_PROJECT = """
-name: empty
+_SMALL_PROJECT = """
+name: small
 runtime:
   name: python
   options: {toolchain: pip, virtualenv: .venv}
+"""
+_BARE = """
+import json
+from pathlib import Path
+
+import pulumi
+from pulumi_kubernetes import Provider
+from pulumi_kubernetes.apiextensions import CustomResource
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+
+declared = json.loads(Path("declared.json").read_text())
+provider = Provider("cluster", kubeconfig=declared["kubeconfig"])
+for each in declared["objects"]:
+    CustomResource(
+        each["metadata"]["name"],
+        api_version=each["apiVersion"],
+        kind=each["kind"],
+        metadata=ObjectMetaArgs(**each["metadata"]),
+        spec=each["spec"],
+        opts=pulumi.ResourceOptions(provider=provider),
+    )
 """
 
 
@@ -68,6 +90,21 @@ class Project:
         and the tools that it is compared with have no preview.
         """
         return self.run("up", "--yes", "--skip-preview", "--suppress-outputs")
+
+    def update(self) -> Run:
+        """Apply the configuration by ``mtls-pki up``, with its preview."""
+        return run(
+            [
+                *(sys.executable, "-m", "mtls_pki", "up", "--yes", "--suppress-outputs"),
+                *("--stack", self.stack, "--non-interactive"),
+            ],
+            directory=self.engine.project,
+            environment=self.engine.environment(self.environment),
+        )
+
+    def preview_of_changes(self) -> Run:
+        """Preview a run in which something changes."""
+        return self.run("preview", "--suppress-outputs")
 
     def preview(self) -> Run:
         """Preview a run in which nothing changes."""
@@ -119,11 +156,21 @@ class Scene:
         plane: a fresh control plane with cert-manager.
         project: this checkout's program.
         empty: a program that declares nothing, on an engine and backend of the same kind.
+        bare: one that declares what is in its file ``declared.json`` and does nothing else.
     """
 
     plane: ControlPlane
     project: Project
     empty: Project
+    bare: Project
+
+    def declare_bare(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        """Let the bare program declare these objects, which exist already, and apply it."""
+        declared = {"kubeconfig": str(self.plane.kubeconfig), "objects": list(objects)}
+        file = self.bare.engine.project / "declared.json"
+        file.write_text(json.dumps(declared), encoding="utf-8")
+        once = replace(self.bare, environment={SKIP: "true"})
+        once.up()
 
     def settings(
         self, anchors: Mapping[str, str], count: int, hold_down: timedelta
@@ -152,11 +199,12 @@ def scene(root: Path, name: str, with_: Iterable[str] = ()) -> Iterator[Scene]:
         LabError: a tool or the control plane cannot be had.
         BenchError: the stack cannot be made.
     """
-    empty = root / f"{name}-empty"
-    _empty_program(empty)
+    empty, bare = root / f"{name}-empty", root / f"{name}-bare"
+    _small_program(empty, "")
+    _small_program(bare, _BARE)
     with ControlPlane(root, name, with_=with_) as plane:
         project = make_project(root / f"{name}-program")
-        yield Scene(plane=plane, project=project, empty=_opened(empty))
+        yield Scene(plane=plane, project=project, empty=_opened(empty), bare=_opened(bare))
 
 
 def make_project(
@@ -170,10 +218,10 @@ def make_project(
     return _opened(directory, stack=stack, environment=environment)
 
 
-def _empty_program(directory: Path) -> None:
+def _small_program(directory: Path, code: str) -> None:
     directory.mkdir(parents=True)
-    (directory / "Pulumi.yaml").write_text(_EMPTY_PROJECT, encoding="utf-8")
-    (directory / "__main__.py").touch()
+    (directory / "Pulumi.yaml").write_text(_SMALL_PROJECT, encoding="utf-8")
+    (directory / "__main__.py").write_text(code, encoding="utf-8")
     (directory / ".venv").symlink_to(sys.prefix)
 
 

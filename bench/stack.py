@@ -5,22 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
 
 from bench import comparison, configuration
 from bench.errors import BenchError
 from bench.measurement import Record
 from bench.progress import Progress
+from bench.sampling import Run, ServersClock
 from bench.scene import Scene
 from mtls_pki.clusters.connection import Cluster, ClusterAddress
 from mtls_pki.clusters.sources.bundles import BundleSource
 from mtls_pki.registry import extensions
 from mtls_pki.settings.model import settings_model
 
+UPDATE, UPDATE_PREVIEW = "update", "update-preview"
 UP, APPLY, BASE = "up", "apply", "base"
-PREVIEW, EMPTY_PREVIEW = "preview", "empty-preview"
+PREVIEW, BARE_PREVIEW, EMPTY_PREVIEW = "preview", "bare-preview", "empty-preview"
 ROTATION, ROTATION_BOUND = "rotation", "rotation-bound"
 ROTATION_ADD, ROTATION_WAIT, ROTATION_PROMOTE = "rotation-add", "rotation-wait", "rotation-promote"
 PREVIEW_REPETITIONS = 3
+PLAIN_SIZE = 250
+"""Up to this size `pulumi up` with every checkpoint is measured; its time grows as N squared."""
 
 _BEFORE = {"g1": "issuing"}
 _ADDED = {"g1": "issuing", "g2": "incoming"}
@@ -52,38 +58,67 @@ class StackBench:
             BenchError: a step failed, or did not do what it is measured for.
         """
         self._declare()
+        self._apply()
         if "preview" in parts:
             self._preview()
-        if "up" in parts or "rotation" in parts:
-            self._apply()
+        self._say("removing what was applied for comparison")
+        self._compared.empty()
+        if "up" in parts and self._size <= PLAIN_SIZE:
+            self._declare_plainly()
         if "rotation" in parts:
             self._rotate()
 
     def _declare(self) -> None:
-        """Base and services apart, so that the second `up` makes the Certificates and no more."""
-        self._say("up: namespaces, anchor, bundle, issuer")
+        """Base and services apart, so that the second update makes the Certificates and no more."""
+        self._say("mtls-pki up: namespaces, anchor, bundle, issuer")
         self._configure(_BEFORE, count=0)
-        base = self._scene.project.up()
+        base = self._scene.project.update()
         self._record.add(BASE, self._size, seconds=base.seconds, cpu_seconds=base.cpu_seconds)
-        self._say("up: Certificates, until all are Ready")
         self._configure(_BEFORE)
-        declared = self._scene.project.up()
+        self._say("its preview")
+        previewed = self._scene.project.preview_of_changes()
+        self._record.add(UPDATE_PREVIEW, self._size, seconds=previewed.seconds)
+        self._say("mtls-pki up: Certificates, until all are Ready")
+        with ServersClock(self._scene.plane) as servers:
+            whole = self._scene.project.update()
+        # It begins with such a preview.
+        self._add(UPDATE, whole, servers, seconds=whole.seconds - previewed.seconds)
+        self._require_signer("g1")
+
+    def _declare_plainly(self) -> None:
+        """The same by `pulumi up`, with every checkpoint and without a preview."""
+        self._say("removing the Certificates of the stack")
+        self._configure(_BEFORE, count=0)
+        self._scene.project.update()
+        comparison.Namespace(self._scene.plane, configuration.NAMESPACE).empty()
+        self._configure(_BEFORE)
+        self._say("pulumi up: Certificates, until all are Ready")
+        with ServersClock(self._scene.plane) as servers:
+            declared = self._scene.project.up()
+        self._add(UP, declared, servers, seconds=declared.seconds)
+        self._require_signer("g1")
+
+    def _add(self, subject: str, run: Run, servers: ServersClock, *, seconds: float) -> None:
         self._record.add(
-            UP,
+            subject,
             self._size,
-            seconds=declared.seconds,
-            cpu_seconds=declared.cpu_seconds,
-            peak_bytes=declared.peak_bytes,
+            seconds=seconds,
+            cpu_seconds=run.cpu_seconds + servers.seconds,
+            **{f"{kind}_cpu_seconds": each for kind, each in run.cpu_of.items()},
+            servers_cpu_seconds=servers.seconds,
+            peak_bytes=run.peak_bytes,
             state_bytes=self._scene.project.state_bytes(),
         )
-        self._require_signer("g1")
 
     def _preview(self) -> None:
         self._scene.empty.up()
+        self._say("a bare program takes the same objects over")
+        self._scene.declare_bare(self._certificates)
         for number in range(1, PREVIEW_REPETITIONS + 1):
-            self._say(f"preview {number} of {PREVIEW_REPETITIONS}: no change, and an empty program")
+            self._say(f"preview {number} of {PREVIEW_REPETITIONS}: no change, bare, and empty")
             for subject, project in (
                 (PREVIEW, self._scene.project),
+                (BARE_PREVIEW, self._scene.bare),
                 (EMPTY_PREVIEW, self._scene.empty),
             ):
                 run = project.preview()
@@ -92,38 +127,48 @@ class StackBench:
                     self._size,
                     seconds=run.seconds,
                     cpu_seconds=run.cpu_seconds,
+                    program_cpu_seconds=run.cpu_of.get("program", 0.0),
                     peak_bytes=run.peak_bytes,
                 )
 
     def _apply(self) -> None:
         self._say(f"{comparison.method()}: the same Certificates, until all are Ready")
-        certificates = comparison.copies(self._scene.project.exported(), configuration.COMPARED)
-        namespace = comparison.Namespace(self._scene.plane, configuration.COMPARED)
-        names = [each["metadata"]["name"] for each in certificates]
-        watch = namespace.ready_watch(names)
-        started = time.perf_counter()
-        namespace.apply(certificates)
-        applied = time.perf_counter()
-        watch.wait()
-        ready = time.perf_counter()
+        names = [each["metadata"]["name"] for each in self._certificates]
+        watch = self._compared.ready_watch(names)
+        with ServersClock(self._scene.plane) as servers:
+            started = time.perf_counter()
+            self._compared.apply(self._certificates)
+            applied = time.perf_counter()
+            watch.wait()
+            ready = time.perf_counter()
         self._record.add(
-            APPLY, self._size, seconds=ready - started, seconds_applied=applied - started
+            APPLY,
+            self._size,
+            seconds=ready - started,
+            seconds_applied=applied - started,
+            servers_cpu_seconds=servers.seconds,
         )
-        self._say("removing those again")
-        namespace.empty()
+
+    @cached_property
+    def _certificates(self) -> list[dict[str, Any]]:
+        return comparison.copies(self._scene.project.exported(), configuration.COMPARED)
+
+    @cached_property
+    def _compared(self) -> comparison.Namespace:
+        return comparison.Namespace(self._scene.plane, configuration.COMPARED)
 
     def _rotate(self) -> None:
         self._say("rotation: add g2")
         self._configure(_ADDED)
         started = time.perf_counter()
-        self._scene.project.up()
+        self._scene.project.update()
         added = time.perf_counter()
         self._say(f"rotation: hold-down of {self._hold_down}")
         self._await_hold_down()
         self._configure(_PROMOTED)
         held = time.perf_counter()
         self._say("rotation: promote g2, until all leaves are under it")
-        self._scene.project.up()
+        self._scene.project.update()
         self._require_signer("g2")
         promoted = time.perf_counter()
         for subject, seconds in (

@@ -9,11 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.authorities import AUTHORITIES
+from bench.bucket import UP as BUCKET_UP
+from bench.bucket import UPDATE as BUCKET_UPDATE
 from bench.machine import Machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
 from bench.stack import (
     APPLY,
+    BARE_PREVIEW,
     BASE,
     EMPTY_PREVIEW,
     PREVIEW,
@@ -23,6 +26,8 @@ from bench.stack import (
     ROTATION_PROMOTE,
     ROTATION_WAIT,
     UP,
+    UPDATE,
+    UPDATE_PREVIEW,
 )
 
 Figure = Callable[[Record, int], float | None]
@@ -88,8 +93,8 @@ def _growth(subject: str) -> Figure:
     return figure
 
 
-def _cpu_seconds(subject: str) -> Figure:
-    return lambda record, size: record.typical(subject, size, "cpu_seconds")
+def _quantity(subject: str, quantity: str) -> Figure:
+    return lambda record, size: record.typical(subject, size, quantity)
 
 
 _TIMES = "{:.2f} x"
@@ -101,18 +106,37 @@ SHEETS: tuple[Sheet, ...] = (
     Sheet(
         title="Certificates, from declared to all Ready",
         unit="certificates",
-        subjects=(UP,),
+        subjects=(UPDATE,),
         columns=(
-            Column(heading="pulumi up", figure=_seconds(UP)),
+            Column(heading="mtls-pki up", figure=_seconds(UPDATE)),
             Column(heading="apply", figure=_seconds(APPLY)),
+            Column(heading="ratio", figure=_ratio(UPDATE, APPLY), form=_TIMES),
+            Column(heading="growth", figure=_growth(UPDATE), form=_TIMES),
+            Column(heading="its preview", figure=_seconds(UPDATE_PREVIEW)),
+            Column(heading="pulumi up", figure=_seconds(UP)),
             Column(heading="up / apply", figure=_ratio(UP, APPLY), form=_TIMES),
-            Column(heading="growth of up", figure=_growth(UP), form=_TIMES),
-            Column(heading="of apply", figure=_growth(APPLY), form=_TIMES),
-            Column(heading="CPU of up", figure=_cpu_seconds(UP)),
-            Column(heading="memory", figure=_megabytes(UP), form=_WHOLE_MEGABYTES),
-            Column(heading="state", figure=_megabytes(UP, "state_bytes"), form=_MEGABYTES),
+            Column(heading="memory", figure=_megabytes(UPDATE), form=_WHOLE_MEGABYTES),
+            Column(heading="state", figure=_megabytes(UPDATE, "state_bytes"), form=_MEGABYTES),
             Column(heading="rest, before", figure=_seconds(BASE)),
         ),
+    ),
+    *(
+        Sheet(
+            title=f"Processor seconds of {words}, by kind of process",
+            unit="certificates",
+            subjects=(subject,),
+            columns=tuple(
+                Column(heading=heading, figure=_quantity(subject, f"{kind}_cpu_seconds"))
+                for kind, heading in (
+                    ("engine", "engine"),
+                    ("program", "program"),
+                    ("providers", "providers"),
+                    ("command", "mtls-pki"),
+                    ("servers", "API server, etcd, cert-manager"),
+                )
+            ),
+        )
+        for subject, words in ((UPDATE, "mtls-pki up with its preview"), (UP, "pulumi up"))
     ),
     Sheet(
         title="Preview without a change",
@@ -120,9 +144,24 @@ SHEETS: tuple[Sheet, ...] = (
         subjects=(PREVIEW,),
         columns=(
             Column(heading="pulumi preview", figure=_seconds(PREVIEW)),
+            Column(heading="of a bare program", figure=_seconds(BARE_PREVIEW)),
+            Column(heading="ratio", figure=_ratio(PREVIEW, BARE_PREVIEW), form=_TIMES),
             Column(heading="of an empty program", figure=_seconds(EMPTY_PREVIEW)),
-            Column(heading="ratio", figure=_ratio(PREVIEW, EMPTY_PREVIEW), form=_TIMES),
+            Column(heading="CPU of the program", figure=_quantity(PREVIEW, "program_cpu_seconds")),
+            Column(
+                heading="of the bare one", figure=_quantity(BARE_PREVIEW, "program_cpu_seconds")
+            ),
             Column(heading="memory", figure=_megabytes(PREVIEW), form=_WHOLE_MEGABYTES),
+        ),
+    ),
+    Sheet(
+        title="Certificates with the state in a bucket, 30 ms away each way",
+        unit="certificates",
+        subjects=(BUCKET_UPDATE,),
+        columns=(
+            Column(heading="mtls-pki up", figure=_seconds(BUCKET_UPDATE)),
+            Column(heading="pulumi up", figure=_seconds(BUCKET_UP)),
+            Column(heading="ratio", figure=_ratio(BUCKET_UP, BUCKET_UPDATE), form=_TIMES),
         ),
     ),
     Sheet(

@@ -14,7 +14,7 @@ from bench.authorities import AUTHORITIES
 from bench.machine import Machine, this_machine
 from bench.measurement import Record
 from bench.reading import CHECK, STATUS
-from bench.stack import APPLY, PREVIEW, UP
+from bench.stack import APPLY, PREVIEW, UP, UPDATE
 from lab.errors import LabError
 
 MACHINE = Machine(
@@ -25,13 +25,15 @@ MACHINE = Machine(
 def record() -> Record:
     made = Record()
     for size, seconds in ((50, 6.0), (250, 24.0)):
-        made.add(UP, size, seconds=seconds, state_bytes=size * 6000, peak_bytes=4e8)
+        made.add(UPDATE, size, seconds=seconds, state_bytes=size * 6000, peak_bytes=4e8)
+        made.add(UPDATE, size, engine_cpu_seconds=1.5, servers_cpu_seconds=7.5)
+        made.add(UP, size, seconds=3 * seconds)
         made.add(APPLY, size, seconds=seconds / 2)
     return made
 
 
 def shown(what: Record) -> str:
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=160, record=True, file=io.StringIO())
     tables.show(console, MACHINE, what, apply_method="kubectl apply --server-side")
     return console.export_text()
 
@@ -40,10 +42,13 @@ def test_a_table_tells_machine_sizes_and_ratios() -> None:
     text = shown(record())
     assert "Some CPU, 2 cores, 32 GiB, Linux 6; load 0.25 at the start" in text
     assert "apply: kubectl apply --server-side" in text
-    (row,) = [line for line in text.splitlines() if " 250 " in line]
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
+    times, processes, *_ = (line for line in text.splitlines() if " 250 " in line)
+    cells = [cell.strip() for cell in times.strip("│").split("│")]
     assert cells[:5] == ["250", "24.0 s", "12.0 s", "2.00 x", "4.00 x"]
+    assert cells[6:8] == ["72.0 s", "6.00 x"]
     assert "1.5 MB" in cells
+    cells = [cell.strip() for cell in processes.strip("│").split("│")]
+    assert cells == ["250", "1.5 s", "-", "-", "-", "7.5 s"]
 
 
 def test_leaves_through_the_authorities_stand_beside_each_other() -> None:
@@ -97,10 +102,10 @@ def test_results_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli.toolchain, "ensure", lambda *names: {"pulumi": Path("true")})
-    monkeypatch.setattr(cli, "_measure", lambda options, made: made.add(UP, 50, seconds=6.0))
+    monkeypatch.setattr(cli, "_measure", lambda options, made: made.add(UPDATE, 50, seconds=6.0))
     assert cli.main(["--output", str(tmp_path / "new")]) == 0
     values = json.loads((tmp_path / "new/results.json").read_text(encoding="utf-8"))
-    assert [each["subject"] for each in values["measurements"]] == [UP]
+    assert [each["subject"] for each in values["measurements"]] == [UPDATE]
     assert values["machine"]["cores"] >= 1
     assert (tmp_path / "new/results.svg").exists()
     assert "6.0 s" in capsys.readouterr().out

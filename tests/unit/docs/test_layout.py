@@ -60,7 +60,7 @@ _ALLOWED: dict[str, set[str]] = {
     "policy": {"engine", "pki", "rotation"},
     "lab": {"engine", "errors", "files"},
     # Its played API server is that of the unit tests.
-    "bench": {"clusters", "exit_status", "lab", "registry", "tests", *_DOMAIN},
+    "bench": {"clusters", "engine", "exit_status", "lab", "registry", "tests", *_DOMAIN},
 }
 _STILL_UPWARD = {("engine", "backup"), ("engine", "ci")}
 _PULUMI = {"components", "program", "policy"}
