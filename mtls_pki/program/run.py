@@ -76,3 +76,4 @@ def run() -> None:
     guard.announce(fingerprints, up_refuses=readiness.up_refuses)
     exports.export(settings, roots, issuing, consuming)
     export_clusters(gate.record for gate in gates.values())
+    barrier.end_after(leaves)
