@@ -47,7 +47,7 @@ def await_certificates(
     declared: Mapping[str, Sequence[DeclaredCertificate]],
     anchors: Mapping[str, TrustAnchor],
     backends: Mapping[str, Backend],
-) -> None:
+) -> Output[bool]:
     """Let an update end when all are Ready, or fail with what is wrong with the others.
 
     It asks in every update, also of what did not change. What the engine did not write (it was no
@@ -58,9 +58,12 @@ def await_certificates(
         declared: by cluster.
         anchors: by generation.
         backends: by name; they know what a message of their authority means.
+
+    Returns:
+        Whether it was asked, known when all are Ready: what needs them can wait for it.
     """
     if pulumi.runtime.is_dry_run():
-        return
+        return Output.from_input(False)
 
     async def wait() -> bool:
         waits = [
@@ -77,6 +80,7 @@ def await_certificates(
     # The engine waits for outputs, so the run does not end before.
     ready: Output[bool] = Output.from_input(asyncio.ensure_future(wait()))
     ready.apply(lambda _: None)
+    return ready
 
 
 def end_after(declared: Mapping[str, Sequence[DeclaredCertificate]]) -> None:
