@@ -23,8 +23,8 @@ SKIP = "PULUMI_SKIP_CHECKPOINTS"
 
 # Options of `up` that `preview` does not have (pulumi 3.259.0).
 _OF_UPDATES = ("--continue-on-error",)
-# With these the engine makes a preview of its own, or none, so nothing is known beforehand.
-_WHOLE = ("--strict",)
+# With these the engine makes a preview of its own, or what is printed is for programs.
+_WHOLE = ("--strict", "--json", "-j")
 _SHOWN = 3
 
 
