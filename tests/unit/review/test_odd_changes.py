@@ -128,3 +128,23 @@ def test_what_deserves_a_second_look_is_never_under_a_green_answer() -> None:
     assert "> [!WARNING]\n> **No anchor changes its role.**" in page
     assert "> **Look twice:** one resource is named for it below." in page
     assert "> [!TIP]" in markdown("retire")
+
+
+def test_what_a_change_does_not_delete_is_left_behind() -> None:
+    """What the stack file has just lost is deleted by the update, and is not left behind."""
+    certificate = {"kind": "Certificate", "metadata": {"namespace": "shop", "name": "old"}}
+    kind = "kubernetes:cert-manager.io/v1:Certificate"
+    page = markdown(
+        digest(
+            step("delete", kind, "east/shop/old", old=certificate),
+            undeclared=(
+                ("east", "Certificate", "shop", "old"),
+                ("west", "Certificate", "shop", "old"),
+                ("east", "ClusterIssuer", "", "mesh-g0"),
+            ),
+        )
+    )
+    assert "### Left behind" in page
+    assert "`Certificate shop/old` in west: " in page
+    assert "`ClusterIssuer mesh-g0` in east: " in page
+    assert "`Certificate shop/old` in east: " not in page
