@@ -28,6 +28,16 @@ def awaited(condition: str) -> dict[str, str]:
     return {**_OWNED, "pulumi.com/waitFor": f"condition={condition}"}
 
 
+_APPLIED = {
+    "pulumi.com/skipAwait": "true",
+    "pulumi.com/deletionPropagationPolicy": "background",
+}
+
+WAITING = [f'metadata.annotations["{key}"]' for key in ("pulumi.com/waitFor", *_APPLIED)]
+"""What says whether the provider waits, for ``ignore_changes``: what a former release wrote stays.
+"""
+
+
 def applied() -> dict[str, str]:
     """Return the annotations of an object that the provider writes, and does not wait for.
 
@@ -35,11 +45,7 @@ def applied() -> dict[str, str]:
     not wait for a deletion either, so the object must be gone at once: else what a replacement
     makes under the same name would go with it.
     """
-    return {
-        **_OWNED,
-        "pulumi.com/skipAwait": "true",
-        "pulumi.com/deletionPropagationPolicy": "background",
-    }
+    return {**_OWNED, **_APPLIED}
 
 
 def await_at_most(timeout: timedelta) -> pulumi.CustomTimeouts:

@@ -11,8 +11,10 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from mtls_pki.components.kubernetes_options import (
+    WAITING,
     GuardedObject,
     applied,
+    await_at_most,
     guarded_by,
 )
 from mtls_pki.pki.key_algorithms import KEY_KINDS, KeyAlgorithm
@@ -42,6 +44,9 @@ class ServiceCertificateArgs:
         rotation_policy: ``Always``: a new key at each issuance.
         duration: lifetime of each certificate.
         renew_before: how long before its end it is renewed.
+        ready_timeout: how long the provider waits for one that it awaits.
+        moves: it leaves the issuer that it names, so it is written anyway. Else one that a former
+            release wrote goes on being awaited by the provider, and nothing of it changes.
         on_failure: hook that says why an operation failed, in cert-manager's own words.
         guard: hook that judges before it is written.
         delete_guard: hook that judges whether it may be deleted.
@@ -64,6 +69,8 @@ class ServiceCertificateArgs:
     rotation_policy: str
     duration: timedelta
     renew_before: timedelta
+    ready_timeout: timedelta
+    moves: bool = False
     on_failure: pulumi.ErrorHook | None = None
     guard: pulumi.ResourceHook | None = None
     delete_guard: pulumi.ResourceHook | None = None
@@ -115,6 +122,8 @@ class ServiceCertificate(CustomResource):
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
+                    custom_timeouts=await_at_most(args.ready_timeout),
+                    ignore_changes=[] if args.moves else WAITING,
                     hooks=guarded_by(args.guard, args.delete_guard, on_failure=args.on_failure),
                     delete_before_replace=True,
                 ),

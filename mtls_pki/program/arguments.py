@@ -167,11 +167,15 @@ def service_certificate_args(
     cluster: ClusterSettings,
     name: str,
     issuer: Issuer,
+    named: str | None,
     on_failure: pulumi.ErrorHook,
     guard: pulumi.ResourceHook,
     delete_guard: pulumi.ResourceHook | None,
 ) -> ServiceCertificateArgs:
-    """Return the arguments of one service's Certificate in one cluster."""
+    """Return the arguments of one service's Certificate in one cluster.
+
+    ``named`` is the issuer that the Certificate names there now, None where it is not known.
+    """
     service: ServiceSettings = settings.services[name]
     leaf = settings.issuing.leaf
     certificate_name = service.name or name
@@ -193,6 +197,8 @@ def service_certificate_args(
         rotation_policy=service.rotation_policy,
         duration=service.duration or leaf.duration,
         renew_before=service.renew_before or leaf.renew_before,
+        ready_timeout=settings.issuing.ready_timeout,
+        moves=named not in (None, f"{issuer.kind}/{issuer.issuer_name}"),
         on_failure=on_failure,
         guard=guard,
         delete_guard=delete_guard,

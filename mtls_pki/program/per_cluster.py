@@ -46,12 +46,14 @@ class Gate:
         address: of the cluster.
         guard: judges what is written there.
         record: the ConfigMap that a change of trust passes first.
+        named: the issuer that each Certificate there names now, by namespace and name.
         behind: provider and dependencies of all that waits for the gate.
     """
 
     address: ClusterAddress
     guard: ClusterGuard
     record: ConfigMap
+    named: Mapping[tuple[str, str], str]
     behind: pulumi.ResourceOptions
 
 
@@ -110,6 +112,9 @@ def declare_gate(
         address=cluster_address(settings, cluster),
         guard=guard,
         record=gate.record,
+        named={
+            (use.namespace, use.name): use.issuer for use in evidence.uses if use.cluster == cluster
+        },
         behind=pulumi.ResourceOptions.merge(everything, pulumi.ResourceOptions(depends_on=[gate])),
     )
 
@@ -245,6 +250,7 @@ def _declare_certificates(
             settings.clusters[cluster],
             name,
             issuer,
+            gate.named.get((service.namespace, service.name or name)),
             hook,
             gate.guard.behind,
             deletion.binding,

@@ -166,6 +166,13 @@ def test_a_certificate_is_exactly_this(program: Program) -> None:
             "uris": ["spiffe://monoskope.cluster.local/ns/monoskope/sa/gateway"],
         },
     }
+    assert gateway.timeouts == {"create": "300s", "update": "300s"}
+    # One that the provider awaited, for a release before, is not written for that alone.
+    assert gateway.ignore_changes[:3] == (
+        'metadata.annotations["pulumi.com/waitFor"]',
+        'metadata.annotations["pulumi.com/skipAwait"]',
+        'metadata.annotations["pulumi.com/deletionPropagationPolicy"]',
+    )
     assert gateway.hooks == {
         "before_create": ("guard/behind/dev",),
         "before_update": ("guard/behind/dev",),

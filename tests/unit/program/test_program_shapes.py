@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from mtls_pki.program import guard
+from mtls_pki.rotation.evidence import ClusterEvidence, Evidence, IssuerUse
 from tests.unit.pki.assertions import assert_is_root, assert_permits
-from tests.unit.pki.material import parsed
+from tests.unit.pki.material import NOW, parsed
 from tests.unit.program.engine import Program, run_program
 from tests.unit.program.stacks import TWO_CLUSTERS
 from tests.unit.settings.configuration import REMOVED, changed
@@ -166,9 +168,11 @@ def test_a_service_can_say_everything_itself() -> None:
                 "duration": "90m",
                 "renewBefore": "30m",
             },
+            "issuing.readyTimeout": "90s",
         }
     )
     certificate = program.object("Certificate", "front")
+    assert certificate.timeouts == {"create": "90s", "update": "90s"}
     assert certificate.spec == {
         "secretName": "front-cert",
         "issuerRef": {"name": "mtls-ca-g1-i1", "kind": "ClusterIssuer"},
@@ -338,3 +342,20 @@ def test_a_stack_without_services_declares_trust_alone() -> None:
     program = run({"services": REMOVED})
     assert program.of("Certificate") == []
     assert len(program.of("ClusterIssuer")) == 1
+
+
+@pytest.mark.parametrize(
+    ("issuer", "stays"),
+    [("ClusterIssuer/mtls-ca-g1-i1", True), ("ClusterIssuer/mtls-ca-g0-i1", False)],
+    ids=["the same issuer", "another issuer"],
+)
+def test_a_certificate_is_written_in_the_new_form_once_it_moves(
+    monkeypatch: pytest.MonkeyPatch, issuer: str, stays: bool
+) -> None:
+    """One that the provider awaited, for a release before, is not written for that alone."""
+    use = IssuerUse(cluster="dev", namespace="app", name="web", issuer=issuer, declared=True)
+    seen = Evidence(observed_at=NOW, clusters=(ClusterEvidence(cluster="dev", uses=(use,)),))
+    monkeypatch.setattr(guard, "collect_evidence", lambda *_, **__: seen)
+    program = run({"services.web": {"namespace": "app"}})
+    waiting = 'metadata.annotations["pulumi.com/waitFor"]'
+    assert (waiting in program.object("Certificate", "web").ignore_changes) is stays
