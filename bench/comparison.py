@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.sampling import run
 from lab.control_plane import ControlPlane
 from mtls_pki.clusters.connection import Cluster, ClusterAddress
+from mtls_pki.clusters.readiness import is_ready
 
 GROUP, VERSION = "cert-manager.io", "v1"
 _API = f"/apis/{GROUP}/{VERSION}"
@@ -191,14 +192,3 @@ class ReadyWatch:
     def _see(self, certificate: Mapping[str, Any]) -> None:
         if is_ready(certificate):
             self._missing.discard(certificate["metadata"]["name"])
-
-
-def is_ready(certificate: Mapping[str, Any]) -> bool:
-    """Whether a Certificate is Ready with its present spec."""
-    generation = certificate["metadata"]["generation"]
-    return any(
-        condition["type"] == "Ready"
-        and condition["status"] == "True"
-        and condition.get("observedGeneration") == generation
-        for condition in certificate.get("status", {}).get("conditions", [])
-    )

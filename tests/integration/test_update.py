@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from lab.api import Api
@@ -17,7 +14,7 @@ from lab.control_plane import ControlPlane
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated, small_stack
-from tests.integration.support.killing import kill_session
+from tests.integration.support.killing import kill_providers, kill_session
 from tests.integration.support.readers import shipped_pruner
 from tests.integration.support.stack import Stack
 
@@ -219,8 +216,7 @@ def test_a_provider_that_dies_in_the_middle_costs_nothing(api: Api, begun: Begun
     running = stack.start_update()
     try:
         cluster.wait_for(lambda: len(cluster.certificates(api, "bereft")) >= 5, "objects")
-        for provider in _providers(running.pid):
-            os.kill(provider, signal.SIGKILL)
+        kill_providers(running.pid)
         output, _ = running.communicate(timeout=120)
         assert running.returncode != 0, output
     finally:
@@ -232,14 +228,6 @@ def test_a_provider_that_dies_in_the_middle_costs_nothing(api: Api, begun: Begun
     live = cluster.certificates(api, "bereft")
     assert set(live) == in_state(stack) == set(names)
     assert all(map(cluster.is_ready, live.values()))
-
-
-def _providers(leader: int) -> Iterator[int]:
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"].startswith("pulumi-resource-kub") and os.getsid(
-            process.pid
-        ) == os.getsid(leader):
-            yield process.pid
 
 
 def _previewed(stack: Stack, directory: Path) -> Path:

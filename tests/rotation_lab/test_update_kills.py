@@ -12,10 +12,9 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from lab.control_plane import ControlPlane
@@ -23,7 +22,7 @@ from tests.integration.conftest import MakeStack
 from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.integration.support.configuration import small_stack
-from tests.integration.support.killing import kill_session
+from tests.integration.support.killing import kill_providers, kill_session
 from tests.integration.support.stack import Stack
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("update-kills")]
@@ -71,9 +70,9 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
         if how == "run":
             kill_session(running.pid)
         elif how == "provider":
-            _kill(_providers(running.pid))
+            kill_providers(running.pid)
         else:
-            _kill(each.pid for each in plane.status() if each.process == "kube-apiserver")
+            _kill_server(plane)
             plane.up()
         output, _ = running.communicate(timeout=300)
     finally:
@@ -84,20 +83,10 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
     return str(output)
 
 
-def _kill(pids: Iterable[int | None]) -> None:
-    for pid in list(pids):
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-
-
-def _providers(leader: int) -> Iterator[int]:
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"].startswith("pulumi-resource"):
-            try:
-                if os.getsid(process.pid) == leader:
-                    yield process.pid
-            except ProcessLookupError:
-                continue
+def _kill_server(plane: ControlPlane) -> None:
+    for each in plane.status():
+        if each.process == "kube-apiserver" and each.pid is not None:
+            os.kill(each.pid, signal.SIGKILL)
 
 
 def test_whatever_is_killed_the_next_run_goes_on(stack: Stack, own_plane: ControlPlane) -> None:

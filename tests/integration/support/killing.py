@@ -63,6 +63,14 @@ def kill_session(leader: int) -> None:
         time.sleep(0.02)
 
 
+def kill_providers(leader: int) -> None:
+    """SIGKILL the providers of the session of ``leader``, and nothing else."""
+    for pid in _session(leader):
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if psutil.Process(pid).name().startswith("pulumi-resource"):
+                os.kill(pid, signal.SIGKILL)
+
+
 def suspend_session(leader: int) -> None:
     """Hold every process of the session of ``leader`` still, for :func:`kill_session` to end."""
     _send(_session(leader), signal.SIGSTOP)

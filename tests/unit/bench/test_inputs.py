@@ -118,15 +118,6 @@ def test_kubectl_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "lab's client" in comparison.method()
 
 
-@pytest.mark.parametrize(
-    ("observed", "status", "ready"), [(2, "True", True), (1, "True", False), (2, "False", False)]
-)
-def test_ready_counts_only_for_the_present_spec(observed: int, status: str, ready: bool) -> None:
-    condition = {"type": "Ready", "status": status, "observedGeneration": observed}
-    certificate = {"metadata": {"generation": 2}, "status": {"conditions": [condition]}}
-    assert comparison.is_ready(certificate) is ready
-
-
 def test_the_program_is_copied_whole(tmp_path: Path) -> None:
     copy_program(tmp_path / "program")
     assert (tmp_path / "program/Pulumi.yaml").exists()
