@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from mtls_pki.private_directory import private_directory
 SKIP = "PULUMI_SKIP_CHECKPOINTS"
 """Makes the engine write the state once, at the end (pulumi, sdk/go/common/env; experimental)."""
 
+# Also where whoever runs this has it in the environment.
+_EVERY = {SKIP: "false"}
 # Options of `up` that `preview` does not have (pulumi 3.259.0).
 _OF_UPDATES = ("--continue-on-error",)
 # With these the engine makes a preview of its own, or what is printed is for programs.
@@ -60,7 +62,7 @@ def update(asked: Update, *, confirm: Callable[[], bool], say: Callable[[str], N
     if asked.skip_preview or any(option in _WHOLE for option in asked.options):
         own = ["--yes"] if asked.confirmed else []
         own += ["--skip-preview"] if asked.skip_preview else []
-        return attach_pulumi("up", *asked.options, *own)
+        return attach_pulumi("up", *asked.options, *own, environment=_EVERY)
     status, steps = _previewed(asked.options)
     if status != 0:
         return status
@@ -82,19 +84,19 @@ def _previewed(options: Sequence[str]) -> tuple[int, tuple[Step, ...]]:
 
 def _environment(
     asked: Update, steps: Sequence[Step], say: Callable[[str], None]
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     """Return what tells the engine how to keep its state; it says it too."""
     changing = sum(step.changes for step in steps)
     if asked.every_checkpoint or changing == 0:
-        return {}
+        return _EVERY
     reasons = needs_checkpoints(steps)
     if reasons:
         more = f", and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
         say(f"the state is written at every step: {', '.join(reasons[:_SHOWN])}{more}")
-        return {}
+        return _EVERY
     if not _is_known():
         say(f"the state is written at every step: this pulumi does not know {SKIP}")
-        return {}
+        return _EVERY
     say(
         "the state is written once, at the end: whatever changes here can be made again over itself"
     )

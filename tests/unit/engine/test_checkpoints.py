@@ -87,7 +87,9 @@ class Engine:
             log = Path(arguments[arguments.index("--event-log") + 1])
             events = ({"resourcePreEvent": {"metadata": each}} for each in self.steps)
             log.write_text("".join(json.dumps(each) + "\n" for each in events))
-        self.skipped = (environment or {}).get(SKIP) == "true"
+        if arguments[0] == "up":
+            # Never what is in the environment already.
+            self.skipped = {"true": True, "false": False}[(environment or {})[SKIP]]
         return self.statuses.pop(0)
 
     def run(self, *arguments: str) -> Done:
