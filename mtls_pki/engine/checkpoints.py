@@ -9,16 +9,20 @@ of which ``mtls-pki status`` names objects that nobody declares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from mtls_pki.engine.digest import KUBERNETES_SECRET, PROVIDER, Step
 
+CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
+
 _COMPONENT = "mtls-pki:index:"
+# From here on the checkpoints of the Certificates take longer than a second start of the program.
+_MANY = 20
 _KUBERNETES = "kubernetes:"
 # What the sources of evidence list (clusters.sources), or what stays in a cluster anyway.
 _FOUND_AGAIN = frozenset(
     {
-        "kubernetes:cert-manager.io/v1:Certificate",
+        CERTIFICATE,
         "kubernetes:cert-manager.io/v1:ClusterIssuer",
         "kubernetes:cert-manager.io/v1:Issuer",
         "kubernetes:core/v1:Namespace",
@@ -34,6 +38,20 @@ _ENDS = {"delete": "deletes", "delete-replaced": "replaces"}
 def needs_checkpoints(steps: Iterable[Step]) -> list[str]:
     """Return why every step must be written at once; empty where the state may be written last."""
     return list(dict.fromkeys(_reasons(steps)))
+
+
+def first_targets(steps: Sequence[Step]) -> list[str]:
+    """Return the URNs of what a first update does with every checkpoint; a second needs none then.
+
+    That is all that changes but the Certificates, where they are many, and come after whatever is
+    made for them: an issuer, its CA Secret, its key. Empty where two updates would gain nothing, or
+    where something that needs checkpoints goes: a Certificate of now may still name it.
+    """
+    changing = [step for step in steps if step.changes]
+    others = [step for step in changing if step.kind != CERTIFICATE]
+    goes = any(step.op not in ("create", "update") for step in others)
+    few = len(changing) - len(others) < _MANY
+    return [] if few or goes or not needs_checkpoints(others) else [step.urn for step in others]
 
 
 def _reasons(steps: Iterable[Step]) -> Iterator[str]:

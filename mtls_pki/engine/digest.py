@@ -46,6 +46,7 @@ class Step:
         kind: its type, such as ``kubernetes:core/v1:Secret``.
         parents: types of the components around it, the outermost first.
         name: its name in the program.
+        urn: its whole name.
         provider: name of its provider; that of a Kubernetes resource is called as its cluster.
         old: inputs before, empty for a resource that is new; secrets are ``SECRET``.
         new: inputs after, empty for one that goes.
@@ -58,6 +59,7 @@ class Step:
     op: str
     kind: str
     name: str
+    urn: str = ""
     parents: tuple[str, ...] = ()
     provider: str = ""
     old: Mapping[str, Any] = field(default_factory=dict)
@@ -200,6 +202,7 @@ def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
         op=op,
         kind=kind,
         name=urn.name,
+        urn=str(step.get("urn", "")),
         parents=urn.types[:-1],
         provider=reference.split("::")[-2] if reference.count("::") >= 2 else "",
         old=before if op != "create" else {},

@@ -10,9 +10,10 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from mtls_pki.engine.checkpoints import needs_checkpoints
+from mtls_pki.engine.checkpoints import first_targets, needs_checkpoints
 from mtls_pki.engine.cli import attach_pulumi, run_pulumi
 from mtls_pki.engine.digest import Step
 from mtls_pki.engine.event_log import ENVIRONMENT, read_steps
@@ -27,6 +28,7 @@ _EVERY = {SKIP: "false"}
 _OF_UPDATES = ("--continue-on-error",)
 # With these the engine makes a preview of its own, or what is printed is for programs.
 _WHOLE = ("--strict", "--json", "-j")
+_CHOOSING = ("-t", "--target", "--target-replace", "--exclude", "--replace")
 _SHOWN = 3
 
 
@@ -66,11 +68,25 @@ def update(asked: Update, *, confirm: Callable[[], bool], say: Callable[[str], N
     status, steps = _previewed(asked.options)
     if status != 0:
         return status
-    environment = _environment(asked, steps, say)
     if not asked.confirmed and not confirm():
         return 1
     # The preview above has judged the policies on the whole stack.
-    return attach_pulumi("up", *asked.options, "--yes", "--skip-preview", environment=environment)
+    apply = partial(attach_pulumi, "up", *asked.options, "--yes", "--skip-preview")
+    first = [] if asked.every_checkpoint or _chooses(asked.options) else first_targets(steps)
+    if first and _is_known():
+        say(
+            f"two updates: the first writes the state at every step ({_reasons(steps)}), the "
+            "second once, for the Certificates"
+        )
+        targets = (part for urn in first for part in ("--target", urn))
+        status = apply(*targets, environment=_EVERY)
+        return status or apply(environment={SKIP: "true"})
+    return apply(environment=_environment(asked, steps, say))
+
+
+def _chooses(options: Sequence[str]) -> bool:
+    """Whether somebody says which resources take part."""
+    return any(option.partition("=")[0] in _CHOOSING for option in options)
 
 
 def _previewed(options: Sequence[str]) -> tuple[int, tuple[Step, ...]]:
@@ -89,10 +105,8 @@ def _environment(
     changing = sum(step.changes for step in steps)
     if asked.every_checkpoint or changing == 0:
         return _EVERY
-    reasons = needs_checkpoints(steps)
-    if reasons:
-        more = f", and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-        say(f"the state is written at every step: {', '.join(reasons[:_SHOWN])}{more}")
+    if needs_checkpoints(steps):
+        say(f"the state is written at every step: {_reasons(steps)}")
         return _EVERY
     if not _is_known():
         say(f"the state is written at every step: this pulumi does not know {SKIP}")
@@ -101,6 +115,12 @@ def _environment(
         "the state is written once, at the end: whatever changes here can be made again over itself"
     )
     return {SKIP: "true"}
+
+
+def _reasons(steps: Sequence[Step]) -> str:
+    reasons = needs_checkpoints(steps)
+    more = f", and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return f"{', '.join(reasons[:_SHOWN])}{more}"
 
 
 def _is_known() -> bool:

@@ -147,6 +147,58 @@ def test_else_every_checkpoint_is_written(
     assert len(engine.ran) == 2
 
 
+def promotion(count: int, op: str = "create") -> list[dict[str, Any]]:
+    """A new CA Secret, and Certificates that move to its issuer."""
+    secret = {**event(op, SECRET), "urn": f"urn:pulumi:dev::mtls-pki::{SECRET}::ca"}
+    moving = [event("update", CERTIFICATE) for _ in range(count)]
+    return [secret, event("update", CONFIG_MAP), *moving]
+
+
+def test_many_certificates_follow_in_an_update_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine(*promotion(20))
+    engine.statuses = [0, 0, 0]
+    status, said = run(monkeypatch, engine, ("--stack", "dev"))
+    assert (status, engine.skipped) == (0, True)
+    _, first, second = engine.ran
+    assert [first[n + 1] for n, part in enumerate(first) if part == "--target"] == [
+        f"urn:pulumi:dev::mtls-pki::{CONFIG_MAP}::it",
+        f"urn:pulumi:dev::mtls-pki::{SECRET}::ca",
+    ]
+    assert second == ("up", "--stack", "dev", "--yes", "--skip-preview")
+    assert said[0].startswith("two updates: the first writes the state at every step (it creates ")
+
+
+def test_a_first_update_that_fails_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(*promotion(20))
+    engine.statuses = [0, 1]
+    status, _ = run(monkeypatch, engine)
+    assert (status, engine.skipped, len(engine.ran)) == (1, False, 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "more"),
+    [
+        (promotion(19), (), {}),
+        (promotion(20, "delete"), (), {}),
+        (promotion(20), ("--target", "**ca"), {}),
+        (promotion(20), ("--exclude=**ca",), {}),
+        (promotion(20), (), {"every_checkpoint": True}),
+    ],
+    ids=["few", "something goes", "a target", "an exclusion", "turned off"],
+)
+def test_else_there_is_one_update(
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[dict[str, Any]],
+    options: tuple[str, ...],
+    more: dict[str, bool],
+) -> None:
+    engine = Engine(*steps)
+    status, _ = run(monkeypatch, engine, options, **more)
+    assert (status, engine.skipped, len(engine.ran)) == (0, False, 2)
+
+
 def test_an_engine_that_does_not_know_it_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(event("create", CERTIFICATE))
     engine.knows = "PULUMI_SKIP_CONFIRMATIONS  something else"
