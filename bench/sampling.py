@@ -20,6 +20,7 @@ from lab.control_plane import ControlPlane
 _PERIOD_SECONDS = 0.1
 _GRACE_SECONDS = 20.0
 _SHOWN_LINES = 15
+_OTHER = "command"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +133,11 @@ class _Sampler:
                 with process.oneshot():
                     resident += process.memory_info().rss
                     times = process.cpu_times()
-                    own = (_kind(process), times.user + times.system)
-                    self._cpu[process.pid, process.create_time()] = own
+                    key = process.pid, process.create_time()
+                    known, _ = self._cpu.get(key, (_OTHER, 0.0))
+                    # One that has ended, and whose parent has not asked yet, has no command line.
+                    kind = _kind(process) if known == _OTHER else known
+                    self._cpu[key] = kind, times.user + times.system
             except psutil.NoSuchProcess:
                 continue
         self.peak_bytes = max(self.peak_bytes, resident)
@@ -147,7 +151,7 @@ def _kind(process: psutil.Process) -> str:
         return "engine"
     if any("pulumi-language-python-exec" in part for part in process.cmdline()):
         return "program"
-    return "command"
+    return _OTHER
 
 
 class ServersClock:

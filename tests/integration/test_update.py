@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,28 @@ def test_a_new_key_is_never_made_that_way(begun: Begun) -> None:
     assert run.status == 0, run.output
     assert f"{ALWAYS}it creates PrivateKey g2" in run.output
     assert ONCE not in run.output
+
+
+def test_many_certificates_move_in_an_update_of_their_own(api: Api, begun: Begun) -> None:
+    """The new issuer's CA Secret needs every checkpoint, and what names that issuer none."""
+    stack = begun("moving")
+    with_services(stack, *(f"s{number}" for number in range(20)))
+    assert stack.update().status == 0
+    values = stack.read()
+    values["anchors"]["g2"] = generated("g2", "moving", "incoming")
+    stack.write(values)
+    assert stack.update().status == 0
+    # The hold-down is a second, and the record has whole ones.
+    time.sleep(2.5)
+    values["anchors"]["g1"]["role"], values["anchors"]["g2"]["role"] = "outgoing", "issuing"
+    stack.write(values)
+    run = stack.update()
+    assert run.status == 0, run.output
+    assert "two updates: the first writes the state at every step (it creates " in run.output
+    live = cluster.certificates(api, "moving").values()
+    assert {each["spec"]["issuerRef"]["name"] for each in live} == {"moving-ca-g2-i1"}
+    assert all(map(cluster.is_ready, live))
+    assert stack.up().changes == {}
 
 
 @pytest.mark.parametrize(
