@@ -34,21 +34,11 @@ _PAUSE_SECONDS = 1.0
 Key = tuple[str, str]
 """Namespace and name of a Certificate."""
 
-_Issuer = tuple[str, str, str]
+Issuer = tuple[str, str, str]
 """Group, kind and name, as a Certificate names it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Awaited:
-    """A Certificate that is waited for.
-
-    Attributes:
-        key: of it.
-        anchor: the trust anchor under which its issuer signs.
-    """
-
-    key: Key
-    anchor: x509.Certificate
+Anchors = Mapping[Issuer, x509.Certificate]
+"""The trust anchor under which each issuer of the stack signs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +63,7 @@ class _Seen:
     it names: None while the chain was not looked at.
     """
 
-    issuance: tuple[str, int | None, _Issuer]
+    issuance: tuple[str, int | None, Issuer]
     conditions: bool
     contradiction: str | None = None
 
@@ -82,13 +72,14 @@ class Readiness:
     """What is known of all that are waited for.
 
     Attributes:
-        awaited: by key.
+        awaited: the keys.
         progress: how many were Ready at some time.
     """
 
-    def __init__(self, awaited: Mapping[Key, Awaited]) -> None:
+    def __init__(self, awaited: Iterable[Key], anchors: Anchors) -> None:
         """Nothing was seen yet."""
-        self.awaited = awaited
+        self.awaited = dict.fromkeys(awaited)
+        self._anchors = anchors
         self._seen: dict[Key, _Seen] = {}
         self._ready: set[Key] = set()
         self._ever: set[Key] = set()
@@ -163,7 +154,7 @@ class Readiness:
                 owner, revision, issuer = self._seen[key].issuance
                 annotations = live["metadata"].get("annotations") or {}
                 if owner == uid and annotations.get(_REVISION) == str(revision):
-                    anchor = self.awaited[key].anchor
+                    anchor = self._anchors.get(issuer)
                     contradictions[key] = _contradiction(live, issuer, anchor)
         for key, contradiction in contradictions.items():
             self._note(key, replace(self._seen[key], contradiction=contradiction))
@@ -195,7 +186,8 @@ def is_ready(certificate: Mapping[str, Any]) -> bool:
 
 def wait_until_ready(
     cluster: Cluster,
-    awaited: Iterable[Awaited],
+    awaited: Iterable[Key],
+    anchors: Anchors,
     *,
     patience: timedelta,
     report: Callable[[Readiness], None],
@@ -207,13 +199,14 @@ def wait_until_ready(
     Args:
         cluster: where they are.
         awaited: any number of them.
+        anchors: of the stack's issuers, also of those that a Certificate has not left yet.
         patience: since the last that became Ready for the first time.
         report: is told whenever something was seen.
 
     Raises:
         ForbiddenError: this identity may not list or watch what is needed.
     """
-    state = Readiness({each.key: each for each in awaited})
+    state = Readiness(awaited, anchors)
     clock = _Patience(patience, state)
     while True:
         error = None
@@ -281,14 +274,18 @@ def _owners(request: Mapping[str, Any]) -> Iterator[tuple[Key, str]]:
         yield (metadata["namespace"], owner["name"]), owner["uid"]
 
 
-def _contradiction(request: Mapping[str, Any], issuer: _Issuer, anchor: x509.Certificate) -> str:
+def _contradiction(
+    request: Mapping[str, Any], issuer: Issuer, anchor: x509.Certificate | None
+) -> str:
     """Return how what was issued is not what the Certificate names, empty where it is."""
     signer = _issuer(request["spec"].get("issuerRef", {}))
     if signer != issuer:
         return f"its leaf is of {signer[1]} {signer[2]}, and it names {issuer[1]} {issuer[2]}"
     status = request.get("status", {})
     chain = certificates_in(status.get("certificate"))
-    if not chain or signing_anchors((*chain, *certificates_in(status.get("ca"))), [anchor]):
+    if anchor is None or not chain:
+        return ""
+    if signing_anchors((*chain, *certificates_in(status.get("ca"))), [anchor]):
         return ""
     return (
         f"its leaf, of CertificateRequest {request['metadata']['name']}, does not lead to the "
@@ -296,7 +293,7 @@ def _contradiction(request: Mapping[str, Any], issuer: _Issuer, anchor: x509.Cer
     )
 
 
-def _issuer(reference: Mapping[str, str]) -> _Issuer:
+def _issuer(reference: Mapping[str, str]) -> Issuer:
     return (
         reference.get("group") or GROUP,
         reference.get("kind") or "Issuer",

@@ -15,7 +15,8 @@ from pulumi import Output
 
 from mtls_pki.backends.backend import Backend
 from mtls_pki.clusters.connection import Cluster, ClusterError, cluster_address
-from mtls_pki.clusters.readiness import Awaited, Key, Readiness, wait_until_ready
+from mtls_pki.clusters.readiness import Anchors, Key, Readiness, wait_until_ready
+from mtls_pki.clusters.sources.issuers import stack_issuers
 from mtls_pki.components.service_certificate import ServiceCertificate
 from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.pki.parsing import parse_certificates
@@ -110,29 +111,33 @@ async def _wait(
         *(each.resource.id.future() for each in declared), return_exceptions=True
     )
     there = [each for each, found in zip(declared, written, strict=True) if _is_id(found)]
-    roots = {
-        generation: await _root(anchors[generation])
-        for generation in sorted({each.generation for each in there})
+    awaited = [each.key for each in there]
+    # All of the stack: a Certificate that is no target still names the issuer of before.
+    signing = {
+        (issuer.group, issuer.kind, issuer.name): await _root(anchors[generation])
+        for issuer, generation in stack_issuers(settings).items()
     }
-    awaited = [Awaited(key=each.key, anchor=roots[each.generation]) for each in there]
     causes = {
         each.key: backends[settings.backend_of(each.generation).name].explain for each in there
     }
     say = _Progress(cluster, len(awaited), contextvars.copy_context())
-    return await in_daemon(partial(_wait_in_thread, settings, cluster, awaited, causes, say))
+    return await in_daemon(
+        partial(_wait_in_thread, settings, cluster, awaited, signing, causes, say)
+    )
 
 
 def _wait_in_thread(
     settings: Settings,
     cluster: str,
-    awaited: Sequence[Awaited],
+    awaited: Sequence[Key],
+    signing: Anchors,
     causes: Mapping[Key, Callable[[str], str | None]],
     say: _Progress,
 ) -> str:
     patience = settings.issuing.ready_timeout
     try:
         connection = Cluster(cluster_address(settings, cluster))
-        waited = wait_until_ready(connection, awaited, patience=patience, report=say)
+        waited = wait_until_ready(connection, awaited, signing, patience=patience, report=say)
         return not_ready_message(connection, waited, len(awaited), patience, causes)
     except ClusterError as error:
         return f"{error}; so it is not known whether the Certificates of {cluster} are Ready"

@@ -12,12 +12,13 @@ import pytest
 
 from mtls_pki.clusters import readiness
 from mtls_pki.clusters.connection import Cluster, ClusterError, ForbiddenError
-from mtls_pki.clusters.readiness import ABSENT, Awaited, Readiness, Waited, wait_until_ready
+from mtls_pki.clusters.readiness import ABSENT, Readiness, Waited, wait_until_ready
 from tests.unit.evidence import objects
 from tests.unit.pki import material
 
 G1 = material.parsed(objects.root("g1"))
 ISSUER = {"name": "mtls-ca-g1", "kind": "ClusterIssuer"}
+ANCHORS = {("cert-manager.io", "ClusterIssuer", "mtls-ca-g1"): G1}
 Live = dict[str, Any]
 
 
@@ -62,11 +63,7 @@ def request(
 
 
 def awaiting(*names: str) -> Readiness:
-    return Readiness({each.key: each for each in awaited(*names)})
-
-
-def awaited(*names: str) -> list[Awaited]:
-    return [Awaited(key=("app", name), anchor=G1) for name in names]
+    return Readiness([("app", name) for name in names], ANCHORS)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +133,16 @@ def test_without_the_request_of_its_leaf_nothing_contradicts_cert_manager(
     assert state.complete
 
 
+def test_one_that_has_not_left_its_issuer_is_judged_by_that_one() -> None:
+    """As where it is no target of an update, or names an issuer of nobody."""
+    for name in ("mtls-ca-g1", "unknown"):
+        issuer = {"name": name, "kind": "ClusterIssuer"}
+        state = awaiting("web")
+        state.see("ADDED", certificate("web", issuer=issuer))
+        state.check([request("web", issuer=issuer)])
+        assert state.complete
+
+
 def test_others_are_left_alone_and_what_is_gone_is_missed() -> None:
     state = awaiting("web", "db")
     state.relist([certificate("web"), certificate("db"), certificate("stranger")])
@@ -201,7 +208,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def wait(played: Played, *names: str, minutes: float = 5) -> Waited:
     return wait_until_ready(
         cast(Cluster, played),
-        awaited(*names),
+        [("app", name) for name in names],
+        ANCHORS,
         patience=timedelta(minutes=minutes),
         report=lambda _: None,
     )
