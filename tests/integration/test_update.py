@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stac
 ONCE = "the state is written once, at the end"
 ALWAYS = "the state is written at every step: "
 
+SLOWLY = ("--parallel", "1")
+"""So that the last of many Certificates is a good way off when the second is there."""
+
 Begun = Callable[..., Stack]
 
 
@@ -60,7 +63,7 @@ def in_state(stack: Stack) -> set[str]:
 
 def killed_with(stack: Stack, there: Callable[[], bool]) -> None:
     """SIGKILL an update as soon as ``there`` is so."""
-    running = stack.start_update()
+    running = stack.start_update(*SLOWLY)
     try:
         cluster.wait_for(there, "objects")
     finally:
@@ -155,9 +158,9 @@ def test_an_option_goes_to_the_engine(api: Api, begun: Begun) -> None:
 
 def test_what_a_kill_leaves_is_gone_on_with(api: Api, begun: Begun) -> None:
     stack = begun("resuming")
-    names = [f"s{number}" for number in range(20)]
+    names = [f"s{number}" for number in range(40)]
     with_services(stack, *names)
-    killed_with(stack, lambda: len(cluster.certificates(api, "resuming")) >= 5)
+    killed_with(stack, lambda: len(cluster.certificates(api, "resuming")) >= 2)
     assert in_state(stack) == set()
     run = stack.update()
     assert run.status == 0, run.output
@@ -234,11 +237,11 @@ def test_an_annotation_that_somebody_copied_is_not_ours(api: Api, begun: Begun) 
 
 def test_a_provider_that_dies_in_the_middle_costs_nothing(api: Api, begun: Begun) -> None:
     stack = begun("bereft")
-    names = [f"s{number}" for number in range(20)]
+    names = [f"s{number}" for number in range(40)]
     with_services(stack, *names)
-    running = stack.start_update()
+    running = stack.start_update(*SLOWLY)
     try:
-        cluster.wait_for(lambda: len(cluster.certificates(api, "bereft")) >= 5, "objects")
+        cluster.wait_for(lambda: len(cluster.certificates(api, "bereft")) >= 2, "objects")
         kill_providers(running.pid)
         output, _ = running.communicate(timeout=120)
         assert running.returncode != 0, output
