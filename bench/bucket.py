@@ -62,15 +62,7 @@ def _configure(project: Project, plane: ControlPlane, subject: str, count: int) 
         count=count,
         hold_down=timedelta(seconds=1),
     )
-    namespace = f"{configuration.NAMESPACE}-{subject}"
-    project.configure(
-        {
-            **values,
-            "issuing": {**values["issuing"], "name": f"mtls-{subject}"},
-            "trust": {**values["trust"], "name": f"mesh-{subject}", "namespaces": [namespace]},
-            "services": {each: {"namespace": namespace} for each in values["services"]},
-        }
-    )
+    project.configure(configuration.apart(values, subject))
 
 
 @contextlib.contextmanager

@@ -106,14 +106,19 @@ def settings_of(
         count=count,
         hold_down=hold_down,
     )
-    names = Names(backend=backend)
-    own = {"backend": backend, "name": f"mtls-{backend}", **issuing}
+    own = apart(values, backend)
+    return {**own, "issuing": {**own["issuing"], "backend": backend, **issuing}}
+
+
+def apart(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return settings with names of their own, beside those of others on one control plane."""
+    names = Names(backend=name)
     return {
         **values,
-        "issuing": {**values["issuing"], **own},
+        "issuing": {**values["issuing"], "name": f"mtls-{name}"},
         "trust": {
             **values["trust"],
-            "name": f"{BUNDLE}-{backend}",
+            "name": f"{BUNDLE}-{name}",
             "namespaces": [names.namespace, names.compared],
         },
         "services": {each: {"namespace": names.namespace} for each in values["services"]},

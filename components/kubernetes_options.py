@@ -34,8 +34,7 @@ _APPLIED = {
 }
 
 WAITING = [f'metadata.annotations["{key}"]' for key in ("pulumi.com/waitFor", *_APPLIED)]
-"""What says whether the provider waits, for ``ignore_changes``: what a former release wrote stays.
-"""
+"""Says whether the provider waits; for ``ignore_changes``, so what a former release wrote stays."""
 
 
 def applied() -> dict[str, str]:

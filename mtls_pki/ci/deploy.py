@@ -44,12 +44,8 @@ def deploy(stack: str, *, forge: Forge | None) -> ExitStatus:
     _require_newest(stack, head, forge)
     # With a preview: only there are the rules on the whole stack judged before the change.
     options = ("--stack", stack, "--suppress-outputs", "--policy-pack", POLICY_PACK)
-    status = update(Update(options=(*options, *_PLAIN), confirmed=True), confirm=_nobody, say=say)
+    status = update(Update(options=(*options, *_PLAIN)), say=say)
     return ExitStatus.DONE if status == 0 else ExitStatus.ERROR
-
-
-def _nobody() -> bool:
-    return False
 
 
 def _require_newest(stack: str, head: str, forge: Forge) -> None:

@@ -16,13 +16,22 @@ MANIFEST = "deploy/rbac-prune.yaml"
 FIELD_MANAGER = "mtls-pki-prune"
 
 
+def open_writer(address: ClusterAddress) -> ClusterWriter:
+    """Return a cluster in which what is left behind can be deleted.
+
+    Raises:
+        ClusterError: the kubeconfig or the context does not exist or cannot be used.
+    """
+    return ClusterWriter(address, manifest=MANIFEST, field_manager=FIELD_MANAGER)
+
+
 def delete_left_behind(
-    address: ClusterAddress, found: OwnedObject, claim: Claim, apis: tuple[IssuerApi, ...]
+    writer: ClusterWriter, found: OwnedObject, claim: Claim, apis: tuple[IssuerApi, ...]
 ) -> bool:
     """Delete one object, if it is still this stack's; False if it is gone or somebody else's.
 
     Args:
-        address: of its cluster.
+        writer: of its cluster.
         found: the object.
         claim: what the stack calls its own.
         apis: those that issuers may belong to.
@@ -32,9 +41,10 @@ def delete_left_behind(
         ValueError: it is of a kind that evidence does not list.
     """
     path = _path(found, apis)
-    writer = ClusterWriter(address, manifest=MANIFEST, field_manager=FIELD_MANAGER)
     live = writer.cluster.get(path)
-    if live is None or claim.left(owned_object(address.name, found.kind, live["metadata"])) is None:
+    if live is None:
+        return False
+    if claim.left(owned_object(found.cluster, found.kind, live["metadata"])) is None:
         return False
     return writer.delete(path, live["metadata"]["uid"])
 

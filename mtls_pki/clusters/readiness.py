@@ -95,14 +95,19 @@ class Readiness:
         return len(self._ever)
 
     @property
-    def complete(self) -> bool:
-        """Whether all are Ready, and the chain of each was looked at."""
-        return len(self._ready) == len(self.awaited) and not self._unchecked()
+    def all_ready(self) -> bool:
+        """Whether all are Ready, as far as their chains were looked at."""
+        return len(self._ready) == len(self.awaited)
 
     @property
     def to_check(self) -> bool:
         """Whether all are Ready by their conditions, and a chain was not looked at."""
-        return len(self._ready) == len(self.awaited) and bool(self._unchecked())
+        return self.all_ready and bool(self._unchecked())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are Ready, and the chain of each was looked at."""
+        return self.all_ready and not self._unchecked()
 
     def missing(self) -> dict[Key, str]:
         """Return why each of the others is not Ready; empty where its own conditions say why."""
@@ -281,11 +286,11 @@ def _contradiction(
     signer = _issuer(request["spec"].get("issuerRef", {}))
     if signer != issuer:
         return f"its leaf is of {signer[1]} {signer[2]}, and it names {issuer[1]} {issuer[2]}"
+    if anchor is None:
+        return ""
     status = request.get("status", {})
     chain = certificates_in(status.get("certificate"))
-    if anchor is None or not chain:
-        return ""
-    if signing_anchors((*chain, *certificates_in(status.get("ca"))), [anchor]):
+    if not chain or signing_anchors((*chain, *certificates_in(status.get("ca"))), [anchor]):
         return ""
     return (
         f"its leaf, of CertificateRequest {request['metadata']['name']}, does not lead to the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtls_pki.clusters.connection import cluster_address
 from mtls_pki.clusters.evidence import collect_evidence
-from mtls_pki.clusters.left_behind import delete_left_behind
+from mtls_pki.clusters.left_behind import delete_left_behind, open_writer
 from mtls_pki.commands.output import ask
 from mtls_pki.engine.state import known_objects
 from mtls_pki.exit_status import ExitStatus
@@ -67,7 +67,11 @@ def _kept(found: OwnedObject, known: frozenset[ObjectKey], evidence: Evidence) -
 
 
 def _delete(settings: Settings, going: list[OwnedObject]) -> None:
+    writers = {
+        cluster: open_writer(cluster_address(settings, cluster))
+        for cluster in {each.cluster for each in going}
+    }
+    claim, apis = settings.claim, settings.extensions.issuer_apis
     for each in going:
-        address = cluster_address(settings, each.cluster)
-        deleted = delete_left_behind(address, each, settings.claim, settings.extensions.issuer_apis)
+        deleted = delete_left_behind(writers[each.cluster], each, claim, apis)
         print(f"{printable(each.entry)}: {'deleted' if deleted else 'was gone already'}")

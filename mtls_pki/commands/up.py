@@ -36,11 +36,10 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     status = update(
         Update(
             options=options.passed_on,
-            confirmed=options.yes,
+            confirm=None if options.yes else lambda: ask("Apply these changes?"),
             skip_preview=options.skip_preview,
             every_checkpoint=wanted == "all",
         ),
-        confirm=lambda: ask("Apply these changes?"),
         say=say,
     )
     return ExitStatus.DONE if status == 0 else ExitStatus.ERROR

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from mtls_pki.engine.digest import KUBERNETES_SECRET, PROVIDER, Step
+from mtls_pki.engine.digest import (
+    BUNDLE,
+    CERTIFICATE,
+    COMPONENT,
+    GATE,
+    KUBERNETES,
+    KUBERNETES_SECRET,
+    PROVIDER,
+    Step,
+)
 
-CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
-
-_COMPONENT = "mtls-pki:index:"
 # From here on the checkpoints of the Certificates take longer than a second start of the program.
 _MANY = 20
-_KUBERNETES = "kubernetes:"
 # What the sources of evidence list (clusters.sources), or what stays in a cluster anyway.
 _FOUND_AGAIN = frozenset(
     {
@@ -29,10 +34,11 @@ _FOUND_AGAIN = frozenset(
     }
 )
 _CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
-_LISTED_CONFIG_MAPS = frozenset(f"{_COMPONENT}{name}" for name in ("TrustBundle", "TrustGate"))
+_LISTED_CONFIG_MAPS = frozenset({BUNDLE, GATE})
 
 _MAKES = {"create": "creates", "create-replacement": "replaces", "replace": "replaces"}
 _ENDS = {"delete": "deletes", "delete-replaced": "replaces"}
+_DOING = {"update": "updates", **_MAKES, **_ENDS}
 
 
 def needs_checkpoints(steps: Iterable[Step]) -> list[str]:
@@ -57,24 +63,22 @@ def first_targets(steps: Sequence[Step]) -> list[str]:
 def _reasons(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         if step.changes and not _repeatable(step):
-            doing = _MAKES.get(step.op) or _ENDS.get(step.op) or f"makes the step {step.op} of"
-            if step.op == "update":
-                doing = "updates"
+            doing = _DOING.get(step.op, f"makes the step {step.op} of")
             guarded = "the protected " if step.protected else ""
             yield f"it {doing} {guarded}{step.kind.rpartition(':')[2]} {step.name}"
 
 
 def _repeatable(step: Step) -> bool:
     if step.op == "update":
-        return step.kind.startswith((_COMPONENT, PROVIDER, _KUBERNETES))
+        return step.kind.startswith((COMPONENT, PROVIDER, KUBERNETES))
     if step.protected:
         return False
-    if step.kind.startswith(_COMPONENT):
+    if step.kind.startswith(COMPONENT):
         return True
     if step.kind.startswith(PROVIDER):
         # Another provider is another place for everything that was made with it.
         return step.op in ("create", "delete")
-    if not step.kind.startswith(_KUBERNETES) or step.kind == KUBERNETES_SECRET:
+    if not step.kind.startswith(KUBERNETES) or step.kind == KUBERNETES_SECRET:
         return False
     if step.op in _ENDS:
         return True

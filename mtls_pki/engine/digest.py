@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.rotation.text import redacted
 
 SECRET = "[secret]"  # noqa: S105 what the engine puts in the place of one
@@ -20,7 +21,13 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 STACK = "pulumi:pulumi:Stack"
 PROVIDER = "pulumi:providers:"
-KUBERNETES_SECRET = "kubernetes:core/v1:Secret"  # noqa: S105 a type
+KUBERNETES = "kubernetes:"
+KUBERNETES_SECRET = f"{KUBERNETES}core/v1:Secret"
+CERTIFICATE = f"{KUBERNETES}cert-manager.io/v1:Certificate"
+COMPONENT = "mtls-pki:index:"
+GATE, BUNDLE = (f"{COMPONENT}{name}" for name in ("TrustGate", "TrustBundle"))
+"""Types of the components that trust hangs on."""
+
 _SECRET_FIELDS = ("data", "stringData")
 
 
@@ -75,13 +82,9 @@ class Step:
         return self.new or self.old
 
     @property
-    def object(self) -> tuple[str, str, str, str] | None:
-        """Cluster, kind, namespace and name of a Kubernetes object; None for other resources."""
-        metadata = mapping(self.inputs.get("metadata"))
-        if not self.kind.startswith("kubernetes:") or "name" not in metadata:
-            return None
-        kind, namespace = self.inputs.get("kind", ""), metadata.get("namespace", "")
-        return self.provider, str(kind), str(namespace), str(metadata["name"])
+    def object(self) -> ObjectKey | None:
+        """The Kubernetes object that it is; None for other resources."""
+        return object_of(self.kind, self.provider, self.inputs)
 
     @property
     def changes(self) -> bool:
@@ -150,6 +153,23 @@ def read_preview(text: str) -> Preview:
     )
 
 
+def provider_name(reference: str) -> str:
+    """Return the name of the provider that ``URN::ID`` names, empty for none.
+
+    That of a Kubernetes resource is called as its cluster.
+    """
+    return reference.split("::")[-2] if reference.count("::") >= 2 else ""
+
+
+def object_of(kind: str, cluster: str, inputs: Mapping[str, Any]) -> ObjectKey | None:
+    """Return the Kubernetes object that a resource of this type is; None for other resources."""
+    metadata = mapping(inputs.get("metadata"))
+    if not kind.startswith(KUBERNETES) or "name" not in metadata:
+        return None
+    namespace = metadata.get("namespace", "")
+    return cluster, str(inputs.get("kind", "")), str(namespace), str(metadata["name"])
+
+
 def steps_of(found: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
     """Return steps of the form that a digest has, without that of the stack itself."""
     return _without_stack(_all_located(_clean(list(found))))
@@ -204,7 +224,7 @@ def _step(urn: _Urn, step: Mapping[str, Any]) -> Step:
         name=urn.name,
         urn=str(step.get("urn", "")),
         parents=urn.types[:-1],
-        provider=reference.split("::")[-2] if reference.count("::") >= 2 else "",
+        provider=provider_name(reference),
         old=before if op != "create" else {},
         new=after if not op.startswith(("delete", "discard")) else {},
         fields=tuple(dict.fromkeys(map(str, named or _list(step.get("diffReasons"))))),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtls_pki.engine.cli import run_pulumi
+from mtls_pki.engine.digest import mapping, object_of, provider_name
 from mtls_pki.errors import CommandError
 from mtls_pki.rotation.owned_object import ObjectKey
 
@@ -40,14 +41,8 @@ def known_objects(stack: str) -> frozenset[ObjectKey]:
 
 
 def _object(resource: Mapping[str, Any]) -> ObjectKey | None:
-    inputs = resource.get("inputs") or {}
-    metadata = inputs.get("metadata")
-    if not resource["type"].startswith("kubernetes:") or not isinstance(metadata, dict):
-        return None
-    # URN::ID, and a provider is called as its cluster.
-    cluster = str(resource.get("provider", "")).split("::")[-2:][0]
-    kind, namespace = inputs.get("kind", ""), metadata.get("namespace", "")
-    return cluster, str(kind), str(namespace), str(metadata.get("name", ""))
+    cluster = provider_name(str(resource.get("provider", "")))
+    return object_of(resource["type"], cluster, mapping(resource.get("inputs")))
 
 
 def import_state(stack: str, exported: Mapping[str, Any]) -> None:

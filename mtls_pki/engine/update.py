@@ -10,7 +10,6 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from mtls_pki.engine.checkpoints import first_targets, needs_checkpoints
@@ -23,7 +22,7 @@ SKIP = "PULUMI_SKIP_CHECKPOINTS"
 """Makes the engine write the state once, at the end (pulumi, sdk/go/common/env; experimental)."""
 
 # Also where whoever runs this has it in the environment.
-_EVERY = {SKIP: "false"}
+_EVERY, _ONCE = {SKIP: "false"}, {SKIP: "true"}
 # Options of `up` that `preview` does not have (pulumi 3.259.0).
 _OF_UPDATES = ("--continue-on-error",)
 # With these the engine makes a preview of its own, or what is printed is for programs.
@@ -38,23 +37,22 @@ class Update:
 
     Attributes:
         options: of `pulumi up`, without those below.
-        confirmed: nobody is asked whether to go on.
+        confirm: asks a person, once the preview is shown, whether to go on; None: nobody is asked.
         skip_preview: nothing is previewed, so every checkpoint is written.
         every_checkpoint: the same, with a preview.
     """
 
     options: Sequence[str]
-    confirmed: bool
+    confirm: Callable[[], bool] | None = None
     skip_preview: bool = False
     every_checkpoint: bool = False
 
 
-def update(asked: Update, *, confirm: Callable[[], bool], say: Callable[[str], None]) -> int:
+def update(asked: Update, *, say: Callable[[str], None]) -> int:
     """Preview and update, and return the exit status of the engine.
 
     Args:
         asked: what is asked for.
-        confirm: asks a person, once the preview is shown, whether to go on.
         say: tells how the state is kept.
 
     Raises:
@@ -62,31 +60,21 @@ def update(asked: Update, *, confirm: Callable[[], bool], say: Callable[[str], N
         UsageError: a variable is set with which the engine shows keys.
     """
     if asked.skip_preview or any(option in _WHOLE for option in asked.options):
-        own = ["--yes"] if asked.confirmed else []
+        own = ["--yes"] if asked.confirm is None else []
         own += ["--skip-preview"] if asked.skip_preview else []
         return attach_pulumi("up", *asked.options, *own, environment=_EVERY)
     status, steps = _previewed(asked.options)
     if status != 0:
         return status
-    if not asked.confirmed and not confirm():
+    if asked.confirm is not None and not asked.confirm():
         return 1
-    # The preview above has judged the policies on the whole stack.
-    apply = partial(attach_pulumi, "up", *asked.options, "--yes", "--skip-preview")
-    first = [] if asked.every_checkpoint or _chooses(asked.options) else first_targets(steps)
-    if first and _is_known():
-        say(
-            f"two updates: the first writes the state at every step ({_reasons(steps)}), the "
-            "second once, for the Certificates"
-        )
-        targets = (part for urn in first for part in ("--target", urn))
-        status = apply(*targets, environment=_EVERY)
-        return status or apply(environment={SKIP: "true"})
-    return apply(environment=_environment(asked, steps, say))
-
-
-def _chooses(options: Sequence[str]) -> bool:
-    """Whether somebody says which resources take part."""
-    return any(option.partition("=")[0] in _CHOOSING for option in options)
+    for targets, environment in _updates(asked, steps, say):
+        # The preview above has judged the policies on the whole stack.
+        own = [*targets, "--yes", "--skip-preview"]
+        status = attach_pulumi("up", *asked.options, *own, environment=environment)
+        if status != 0:
+            return status
+    return 0
 
 
 def _previewed(options: Sequence[str]) -> tuple[int, tuple[Step, ...]]:
@@ -98,29 +86,39 @@ def _previewed(options: Sequence[str]) -> tuple[int, tuple[Step, ...]]:
         return status, read_steps(log) if status == 0 else ()
 
 
-def _environment(
+def _updates(
     asked: Update, steps: Sequence[Step], say: Callable[[str], None]
-) -> Mapping[str, str]:
-    """Return what tells the engine how to keep its state; it says it too."""
-    changing = sum(step.changes for step in steps)
-    if asked.every_checkpoint or changing == 0:
-        return _EVERY
-    if needs_checkpoints(steps):
-        say(f"the state is written at every step: {_reasons(steps)}")
-        return _EVERY
+) -> list[tuple[list[str], Mapping[str, str]]]:
+    """Return the updates to make, each with its targets and its environment; it says which."""
+    if asked.every_checkpoint or not any(step.changes for step in steps):
+        return [([], _EVERY)]
+    reasons = needs_checkpoints(steps)
+    first = [] if _chooses(asked.options) else first_targets(steps)
+    shown = ", ".join(reasons[:_SHOWN])
+    if len(reasons) > _SHOWN:
+        shown += f", and {len(reasons) - _SHOWN} more"
+    if reasons and not first:
+        say(f"the state is written at every step: {shown}")
+        return [([], _EVERY)]
     if not _is_known():
         say(f"the state is written at every step: this pulumi does not know {SKIP}")
-        return _EVERY
+        return [([], _EVERY)]
+    if first:
+        say(
+            f"two updates: the first writes the state at every step ({shown}), the second "
+            "once, for the Certificates"
+        )
+        targets = [part for urn in first for part in ("--target", urn)]
+        return [(targets, _EVERY), ([], _ONCE)]
     say(
         "the state is written once, at the end: whatever changes here can be made again over itself"
     )
-    return {SKIP: "true"}
+    return [([], _ONCE)]
 
 
-def _reasons(steps: Sequence[Step]) -> str:
-    reasons = needs_checkpoints(steps)
-    more = f", and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-    return f"{', '.join(reasons[:_SHOWN])}{more}"
+def _chooses(options: Sequence[str]) -> bool:
+    """Whether somebody says which resources take part."""
+    return any(option.partition("=")[0] in _CHOOSING for option in options)
 
 
 def _is_known() -> bool:

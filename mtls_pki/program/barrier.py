@@ -21,7 +21,7 @@ from mtls_pki.components.service_certificate import ServiceCertificate
 from mtls_pki.components.trust_anchor import TrustAnchor
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.program.explanations import not_ready_message
-from mtls_pki.program.threads import in_daemon
+from mtls_pki.program.threads import in_daemon, outstanding
 from mtls_pki.settings.model import Settings
 
 # Where lines can be overwritten, each second; where they stay, as in the log of a job, rarely.
@@ -67,8 +67,13 @@ def await_certificates(
         return Output.from_input(False)
 
     async def wait() -> bool:
+        # Of all issuers: a Certificate that is no target still names the one of before.
+        signing = {
+            (issuer.group, issuer.kind, issuer.name): await _root(anchors[generation])
+            for issuer, generation in stack_issuers(settings).items()
+        }
         waits = [
-            _wait(settings, cluster, of_cluster, anchors, backends)
+            _wait(settings, cluster, of_cluster, signing, backends)
             for cluster, of_cluster in declared.items()
             if of_cluster
         ]
@@ -78,10 +83,7 @@ def await_certificates(
             raise pulumi.RunError("\n\n".join(messages))
         return True
 
-    # The engine waits for outputs, so the run does not end before.
-    ready: Output[bool] = Output.from_input(asyncio.ensure_future(wait()))
-    ready.apply(lambda _: None)
-    return ready
+    return outstanding(wait())
 
 
 def end_after(declared: Mapping[str, Sequence[DeclaredCertificate]]) -> None:
@@ -103,7 +105,7 @@ async def _wait(
     settings: Settings,
     cluster: str,
     declared: Sequence[DeclaredCertificate],
-    anchors: Mapping[str, TrustAnchor],
+    signing: Anchors,
     backends: Mapping[str, Backend],
 ) -> str:
     """Return what is wrong in one cluster, empty where all are Ready."""
@@ -112,11 +114,6 @@ async def _wait(
     )
     there = [each for each, found in zip(declared, written, strict=True) if _is_id(found)]
     awaited = [each.key for each in there]
-    # All of the stack: a Certificate that is no target still names the issuer of before.
-    signing = {
-        (issuer.group, issuer.kind, issuer.name): await _root(anchors[generation])
-        for issuer, generation in stack_issuers(settings).items()
-    }
     causes = {
         each.key: backends[settings.backend_of(each.generation).name].explain for each in there
     }

@@ -12,6 +12,7 @@ from pulumi import Output
 
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.clusters.sources.issuers import stack_issuers
+from mtls_pki.program.threads import outstanding
 from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.rotation.guard_report import Subject, observed_issuers, report_line
@@ -115,9 +116,7 @@ class TrustGuard:
             await self.opened()
             return True
 
-        # The engine waits for outputs, so the run does not end before this has been said.
-        said: Output[bool] = Output.from_input(asyncio.ensure_future(say()))
-        said.apply(lambda _: None)
+        outstanding(say())
 
     def read(self) -> Evidence:
         """Wait until the clusters are read, and return what they show."""

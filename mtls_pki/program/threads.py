@@ -1,13 +1,15 @@
-"""Reading a cluster beside the event loop."""
+"""Work beside the resources: on the event loop, and in threads of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
+
+from pulumi import Output
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -15,6 +17,13 @@ T = TypeVar("T")
 # The event loop's own threads are as many as `--parallel` says, and each is taken by a resource
 # that waits for its hook (pulumi, sdk/python/cmd/pulumi-language-python-exec).
 _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="hooks")
+
+
+def outstanding(work: Coroutine[Any, Any, T]) -> Output[T]:
+    """Start ``work`` and return its result; the engine waits for outputs, so no run ends before."""
+    started: Output[T] = Output.from_input(asyncio.ensure_future(work))
+    started.apply(lambda _: None)
+    return started
 
 
 async def in_thread(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
-from mtls_pki.engine.digest import KUBERNETES_SECRET, Step
-
-_COMPONENTS = "mtls-pki:index:"
-GATE, BUNDLE = (f"{_COMPONENTS}{name}" for name in ("TrustGate", "TrustBundle"))
-"""Types of the components that trust hangs on."""
+from mtls_pki.engine.digest import (
+    BUNDLE,
+    CERTIFICATE,
+    COMPONENT,
+    GATE,
+    KUBERNETES_SECRET,
+    Step,
+)
 
 # The last two are of stacks that an older release applied last.
-_ISSUERS = frozenset(f"{_COMPONENTS}{name}" for name in ("Issuer", "CaIssuer", "VaultIssuer"))
+_ISSUERS = frozenset(f"{COMPONENT}{name}" for name in ("Issuer", "CaIssuer", "VaultIssuer"))
 
-CERTIFICATE = "kubernetes:cert-manager.io/v1:Certificate"
 _CERT_MANAGERS = frozenset(
     f"kubernetes:cert-manager.io/v1:{kind}" for kind in ("Issuer", "ClusterIssuer")
 )
@@ -61,7 +63,7 @@ def is_trust(step: Step) -> bool:
     return (
         step.kind in {CERTIFICATE, KEY}
         or is_issuer(step)
-        or step.kind.startswith(_COMPONENTS)
+        or step.kind.startswith(COMPONENT)
         or bool({GATE, BUNDLE} & {*step.parents})
         or is_ca_secret(step)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mtls_pki.engine.digest import PROVIDER, UNKNOWN, Step, mapping
+from mtls_pki.engine.digest import BUNDLE, GATE, PROVIDER, UNKNOWN, Step, mapping
 from mtls_pki.pages.document import Code, Item, Line
-from mtls_pki.review.kinds import BUNDLE, GATE, Fate, fate, is_trust, once
+from mtls_pki.review.kinds import Fate, fate, is_trust, once
 from mtls_pki.rotation.owned_object import ObjectKey
 from mtls_pki.rotation.text import NAMED, named
 

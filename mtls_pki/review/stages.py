@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtls_pki.engine.digest import Step
-from mtls_pki.review.kinds import GATE, Fate, fate
+from mtls_pki.engine.digest import GATE, Step
+from mtls_pki.review.kinds import Fate, fate
 from mtls_pki.rotation.stage import StageError, TrustStage
 from mtls_pki.rotation.transitions import Change, classify
 

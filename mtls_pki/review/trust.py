@@ -7,13 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mtls_pki.engine.digest import SECRET, UNKNOWN, Preview, Step, mapping
+from mtls_pki.engine.digest import BUNDLE, CERTIFICATE, SECRET, UNKNOWN, Preview, Step, mapping
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
 from mtls_pki.pki.parsing import parse_certificates
 from mtls_pki.review.kinds import (
-    BUNDLE,
-    CERTIFICATE,
     KEY,
     Fate,
     fate,

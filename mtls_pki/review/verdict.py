@@ -10,9 +10,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from mtls_pki.engine.digest import Diagnostic, Preview
+from mtls_pki.engine.digest import GATE, Diagnostic, Preview
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.review.kinds import GATE
 from mtls_pki.rotation.guard_report import (
     MARK,
     GuardReport,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -211,21 +212,27 @@ def test_what_can_be_applied_is_awaited_beside_what_cannot(api: Api, stack_of: A
     assert set(stack.up().changes) == {"dev/partly/s02"}
 
 
-def test_a_run_that_is_killed_while_it_waits_is_gone_on_with(api: Api, stack_of: Any) -> None:
-    stack = stack_of("cut", 0)
-    stack.up()
+@contextmanager
+def waiting(api: Api, stack: Stack, count: int) -> Iterator[subprocess.Popen[bytes]]:
+    """An `up` of so many Certificates that do not become Ready, while nothing but that keeps it."""
     spoil(api, stack)
-    values = stack.read()
-    stack.write({**values, "services": services("cut", 3)})
+    stack.write({**stack.read(), "services": services(stack.name, count)})
     running = stack.start_up()
     try:
-        cluster.wait_for(lambda: len(cluster.certificates(api, "cut")) == 3, "certificates")
-        # All are written; nothing but the wait keeps it.
-        time.sleep(3)
+        # The engine writes down each that was applied.
+        cluster.wait_for(lambda: len(stack.certificates_in_state()) == count, "certificates")
         assert running.poll() is None
+        yield running
     finally:
         kill_session(running.pid)
         running.wait()
+
+
+def test_a_run_that_is_killed_while_it_waits_is_gone_on_with(api: Api, stack_of: Any) -> None:
+    stack = stack_of("cut", 0)
+    stack.up()
+    with waiting(api, stack, 3):
+        pass
     stack.must("cancel", "--yes", "cut")
     run = stack.try_up_in_vain(10)
     assert not {op for op in run.changes.values() if op != "update"}, run.changes
@@ -235,17 +242,8 @@ def test_a_run_that_is_killed_while_it_waits_is_gone_on_with(api: Api, stack_of:
 def test_ctrl_c_ends_the_wait(api: Api, stack_of: Any) -> None:
     stack = stack_of("broken-off", 0)
     stack.up()
-    spoil(api, stack)
-    values = stack.read()
-    stack.write({**values, "services": services("broken-off", 2)})
-    running = stack.start_up()
-    try:
-        cluster.wait_for(lambda: len(cluster.certificates(api, "broken-off")) == 2, "certificates")
-        time.sleep(3)
+    with waiting(api, stack, 2) as running:
         running.terminate()
         # It would wait for five minutes.
         assert running.wait(60) != 0
-    finally:
-        kill_session(running.pid)
-        running.wait()
     assert stack.try_up_in_vain(5).changes == {}

@@ -51,16 +51,6 @@ def with_services(stack: Stack, *names: str) -> None:
     stack.write({**values, "services": {name: {"namespace": stack.name} for name in names}})
 
 
-def in_state(stack: Stack) -> set[str]:
-    """The names of the Certificates that the state knows."""
-    resources = json.loads(stack.state_file.read_text())["checkpoint"]["latest"]["resources"]
-    return {
-        each["inputs"]["metadata"]["name"]
-        for each in resources
-        if each["type"] == "kubernetes:cert-manager.io/v1:Certificate"
-    }
-
-
 def killed_with(stack: Stack, there: Callable[[], bool]) -> None:
     """SIGKILL an update as soon as ``there`` is so."""
     running = stack.start_update(*SLOWLY)
@@ -84,7 +74,7 @@ def test_services_come_change_and_go_with_one_checkpoint(api: Api, begun: Begun)
     run = stack.update()
     assert (run.status, ONCE in run.output) == (0, True), run.output
     live = cluster.certificates(api, "sparing")
-    assert set(live) == in_state(stack) == {"web", "db"}
+    assert sorted(live) == stack.certificates_in_state() == ["db", "web"]
     assert all(map(cluster.is_ready, live.values()))
     values = stack.read()
     values["services"]["web"]["duration"] = "30h"
@@ -92,7 +82,7 @@ def test_services_come_change_and_go_with_one_checkpoint(api: Api, begun: Begun)
     stack.write(values)
     run = stack.update()
     assert (run.status, ONCE in run.output) == (0, True), run.output
-    assert set(cluster.certificates(api, "sparing")) == in_state(stack) == {"web"}
+    assert list(cluster.certificates(api, "sparing")) == stack.certificates_in_state() == ["web"]
     assert stack.up().changes == {}
     run = stack.update()
     assert run.status == 0, run.output
@@ -161,7 +151,7 @@ def test_what_a_kill_leaves_is_gone_on_with(api: Api, begun: Begun) -> None:
     names = [f"s{number}" for number in range(40)]
     with_services(stack, *names)
     killed_with(stack, lambda: len(cluster.certificates(api, "resuming")) >= 2)
-    assert in_state(stack) == set()
+    assert stack.certificates_in_state() == []
     before = {
         name: each["metadata"]["uid"]
         for name, each in cluster.certificates(api, "resuming").items()
@@ -169,9 +159,10 @@ def test_what_a_kill_leaves_is_gone_on_with(api: Api, begun: Begun) -> None:
     run = stack.update()
     assert run.status == 0, run.output
     live = cluster.certificates(api, "resuming")
-    assert set(live) == in_state(stack) == set(names)
-    # None was made a second time.
+    assert sorted(live) == stack.certificates_in_state() == sorted(names)
+    # None was made a second time, and what was written over it was the same.
     assert {name: live[name]["metadata"]["uid"] for name in before} == before
+    assert {each["metadata"]["generation"] for each in live.values()} == {1}
     assert left(stack) == []
 
 
@@ -256,7 +247,7 @@ def test_a_provider_that_dies_in_the_middle_costs_nothing(api: Api, begun: Begun
     run = stack.update()
     assert run.status == 0, run.output
     live = cluster.certificates(api, "bereft")
-    assert set(live) == in_state(stack) == set(names)
+    assert sorted(live) == stack.certificates_in_state() == sorted(names)
     assert all(map(cluster.is_ready, live.values()))
 
 

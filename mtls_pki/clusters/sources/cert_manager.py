@@ -52,7 +52,7 @@ from mtls_pki.rotation.evidence import IssuerUse, LeafObservation, Untraceable
 from mtls_pki.rotation.guards.observed import LEFT_BEHIND
 from mtls_pki.rotation.moved import may_have_followed
 from mtls_pki.rotation.observation import observe_leaf
-from mtls_pki.rotation.owned_object import OwnedObject
+from mtls_pki.rotation.owned_object import Claim, OwnedObject
 from mtls_pki.settings.leaf_limits import longest_leaf
 from mtls_pki.settings.model import Settings
 from mtls_pki.settings.names import stack_secrets
@@ -240,7 +240,8 @@ class LeafReader:
             )
 
     def _certificates(self) -> dict[_Key, _Certificate]:
-        keep = partial(_certificate, self.settings, self.cluster.name, self._declared)
+        claim = self.settings.claim
+        keep = partial(_certificate, self.settings, claim, self.cluster.name, self._declared)
         found = self.cluster.list_all(f"{API}/certificates", keep)
         return {each.key: each for each in found}
 
@@ -536,7 +537,11 @@ def _made_authority(issued: _Issued, certificates: Mapping[_Key, _Certificate]) 
 
 
 def _certificate(
-    settings: Settings, cluster: str, declared: Set[_Key], live: Mapping[str, Any]
+    settings: Settings,
+    claim: Claim,
+    cluster: str,
+    declared: Set[_Key],
+    live: Mapping[str, Any],
 ) -> _Certificate:
     metadata, spec, status = live["metadata"], live["spec"], live.get("status", {})
     ready = condition(live, "Ready") or {}
@@ -560,9 +565,7 @@ def _certificate(
         not_after=parse_time(status.get("notAfter")),
         # Owned by the controller that raises the revision when it has written the Secret.
         issued_at=owned_since(metadata, "f:status", "f:revision"),
-        owned=owned
-        if (metadata["namespace"], metadata["name"]) in declared
-        else settings.claim.left(owned),
+        owned=owned if (metadata["namespace"], metadata["name"]) in declared else claim.left(owned),
         failure=issuance_failure(conditions(live)),
         again_at=tried_again_at(status),
     )

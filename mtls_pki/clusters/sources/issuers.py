@@ -160,11 +160,12 @@ def _owned(
     settings: Settings, declared: Collection[IssuerReference], found: Iterable[_Issuer]
 ) -> Iterator[OwnedObject]:
     secrets = {Authority("Secret", *secret) for secret in ca_secrets(settings)}
+    claim = settings.claim
     for issuer in found:
         if issuer.reference in declared:
             yield issuer.owned
             continue
-        if (left := settings.claim.left(issuer.owned)) is not None:
+        if (left := claim.left(issuer.owned)) is not None:
             yield left
         # Anybody may point an issuer at a CA Secret; only a stack of this program wrote one for it.
         theirs = issuer.owned.owner is not None or issuer.owned.by_program

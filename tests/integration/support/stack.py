@@ -76,6 +76,15 @@ class Stack:
         """The state as the file backend keeps it."""
         return self.engine.backend / f".pulumi/stacks/{PROJECT_NAME}/{self.name}.json"
 
+    def certificates_in_state(self) -> list[str]:
+        """The names of the Certificates that the state knows, one as often as it is in it."""
+        latest = json.loads(self.state_file.read_text())["checkpoint"]["latest"]
+        return sorted(
+            each["inputs"]["metadata"]["name"]
+            for each in latest["resources"]
+            if each["type"] == "kubernetes:cert-manager.io/v1:Certificate"
+        )
+
     def event_logs(self) -> list[Path]:
         return sorted(self.directory.glob("events-*.json"))
 

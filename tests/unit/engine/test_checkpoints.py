@@ -106,14 +106,14 @@ def run(
     engine: Engine,
     options: Sequence[str] = (),
     *,
-    answer: bool = True,
+    answer: bool | None = None,
     **more: bool,
 ) -> tuple[int, list[str]]:
     monkeypatch.setattr(updating, "attach_pulumi", engine.attach)
     monkeypatch.setattr(updating, "run_pulumi", engine.run)
     said: list[str] = []
-    asked = Update(options=options, confirmed=more.pop("confirmed", True), **more)
-    return update(asked, confirm=lambda: answer, say=said.append), said
+    confirm = None if answer is None else lambda: bool(answer)
+    return update(Update(options=options, confirm=confirm, **more), say=said.append), said
 
 
 def test_the_update_is_told_after_its_preview(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_nothing_is_applied_after_a_preview_that_failed(monkeypatch: pytest.Monk
 
 def test_nothing_is_applied_without_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(event("create", CERTIFICATE))
-    status, _ = run(monkeypatch, engine, confirmed=False, answer=False)
+    status, _ = run(monkeypatch, engine, answer=False)
     assert status != 0
     assert len(engine.ran) == 1
 
