@@ -67,10 +67,12 @@ def await_certificates(
         return Output.from_input(False)
 
     async def wait() -> bool:
+        roots = await _roots(anchors)
         # Of all issuers: a Certificate that is no target still names the one of before.
         signing = {
-            (issuer.group, issuer.kind, issuer.name): await _root(anchors[generation])
+            (issuer.group, issuer.kind, issuer.name): roots[generation]
             for issuer, generation in stack_issuers(settings).items()
+            if generation in roots
         }
         waits = [
             _wait(settings, cluster, of_cluster, signing, backends)
@@ -144,9 +146,16 @@ def _is_id(found: object) -> bool:
     return isinstance(found, str) and bool(found)
 
 
-async def _root(anchor: TrustAnchor) -> x509.Certificate:
-    pem = await anchor.certificate_pem.future()
-    return parse_certificates(pem or "", origin="the anchor")[0]
+async def _roots(anchors: Mapping[str, TrustAnchor]) -> dict[str, x509.Certificate]:
+    """Return the root of each generation; there is none where its key was no target, or failed."""
+    pems = await asyncio.gather(
+        *(anchor.certificate_pem.future() for anchor in anchors.values()), return_exceptions=True
+    )
+    return {
+        generation: parse_certificates(pem, origin=f"anchor {generation}")[0]
+        for generation, pem in zip(anchors, pems, strict=True)
+        if isinstance(pem, str)
+    }
 
 
 class _Progress:

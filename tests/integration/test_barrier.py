@@ -247,3 +247,9 @@ def test_ctrl_c_ends_the_wait(api: Api, stack_of: Any) -> None:
         # It would wait for five minutes.
         assert running.wait(60) != 0
     assert stack.try_up_in_vain(5).changes == {}
+
+
+def test_a_target_of_a_stack_that_has_no_anchor_yet_waits_for_nothing(stack_of: Any) -> None:
+    stack = stack_of("not-begun", 1)
+    run = stack.up("--target", "**::dev/not-begun")
+    assert set(run.changes) == {"tls", "dev", "dev/not-begun"}
