@@ -240,6 +240,30 @@ def test_a_parameter_that_the_server_ignores_stops_the_run(
     assert all(cluster.is_ready(e) for e in cluster.certificates(vault_api, "ignoring").values())
 
 
+def test_what_an_interrupted_write_left_out_is_written_by_the_next_run(
+    vault_plane: ControlPlane, vault: Vault, make_stack: MakeStack, tmp_path: Path
+) -> None:
+    """The provider takes a write that failed for one that was made, and never repeats it."""
+    refuses = True
+
+    def spoiled(path: str, body: Any) -> Any:
+        if refuses and path.startswith(f"{mount('halved')}/issuer/"):
+            return {**body, "usage": "nothing-that-is-known"}
+        return body
+
+    with between(vault, tmp_path, request=spoiled) as url:
+        values = vault_stack("halved", vault_plane, vault, held={"address": url})
+        stack = prepare(make_stack("halved"), vault, values)
+        failed = stack.try_up()
+        refuses = False
+        stack.up()
+        whole = stack.up("--refresh")
+    assert failed.status != 0, failed.output
+    for which in ("g1-i1", "g1-root"):
+        assert held_issuer(vault, mount("halved"), which)["leaf_not_after_behavior"] == "err"
+    assert whole.changes == {}
+
+
 def late(stack: Stack, name: str) -> Run:
     """An ``up`` with one service more, which gets no certificate."""
     values = stack.read()

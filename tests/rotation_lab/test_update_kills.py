@@ -7,14 +7,13 @@ thirty of thirty-six are SIGKILLs of the whole run; the others take its provider
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from lab.control_plane import ControlPlane
@@ -86,7 +85,10 @@ def interrupt(stack: Stack, plane: ControlPlane, how: str, moment: float) -> str
 def _kill_server(plane: ControlPlane) -> None:
     for each in plane.status():
         if each.process == "kube-apiserver" and each.pid is not None:
-            os.kill(each.pid, signal.SIGKILL)
+            server = psutil.Process(each.pid)
+            server.kill()
+            # Until then it is still there, and would be taken for the one that runs.
+            server.wait()
 
 
 def test_whatever_is_killed_the_next_run_goes_on(stack: Stack, own_plane: ControlPlane) -> None:

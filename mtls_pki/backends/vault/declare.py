@@ -13,6 +13,7 @@ from cryptography import x509
 
 from mtls_pki.backends.declare import Declare, IssuerPlace, request_profile
 from mtls_pki.backends.vault.comparison import ISSUER_FIELDS, ROLE_FIELDS, differences
+from mtls_pki.backends.vault.completion import write_issuer
 from mtls_pki.backends.vault.connection import Vault
 from mtls_pki.backends.vault.diagnosis import explain
 from mtls_pki.backends.vault.environment import overriding_variables
@@ -177,20 +178,33 @@ def vault_failure_hook() -> pulumi.ErrorHook:
 
 
 def comparison_hook(settings: Settings, directory: Path) -> pulumi.ResourceHook:
-    """Return the hook that stops where the server ignored a parameter it was asked for."""
+    """Return the hook that stops where the server ignored a parameter it was asked for.
+
+    What an interrupted run left out of an issuing CA is written first.
+    """
     section = vault_settings(settings)
+    address = vault_address(section, directory)
 
     def compare(args: pulumi.ResourceHookArgs) -> None:
         asked: Any = args.new_inputs or {}
-        if args.type.endswith("SecretBackendRole"):
+        is_role = args.type.endswith("SecretBackendRole")
+        if is_role:
             path, fields = f"{section.mount}/roles/{asked['name']}", ROLE_FIELDS
         else:
-            path, fields = f"{section.mount}/issuer/{asked['issuerName']}", ISSUER_FIELDS
+            # By its id: the name is among what may be missing.
+            path, fields = f"{section.mount}/issuer/{asked['issuerRef']}", ISSUER_FIELDS
+        vault = Vault(address)
+
+        def differing() -> list[str]:
+            return list(differences(asked, vault.read(path) or {}, fields))
+
         try:
-            held = Vault(vault_address(section, directory)).read(path) or {}
+            found = differing()
+            if found and not is_role:
+                write_issuer(address, path, asked)
+                found = differing()
         except VaultError as error:
             raise pulumi.RunError(str(error)) from None
-        found = list(differences(asked, held, fields))
         if found:
             raise pulumi.RunError(
                 f"{path} is not what was asked for; the server ignored or changed:\n  "

@@ -70,8 +70,8 @@ ISSUER = "vault:pkiSecret/secretBackendIssuer:SecretBackendIssuer"
         ),
         (
             ISSUER,
-            "issuer/g1-i1",
-            {"issuerName": "g1-i1", "leafNotAfterBehavior": "err"},
+            "issuer/6f1c",
+            {"issuerRef": "6f1c", "issuerName": "g1-i1", "leafNotAfterBehavior": "err"},
             {"issuer_name": "g1-i1", "leaf_not_after_behavior": "truncate"},
             "leaf_not_after_behavior: asked for err, held is truncate",
         ),
@@ -88,6 +88,8 @@ def test_what_the_server_ignored_stops_the_run(
 ) -> None:
     settings = reaching(server)
     server.says(f"GET /v1/pki-mesh/{path}", 200, {"data": held})
+    # It takes what is written, and keeps what it had.
+    server.says(f"POST /v1/pki-mesh/{path}", 200, {"data": held})
     hook = run_code(lambda: _made(comparison_hook(settings, HERE))).hooks["compare-vault"]
     if told is None:
         assert hook_called(hook, type=kind, new_inputs=asked) is None
