@@ -16,6 +16,12 @@ from mtls_pki.pki.key_algorithms import (
     Digest,
     kind_of_curve,
 )
+from mtls_pki.pki.pem import Block, blocks
+
+_PKCS8 = "PRIVATE KEY"
+# `openssl ecparam -genkey` writes the first, and people join the second to a key.
+_BESIDE_A_KEY = ("EC PARAMETERS", "CERTIFICATE")
+_NO_KEY = "is not a PEM private key; give PKCS#8, SEC1 or PKCS#1 PEM"
 
 SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -31,16 +37,55 @@ def load_private_key(key_pem: str, *, origin: str) -> SigningKey:
     """Return the key in ``key_pem``: PKCS#8, SEC1 or PKCS#1 PEM, not encrypted.
 
     Args:
-        key_pem: the key.
+        key_pem: exactly one key; the parameters that OpenSSL writes before one, and certificates
+            that belong to it, may stand beside it.
         origin: what the key is, to begin the error message with: ``the root's key``.
 
     Raises:
         PkiError: it is not such a key, or the key is too weak to sign with.
     """
+    return _load(_key_block(key_pem, origin), origin)
+
+
+def private_key_pem(key_pem: str, *, origin: str) -> str:
+    """Return the key in ``key_pem`` and nothing else, in the form that it had.
+
+    Go, and so cert-manager, takes the first block of a Secret's ``tls.key`` whatever it is.
+
+    Raises:
+        PkiError: as `load_private_key`.
+    """
+    block = _key_block(key_pem, origin)
+    written = (
+        serialization.PrivateFormat.PKCS8
+        if block.label == _PKCS8
+        else serialization.PrivateFormat.TraditionalOpenSSL
+    )
+    return (
+        _load(block, origin)
+        .private_bytes(serialization.Encoding.PEM, written, serialization.NoEncryption())
+        .decode()
+    )
+
+
+def _key_block(key_pem: str, origin: str) -> Block:
+    found = blocks(key_pem, origin=origin)
+    for block in found:
+        if not block.label.endswith("PRIVATE KEY") and block.label not in _BESIDE_A_KEY:
+            raise PkiError(f"{origin}: block {block.number} is no private key; leave it out")
+    keys = [block for block in found if block.label.endswith("PRIVATE KEY")]
+    if not keys:
+        raise PkiError(f"{origin} {_NO_KEY}")
+    if len(keys) > 1:
+        raise PkiError(f"{origin} has {len(keys)} private keys; give exactly one")
+    return keys[0]
+
+
+def _load(block: Block, origin: str) -> SigningKey:
     key = None
-    reason = "is not a PEM private key; give PKCS#8, SEC1 or PKCS#1 PEM"
+    reason = _NO_KEY
     try:
-        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+        key = serialization.load_pem_private_key(block.text.encode(), password=None)
     except TypeError:
         reason = "is encrypted; give it without a passphrase, as a Pulumi secret"
     except UnsupportedAlgorithm:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import der_sha256, spki_sha256
+from mtls_pki.pki.pem import blocks
 from mtls_pki.pki.profile import authority_key_id, extension, is_ca, path_length_of, subject_key_id
-
-# Text between blocks is explanation, as in RFC 7468, section 2.
-_BEGIN = re.compile(r"-----BEGIN ([^\n-]*)-----")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,27 +56,35 @@ def parse_certificates(pem: str, *, origin: str) -> tuple[x509.Certificate, ...]
         origin: where the text comes from, to begin the error message with.
 
     Raises:
-        PkiError: there is no block, one is damaged, or one is anything but a certificate, such as a
-            private key (its content is never repeated).
+        PkiError: there is no block, one is damaged (``pem.blocks``), or one is anything but a
+            certificate, such as a private key (its content is never repeated).
     """
     certificates: list[x509.Certificate] = []
-    position = 0
-    while begin := _BEGIN.search(pem, position):
-        block = f"{origin}: block {len(certificates) + 1}"
-        label = begin[1]
-        if label != "CERTIFICATE":
-            raise PkiError(f"{block} {_foreign_block(label)}")
-        end = pem.find("-----END CERTIFICATE-----", begin.end())
-        if end < 0:
-            raise PkiError(f"{block} has no END line; the text is cut off, copy it whole")
-        certificate = _certificate(pem[begin.end() : end])
+    for block in blocks(pem, origin=origin):
+        if block.label != "CERTIFICATE":
+            raise PkiError(f"{origin}: block {block.number} {_foreign_block(block.label)}")
+        certificate = _certificate(block.body)
         if isinstance(certificate, str):
-            raise PkiError(f"{block} {certificate}")
+            raise PkiError(f"{origin}: block {block.number} {certificate}")
         certificates.append(certificate)
-        position = end + len("-----END CERTIFICATE-----")
     if not certificates:
         raise PkiError(f"{origin}: holds no PEM certificate; give at least one CERTIFICATE block")
     return tuple(certificates)
+
+
+def certificates_pem(pem: str, *, origin: str) -> str:
+    """Return the certificates in ``pem`` and nothing else, as every reader takes them.
+
+    What was brought never goes on as it came, for readers differ in what they make of text around
+    the blocks.
+
+    Raises:
+        PkiError: as `parse_certificates`.
+    """
+    return "".join(
+        certificate.public_bytes(serialization.Encoding.PEM).decode()
+        for certificate in parse_certificates(pem, origin=origin)
+    )
 
 
 def parse_certificate(pem: str, *, origin: str) -> x509.Certificate:

@@ -19,6 +19,7 @@ from mtls_pki.components.trust_anchor import (
 )
 from mtls_pki.components.trust_bundle import TrustBundleArgs
 from mtls_pki.components.trust_gate import TrustGateArgs
+from mtls_pki.pki.keys import private_key_pem
 from mtls_pki.program.record import gate_data, gate_name
 from mtls_pki.rotation.domain import BundleForm
 from mtls_pki.rotation.evidence import Evidence
@@ -62,7 +63,11 @@ def _brought(
         return BroughtAnchor(
             certificate_pem=certificate_pem,
             issuing_ca_certificate_pem=answer,
-            issuing_ca_key_pem=pulumi.Output.secret(issuing_ca.private_key.get_secret_value()),
+            issuing_ca_key_pem=pulumi.Output.secret(
+                private_key_pem(
+                    issuing_ca.private_key.get_secret_value(), origin="the issuing CA's key"
+                )
+            ),
         )
     return BroughtAnchor(
         certificate_pem=certificate_pem,

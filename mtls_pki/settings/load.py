@@ -16,7 +16,7 @@ from mtls_pki.settings.extensions import Extensions
 from mtls_pki.settings.model import Settings, settings_model
 from mtls_pki.settings.rules import mistakes_of
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import UnreadSecret
+from mtls_pki.settings.types import FileError, UnreadSecret
 
 # Values at or below these keys are never shown, whatever is wrong with them.
 _SECRET_KEYS = frozenset({"privateKey"})
@@ -90,7 +90,8 @@ def _message(model: type[Settings], details: ErrorDetails, secret: Collection[st
         case "enum" | "literal_error":
             return f"{shown}write one of: {context['expected']}"
         case "value_error":
-            return f"{shown}{context['error']}"
+            error = context["error"]
+            return str(error) if isinstance(error, FileError) else f"{shown}{error}"
         case "too_short":
             return f"{shown}write at least {context['min_length']}"
         case "dict_type" | "model_type" | "model_attributes_type":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,7 +21,9 @@ from pydantic import (
     WrapValidator,
 )
 
+from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.names import common_name_mistake, organization_mistake
+from mtls_pki.pki.parsing import certificates_pem
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.generations import generation_mistake
 
@@ -40,6 +43,9 @@ _MAILBOX_NAME = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# With a length in two bytes or more, as every certificate has.
+_DER_SEQUENCE = (b"\x30\x82", b"\x30\x83", b"\x30\x81")
 # UTCTime begins in 1950 (RFC 5280 4.1.2.5.1); the longest durations added to the year 9000 end
 # before GeneralizedTime does, in 9999.
 _YEARS = range(1950, 9001)
@@ -240,10 +246,17 @@ def _secret(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 class PemFile(NamedTuple):
-    """A file of certificates named in the configuration, and what it holds."""
+    """A file of certificates named in the configuration, and its certificates in PEM alone."""
 
     path: str
     pem: str
+
+
+class FileError(ValueError):
+    """A file is not what is wanted; the message begins with its path.
+
+    So it is named even where no value may be shown, because a secret stands near it.
+    """
 
 
 def _pem_file(value: Any, info: ValidationInfo) -> PemFile:
@@ -255,13 +268,39 @@ def _pem_file(value: Any, info: ValidationInfo) -> PemFile:
         raise ValueError("put the PEM text into a file and write its path, such as trust/g2.pem")
     directory: Path = (info.context or {}).get("directory", Path())
     try:
-        return PemFile(value, (directory / value).read_text(encoding="ascii"))
+        content = (directory / value).read_bytes()
     except FileNotFoundError:
-        raise ValueError("no such file; write a path relative to the stack file") from None
-    except UnicodeDecodeError:
-        raise ValueError("not PEM text; convert DER with `openssl x509 -inform DER`") from None
+        raise FileError(f"{value}: no such file; write a path relative to the stack file") from None
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror}); write the path of a file") from None
+        raise FileError(
+            f"{value} cannot be read ({error.strerror}); write the path of a file"
+        ) from None
+    if content.startswith(_UTF_16):
+        raise FileError(f"{value} is UTF-16 text; save it as UTF-8")
+    if content.startswith(_DER_SEQUENCE):
+        raise FileError(
+            f"{value} is DER, no PEM text; convert it with: openssl x509 -inform DER -in FILE -out "
+            "FILE.pem"
+        )
+    try:
+        # Only text around the blocks can be anything but ASCII, and it does not go on.
+        text = content.decode("utf-8-sig", errors="replace")
+        return PemFile(value, certificates_pem(text, origin=value))
+    except PkiError as error:
+        raise FileError(str(error)) from None
+
+
+def _passed_on(value: Any, info: ValidationInfo) -> PemFile:
+    if isinstance(value, PemFile):
+        return value
+    file = _pem_file(value, info)
+    directory: Path = (info.context or {}).get("directory", Path())
+    if (directory / file.path).read_bytes().startswith(BOM_UTF8):
+        raise FileError(
+            f"{file.path} begins with a byte order mark, behind which other programs do not find "
+            "its first certificate; save it without one"
+        )
+    return file
 
 
 Duration = Annotated[
@@ -286,4 +325,6 @@ HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 MonitoringUrl = Annotated[str, AfterValidator(_monitoring_url)]
 VaultPath = Annotated[str, AfterValidator(_vault_path)]
 CertificateFile = Annotated[PemFile, BeforeValidator(_pem_file)]
+# Of which not only the certificates go on, but the path too.
+PassedOnFile = Annotated[PemFile, BeforeValidator(_passed_on)]
 Secret = Annotated[SecretStr, WrapValidator(_secret)]

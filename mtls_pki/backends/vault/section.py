@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import StrictBool
 
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import CertificateFile, Domain, Duration, HttpsUrl, VaultPath
+from mtls_pki.settings.types import Domain, Duration, HttpsUrl, PassedOnFile, VaultPath
 
 NAME = "vault"
 """Of the backend, in the stack file."""
@@ -21,7 +21,7 @@ class VaultSettings(Section):
     server: HttpsUrl
     address: HttpsUrl | None = None
     # Of the CA that signed its server certificate; None trusts what the system trusts.
-    ca_bundle: CertificateFile | None = None
+    ca_bundle: PassedOnFile | None = None
     namespace: VaultPath | None = None
     mount: VaultPath = "pki-mesh"
     # The mount is another team's: use it as it is, and never change or delete it.

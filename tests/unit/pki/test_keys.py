@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448
 
 from mtls_pki.pki.chain import key_matches
 from mtls_pki.pki.errors import PkiError
-from mtls_pki.pki.keys import load_private_key
+from mtls_pki.pki.keys import load_private_key, private_key_pem
 from tests.unit.pki import material
 from tests.unit.pki.material import KEY_KINDS, key_pem, parsed
 
@@ -47,6 +47,7 @@ BAD_KEYS: dict[str, tuple[Callable[[], str], str]] = {
     "damaged": (_damaged, "is not a PEM private key"),
     "encrypted": (_encrypted, "is encrypted; give it without a passphrase"),
     "certificate": (lambda: material.root("g1"), "is not a PEM private key"),
+    "two": (lambda: key_pem("g1") + key_pem("g2"), "has 2 private keys; give exactly one"),
     "p224": (lambda: key_pem("weak", "p224"), "is EC secp224r1; use EC P-256"),
     "rsa1024": (lambda: key_pem("weak", "rsa1024"), "is RSA of 1024 bits; use EC P-256"),
     "ed448": (_ed448, "is of an unsupported kind; use EC P-256"),
@@ -73,3 +74,22 @@ def test_a_key_matches_its_own_certificate_only(kind: str) -> None:
     assert key_matches(root, key_pem("g1", kind))
     assert not key_matches(root, key_pem("g2", kind))
     assert not key_matches(root, key_pem("g1", "p384" if kind != "p384" else "p256"))
+
+
+# Of prime256v1, as `openssl ecparam -genkey` writes them before the key.
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+
+
+@pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
+@pytest.mark.parametrize("kind", ["p256", "rsa2048"])
+def test_a_key_goes_on_alone_and_in_the_form_that_it_had(kind: str, form: str) -> None:
+    alone = material.encoded(material.key("g1", kind), getattr(serialization.PrivateFormat, form))
+    beside = f"\ufeffFußnote\n{material.root('g1')}{PARAMETERS}{alone.rstrip()}"
+    assert private_key_pem(alone, origin="x") == alone
+    assert private_key_pem(beside, origin="x") == alone
+
+
+def test_what_does_not_belong_beside_a_key_is_refused() -> None:
+    request = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
+    with pytest.raises(PkiError, match=r"^x: block 1 is no private key; leave it out$"):
+        load_private_key(request + key_pem("g1"), origin="x")

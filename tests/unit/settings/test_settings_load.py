@@ -442,9 +442,24 @@ def test_a_pem_file_is_read_relative_to_the_stack_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("none.pem", "'none.pem': no such file; write a path relative to the stack file"),
-        ("der", "'der': not PEM text; convert DER with `openssl x509 -inform DER`"),
-        (".", "'.': cannot be read (Is a directory); write the path of a file"),
+        ("none.pem", "none.pem: no such file; write a path relative to the stack file"),
+        (
+            "der",
+            "der is DER, no PEM text; convert it with: openssl x509 -inform DER -in FILE -out "
+            "FILE.pem",
+        ),
+        ("wide", "wide is UTF-16 text; save it as UTF-8"),
+        (
+            "key",
+            "key: block 1 is a private key; remove it here and treat it as exposed, only "
+            "certificates belong",
+        ),
+        (
+            "second",
+            "second: block 2 is indented; remove the blanks before its lines "
+            "(sed 's/^[[:blank:]]*//'), for verifiers pass such a block over",
+        ),
+        (".", ". cannot be read (Is a directory); write the path of a file"),
         ("", "'': write the path of a PEM file, relative to the stack file"),
         (7, "7: write the path of a PEM file, relative to the stack file"),
         (
@@ -454,10 +469,37 @@ def test_a_pem_file_is_read_relative_to_the_stack_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_told(value: object, message: str, tmp_path: Path) -> None:
+    root = material.root("g2")
     (tmp_path / "der").write_bytes(b"\x30\x82\xff")
-    assert told({"anchors.g2": {"role": "incoming", "certificate": value}}, directory=tmp_path) == [
-        f"anchors.g2.certificate: {message}"
-    ]
+    (tmp_path / "wide").write_text(root, encoding="utf-16")
+    (tmp_path / "key").write_text(material.key_pem("g2"))
+    (tmp_path / "second").write_text(root + root.replace("-----BEGIN", "  -----BEGIN"))
+    changes = {"anchors.g2": {"role": "incoming", "certificate": value}}
+    for secret in ((), ("anchors",)):
+        (line,) = told(changes, directory=tmp_path, secret=secret)
+        # The path of a file is told everywhere, any other value only where there is no secret.
+        shown = message.removeprefix(f"{value!r}: ") if secret else message
+        assert line == f"anchors.g2.certificate: {shown}"
+
+
+def test_only_the_certificates_of_a_file_go_on(tmp_path: Path) -> None:
+    root = material.root("g2")
+    written = f"Schlüssel der Wurzel\r\n# {root.splitlines()[0]}\r\n" + root.replace("\n", " \r\n")
+    (tmp_path / "g2.pem").write_text(written, encoding="utf-8-sig", newline="")
+    (tmp_path / "old.pem").write_bytes("Fußnote\n".encode("latin-1") + root.encode())
+    for name in ("g2.pem", "old.pem"):
+        changes = {"anchors.g2": {"role": "incoming", "certificate": name}}
+        settings = load(changes, directory=tmp_path)
+        assert settings.anchors["g2"].certificate == PemFile(name, root)
+
+
+def test_a_file_that_other_programs_read_too_has_no_byte_order_mark(tmp_path: Path) -> None:
+    root, changes = material.root("g2"), {"issuing.vault.caBundle": "ca.pem"}
+    (tmp_path / "ca.pem").write_text(root, encoding="utf-8-sig")
+    assert (
+        "issuing.vault.caBundle: ca.pem begins with a byte order mark, behind which other programs "
+        "do not find its first certificate; save it without one"
+    ) in told(changes, directory=tmp_path)
 
 
 def test_values_are_not_changed_by_loading() -> None:

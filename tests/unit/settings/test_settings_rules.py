@@ -294,14 +294,6 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
     ),
     (
         "brought_files_are_sound",
-        {"anchors.g2": BROUGHT | {"certificate": "key.pem"}},
-        [
-            "anchors.g2.certificate: key.pem: the trust anchor: block 1 is a private key; remove "
-            "it here and treat it as exposed, only certificates belong"
-        ],
-    ),
-    (
-        "brought_files_are_sound",
         {"anchors.g2": BROUGHT | {"issuingCa": KEYS | {"privateKey": material.key_pem("else")}}},
         [
             "anchors.g2.issuingCa: i2.pem: the private key does not belong to the issuing CA's "
