@@ -61,7 +61,11 @@ def foreign_issuers(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
 
 
 def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding]:
-    """Find SPIFFE IDs of another trust domain that are asked for, or that a Vault role allows."""
+    """Find SPIFFE IDs of another trust domain, and such that are not the only URI of their leaf.
+
+    A leaf with two is none that SPIFFE's verifiers take (X.509-SVID, section 2), and one of the two
+    is a right of somebody else.
+    """
     exported = stack.exports.text("trustDomain") if stack.exports else None
     domain = parameters["trustDomain"] or exported
     for resource in stack.resources:
@@ -71,6 +75,10 @@ def foreign_identities(stack: Stack, parameters: Parameters) -> Iterator[Finding
         for pattern in patterns:
             if "*" in pattern and _SPIFFE.startswith(pattern.partition("*")[0].lower()):
                 yield about(resource, f"{pattern} lets it sign for any trust domain")
+        if leaf and len(leaf.uris) > 1 and any(map(trust_domain_of, leaf.uris)):
+            yield about(
+                resource, f"{', '.join(leaf.uris)}: a SPIFFE ID is the only URI of its leaf"
+            )
         for uri in leaf.uris if leaf else patterns:
             named = trust_domain_of(uri)
             if named is None or named == domain:

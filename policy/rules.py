@@ -94,8 +94,8 @@ RULES: tuple[ResourceRule | StackRule, ...] = (
     ),
     StackRule(
         name="identity-of-domain",
-        description="SPIFFE IDs are of this trust domain.",
-        remedy="write spiffe://TRUST-DOMAIN/..., or set the parameter trustDomain",
+        description="SPIFFE IDs are of this trust domain, one for each leaf.",
+        remedy="write one spiffe://TRUST-DOMAIN/..., or set the parameter trustDomain",
         parameters=issuers.IDENTITY_PARAMETERS,
         find=issuers.foreign_identities,
     ),

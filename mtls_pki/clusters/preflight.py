@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from mtls_pki.clusters.connection import Cluster, ClusterAddress, ClusterError
 
@@ -16,22 +17,38 @@ class Needs:
     Attributes:
         api_groups: API group and version -> what to do where the API server does not serve it.
         namespaces: namespaces that must exist.
+        created: namespaces that need not exist yet, and must not be ending.
     """
 
     api_groups: dict[str, str]
     namespaces: tuple[str, ...]
+    created: tuple[str, ...] = ()
 
 
 def _missing(cluster: Cluster, needs: Needs) -> Iterator[str]:
     for group_version, remedy in needs.api_groups.items():
         if not cluster.serves(group_version):
             yield f"cluster {cluster.name}: {group_version} is not installed; {remedy}"
-    for namespace in needs.namespaces:
-        if cluster.get(f"/api/v1/namespaces/{namespace}") is None:
+    for namespace in (*needs.namespaces, *needs.created):
+        found = cluster.get(f"/api/v1/namespaces/{namespace}")
+        if found is None:
+            if namespace in needs.namespaces:
+                yield (
+                    f"cluster {cluster.name}: namespace {namespace} does not exist; create it "
+                    "(trust.createNamespaces: true makes those of trust.namespaces)"
+                )
+        elif (since := found.get("metadata", {}).get("deletionTimestamp")) is not None:
             yield (
-                f"cluster {cluster.name}: namespace {namespace} does not exist; create it "
-                "(trust.createNamespaces: true makes those of trust.namespaces)"
+                f"cluster {cluster.name}: namespace {namespace} has been Terminating since {since}"
+                f"{_held(found)}; nothing can be created in it: let it end, and run this again"
             )
+
+
+def _held(namespace: Mapping[str, Any]) -> str:
+    """What keeps a namespace from ending, in the words of its controller."""
+    conditions = namespace.get("status", {}).get("conditions", ())
+    said = [each["message"] for each in conditions if each["status"] == "True"]
+    return f" ({' '.join(said)})" if said else ""
 
 
 def _check_one(address: ClusterAddress, needs: Needs) -> list[str]:

@@ -192,7 +192,7 @@ def service_certificate_args(
         issuer_kind=issuer.kind,
         issuer_group=issuer.group,
         dns_names=service_dns_names(name, service, cluster.cluster_domain),
-        uris=(spiffe_id(name, service, settings.trust_domain), *service.uris),
+        uris=(spiffe_id(name, service, settings.trust_domain),),
         ip_addresses=service.ip_addresses,
         email_addresses=service.email_addresses,
         common_name=service.common_name,

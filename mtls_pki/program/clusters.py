@@ -49,6 +49,7 @@ def _needs(settings: Settings, cluster: str) -> Needs:
         namespaces=tuple(
             name for name in dict.fromkeys(needed) if name not in installed | declared
         ),
+        created=tuple(sorted(installed | declared)),
     )
 
 

@@ -98,10 +98,11 @@ def _allowed_domains(
 
 
 def _uris(settings: Settings) -> tuple[str, ...]:
-    identities = {
-        f"spiffe://{settings.trust_domain}/ns/{namespace}/sa/*"
-        for namespace in settings.trust.namespaces
-    }
     return tuple(
-        sorted(identities | {uri for each in settings.services.values() for uri in each.uris})
+        sorted(
+            {
+                f"spiffe://{settings.trust_domain}/ns/{namespace}/sa/*"
+                for namespace in settings.trust.namespaces
+            }
+        )
     )

@@ -16,7 +16,7 @@ from mtls_pki.settings.extensions import Extensions
 from mtls_pki.settings.model import Settings, settings_model
 from mtls_pki.settings.rules import mistakes_of
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import FileError, UnreadSecret
+from mtls_pki.settings.types import FileError, SpellingError, UnreadSecret
 
 # Values at or below these keys are never shown, whatever is wrong with them.
 _SECRET_KEYS = frozenset({"privateKey"})
@@ -78,6 +78,13 @@ def _unknown_key(model: type[Settings], details: ErrorDetails) -> str:
     return f"unknown key; known here: {', '.join(known)}" if known else "unknown key; remove it"
 
 
+def _as_text(value: object) -> str:
+    """How to write a value that YAML takes for a number or a truth value."""
+    if not isinstance(value, bool | int | float):
+        return "write text"
+    return "quote it, for YAML takes it for a number or a truth value"
+
+
 def _message(model: type[Settings], details: ErrorDetails, secret: Collection[str]) -> str:
     if isinstance(details["input"], UnreadSecret):
         return "encrypted, and not decrypted here; write it in clear text: it is no secret"
@@ -91,6 +98,8 @@ def _message(model: type[Settings], details: ErrorDetails, secret: Collection[st
             return f"{shown}write one of: {context['expected']}"
         case "value_error":
             error = context["error"]
+            if isinstance(error, SpellingError) and not shown:
+                return error.plain
             return str(error) if isinstance(error, FileError) else f"{shown}{error}"
         case "too_short":
             return f"{shown}write at least {context['min_length']}"
@@ -104,7 +113,7 @@ def _message(model: type[Settings], details: ErrorDetails, secret: Collection[st
         case "bool_type" | "bool_parsing":
             return f"{shown}write true or false"
         case "string_type":
-            return f"{shown}write text"
+            return f"{shown}{_as_text(details['input'])}"
         case _:
             return f"{shown}{details['msg'][0].lower()}{details['msg'][1:]}"
 

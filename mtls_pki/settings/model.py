@@ -34,11 +34,12 @@ from mtls_pki.settings.types import (
     HttpsUrl,
     Instant,
     IpAddress,
+    NoUris,
     ObjectEntry,
+    ObjectName,
     Organization,
     Secret,
     StackName,
-    Uri,
 )
 
 _S = TypeVar("_S", bound=Section)
@@ -140,8 +141,8 @@ class IssuingSettings(Section):
     direct: StrictBool = False
     kind: IssuerScope = "ClusterIssuer"
     # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
-    name: DnsLabel = "mtls-ca"
-    secret_name: DnsLabel | None = None
+    name: ObjectName = "mtls-ca"
+    secret_name: ObjectName | None = None
     # An issuer named exactly `name` for Certificates that teams declare themselves.
     stable: StrictBool = False
     # cert-manager reads the Secrets of ClusterIssuers from its own namespace only.
@@ -174,7 +175,7 @@ class PartnerSettings(Section):
 class FormerBundleSettings(Section):
     """Where the bundle was before; it is still written there, until all verifiers have moved."""
 
-    name: DnsLabel
+    name: ObjectName
     key: ConfigMapKey = "ca.crt"
     via: Literal["configmap", "trust-manager"] = "configmap"
 
@@ -182,7 +183,7 @@ class FormerBundleSettings(Section):
 class TrustSettings(Section):
     """Where the trust bundle goes, and how long it must have been there before anything issues."""
 
-    name: DnsLabel = "mesh-trust"
+    name: ObjectName = "mesh-trust"
     key: ConfigMapKey = "ca.crt"
     namespaces: tuple[DnsLabel, ...] = Field(min_length=1)
     create_namespaces: StrictBool = False
@@ -200,17 +201,17 @@ class ServiceSettings(Section):
     """One workload identity: becomes one cert-manager Certificate in each of its clusters."""
 
     namespace: DnsLabel
-    name: DnsLabel | None = None
+    name: ObjectName | None = None
     clusters: tuple[str, ...] | None = None
     anchor: Generation | None = None
-    service_account: DnsLabel | None = None
-    secret_name: DnsLabel | None = None
+    service_account: ObjectName | None = None
+    secret_name: ObjectName | None = None
     common_name: CommonName | None = None
     organizations: tuple[Organization, ...] = ()
     dns_names: tuple[DnsName, ...] | None = None
     email_addresses: tuple[EmailAddress, ...] = ()
     ip_addresses: tuple[IpAddress, ...] = ()
-    uris: tuple[Uri, ...] = ()
+    uris: NoUris = ()
     usages: tuple[Literal["server auth", "client auth"], ...] = Field(
         default=("server auth", "client auth"), min_length=1
     )

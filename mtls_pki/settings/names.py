@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
+from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.model import (
     AnchorSettings,
@@ -14,6 +16,8 @@ from mtls_pki.settings.model import (
 )
 
 _STAGE_SUFFIX = "-stage"
+# Hexadecimal digits of a SHA-256: no two trust domains that meet have the same.
+_DIGEST_LENGTH = 16
 
 CLUSTERS_OUTPUT = "clusters"
 """Output of the stack: the UID of each cluster, by its name, as the last update recorded it."""
@@ -151,7 +155,22 @@ def issuing_ca_common_name(
     suffix = settings.backend_of(generation).suffix
     issuing_ca = issuing_ca_generation(settings, generation) or intermediate.generation
     name = "-".join(part for part in ("issuing", generation, issuing_ca, suffix) if part)
-    return f"{name}.{settings.trust_domain}"
+    return derived_common_name(settings, name)
+
+
+def derived_common_name(settings: Settings, name: str) -> str:
+    """Return ``name.TRUST-DOMAIN``; where that is too long for a subject, a digest of the domain.
+
+    The trust domain may have 255 characters, a common name 64 (RFC 5280, appendix A.1).
+    """
+    whole = f"{name}.{settings.trust_domain}"
+    short = f"{name}.{_digest(settings.trust_domain)}"
+    fits = common_name_mistake(whole) is None or common_name_mistake(short) is not None
+    return whole if fits else short
+
+
+def _digest(trust_domain: str) -> str:
+    return hashlib.sha256(trust_domain.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def is_issuing_ca_of(settings: Settings, generation: str, subject: str) -> bool:
@@ -160,7 +179,10 @@ def is_issuing_ca_of(settings: Settings, generation: str, subject: str) -> bool:
     Of any generation of the issuing CA, and of any backend.
     """
     name = subject.removeprefix("CN=")
-    return name.startswith(f"issuing-{generation}-") and name.endswith(f".{settings.trust_domain}")
+    domains = (settings.trust_domain, _digest(settings.trust_domain))
+    return name.startswith(f"issuing-{generation}-") and name.endswith(
+        tuple(f".{domain}" for domain in domains)
+    )
 
 
 def issuing_ca_not_before(anchor: AnchorSettings, intermediate: IntermediateSettings) -> datetime:

@@ -7,14 +7,13 @@ from datetime import timedelta
 
 from mtls_pki.pki.chain import check_root, verify_issuing_ca
 from mtls_pki.pki.errors import PkiError
-from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.pki.parsing import describe, parse_certificate
 from mtls_pki.pki.profile import path_length_of, permitted_dns_domains
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.model import AnchorSettings, IntermediateSettings, Settings
-from mtls_pki.settings.names import issuing_ca_common_name, issuing_ca_not_before
+from mtls_pki.settings.names import issuing_ca_not_before
 from mtls_pki.settings.types import UnreadSecret
 
 _GENERATED_FIELDS = ("common_name", "valid_from", "valid_for")
@@ -243,8 +242,8 @@ def installed_where_it_is_looked_for(settings: Settings) -> Iterator[Mistake]:
 def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
     """Demand that the issuing CA that is made fits below each generated anchor.
 
-    Its dates lie within the root's, so that no leaf outlives its chain; its subject has at most 64
-    bytes (RFC 5280, appendix A.1); its path length is below the root's (RFC 5280, section 4.2.1.9).
+    Its dates lie within the root's, so that no leaf outlives its chain; its path length is below
+    the root's (RFC 5280, section 4.2.1.9).
     """
     intermediate = settings.issuing.issuing_ca
     if settings.issuing.direct and settings.issuing.intermediate is not None:
@@ -269,13 +268,6 @@ def issuing_ca_fits_its_root(settings: Settings) -> Iterator[Mistake]:
                 path="issuing.intermediate.validFor",
                 message=f"{format_duration(intermediate.valid_for)} outlives anchor {name}, which "
                 f"ends {anchor.not_after:%Y-%m-%dT%H:%M:%SZ}; {remedy}",
-            )
-        subject = issuing_ca_common_name(settings, name, intermediate)
-        if common_name_mistake(subject) is not None:
-            yield Mistake(
-                path="trustDomain",
-                message=f"{settings.trust_domain!r} makes the issuing CA's common name {subject!r} "
-                "longer than 64 characters (RFC 5280 A.1); write a shorter one",
             )
         if anchor.path_length <= intermediate.path_length:
             yield Mistake(

@@ -13,33 +13,78 @@ from mtls_pki.pki.profile import permitted_dns_domains
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
+from mtls_pki.settings.host_names import LONGEST
 from mtls_pki.settings.leaf_limits import dns_names
 from mtls_pki.settings.model import AnchorSettings, Settings
+from mtls_pki.settings.names import declared_issuers, stack_secrets
 
 # SPIRE's ca.MaxSVIDTTL: leaves must be dead well before their issuing CA is.
 LEAF_SHARE_OF_ISSUING_CA = 6
 # cert-manager's webhook: internal/apis/certmanager/validation/certificate.go.
 _MINIMUM_DURATION = timedelta(hours=1)
 _MINIMUM_RENEW_BEFORE = timedelta(minutes=5)
+# Of our own. Below it cert-manager issues without a pause: 59m59s of 1h made 13 leaves in a minute.
+_MINIMUM_AGE_AT_RENEWAL = timedelta(minutes=5)
+_FORMERLY = "a cluster that is there keeps its objects with `formerly:`"
 
 
 def resource_names_are_unique(settings: Settings) -> Iterator[Mistake]:
-    """Demand that no two services lead to one Pulumi name.
+    """Demand that no two resources of one kind have one Pulumi name.
 
-    Earlier releases called a service's resource ``<cluster>-<service>``, and the engine's state may
-    know it under that name. Both parts may have hyphens: cluster ``a-b`` with service ``c`` is
-    cluster ``a`` with service ``b-c``, and the engine would take one resource for the other.
+    A name joins parts that may have hyphens themselves: cluster ``a-b`` with service ``c`` is
+    cluster ``a`` with service ``b-c``, and the engine would take one resource for the other. For
+    services and namespaces these are the names of earlier releases, under which the engine's state
+    may know them.
     """
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
+    for path, kind, resource_name, what, remedy in _resource_names(settings):
+        other = seen.setdefault((kind, resource_name), what)
+        if other != what:
+            yield Mistake(
+                path=path,
+                message=f"{what}: its Pulumi name {resource_name} is that of {other}; {remedy}",
+            )
+
+
+def _resource_names(settings: Settings) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield path, kind, name, what it is, and what to do about two of one name."""
     for name, service in settings.services.items():
         for cluster in settings.clusters_of(service):
-            other = seen.setdefault(f"{cluster}-{name}", f"services.{name} in cluster {cluster}")
-            if other != f"services.{name} in cluster {cluster}":
-                yield Mistake(
-                    path=f"services.{name}",
-                    message=f"in cluster {cluster} its Pulumi name {cluster}-{name} is that of "
-                    f"{other}; call one of them differently (its Certificate keeps its name with "
-                    "`name:`)",
+            yield (
+                f"services.{name}",
+                "service",
+                f"{cluster}-{name}",
+                f"services.{name} in cluster {cluster}",
+                "call one of them differently (its Certificate keeps its name with `name:`)",
+            )
+    issuers = [reference.partition("/")[2] for reference in declared_issuers(settings)]
+    for cluster in settings.clusters:
+        for namespace in settings.trust.namespaces if settings.trust.create_namespaces else ():
+            yield (
+                "clusters",
+                "namespace",
+                f"{cluster}-{namespace}",
+                f"namespace {namespace} in cluster {cluster}",
+                f"call one of the clusters differently ({_FORMERLY})",
+            )
+        for bundle in dict.fromkeys(
+            (settings.trust.name, *(former.name for former in settings.trust.formerly))
+        ):
+            yield (
+                "clusters",
+                "bundle",
+                f"{cluster}-{bundle}",
+                f"bundle {bundle} in cluster {cluster}",
+                f"call one of the clusters or bundles differently ({_FORMERLY})",
+            )
+        for issuer in issuers:
+            for place in settings.issuer_namespaces:
+                yield (
+                    "issuing.name",
+                    "issuer",
+                    "-".join(part for part in (cluster, issuer, place) if part),
+                    f"issuer {issuer} of namespace {place} in cluster {cluster}",
+                    "call one of the namespaces or clusters, or the issuers, differently",
                 )
 
 
@@ -140,9 +185,32 @@ def services_have_their_own_objects(settings: Settings) -> Iterator[Mistake]:
     """Demand a Certificate and a Secret of its own for each service.
 
     Two Certificates with one Secret take turns in writing it: cert-manager then issues without end.
+    In a Secret that the stack writes itself a leaf would take the place of a CA.
     """
     seen: dict[tuple[str, str, str, str], str] = {}
+    written = {cluster: stack_secrets(settings, cluster) for cluster in settings.clusters}
     for name, service in settings.services.items():
+        secret = service.secret_name or f"{service.name or name}-tls"
+        for cluster in settings.clusters_of(service):
+            if (service.namespace, secret) in written.get(cluster, ()):
+                yield Mistake(
+                    path=f"services.{name}.secretName",
+                    message=f"{service.namespace}/{secret} is a Secret with a CA that the stack "
+                    f"itself writes in cluster {cluster}; write another",
+                )
+                break
+        if len(secret) > LONGEST:
+            yield Mistake(
+                path=f"services.{name}.secretName",
+                message=f"{secret!r} is {len(secret)} characters long; write one of at most "
+                f"{LONGEST}",
+            )
+        if "." in (service.name or "") and service.dns_names is None:
+            yield Mistake(
+                path=f"services.{name}.dnsNames",
+                message=f"missing: {service.name!r} has a dot, so no Service has this name (RFC "
+                "1035) and no DNS names follow from it; list them",
+            )
         object_name = service.name or name
         for kind, value in (
             ("name", object_name),
@@ -177,7 +245,8 @@ def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
     """Demand durations that cert-manager's webhook accepts.
 
     They are in its ``internal/apis/certmanager/validation/certificate.go``: at least one hour,
-    renewed at least five minutes before the end, and after the beginning.
+    renewed at least five minutes before the end, and after the beginning. It may be renewed five
+    minutes after it began at the earliest, which is a rule of this program.
     """
     for path, duration, renew_before in _leaf_times(settings):
         if duration < _MINIMUM_DURATION:
@@ -196,6 +265,14 @@ def leaf_times_are_cert_managers(settings: Settings) -> Iterator[Mistake]:
                 path=f"{path}.renewBefore",
                 message=f"{format_duration(renew_before)} is not shorter than the duration "
                 f"{format_duration(duration)}; write {format_duration(duration / 3)}",
+            )
+        elif duration - renew_before < _MINIMUM_AGE_AT_RENEWAL:
+            yield Mistake(
+                path=f"{path}.renewBefore",
+                message=f"{format_duration(renew_before)} leaves "
+                f"{format_duration(duration - renew_before)} of the duration "
+                f"{format_duration(duration)}, so leaves would be issued without a pause; write "
+                f"{format_duration(duration / 3)}",
             )
 
 
@@ -299,6 +376,7 @@ def usages_and_lists_are_sets(settings: Settings) -> Iterator[Mistake]:
             for key, values in (
                 ("organizations", service.organizations),
                 ("dnsNames", service.dns_names or ()),
+                ("ipAddresses", service.ip_addresses),
                 ("emailAddresses", service.email_addresses),
                 ("clusters", service.clusters or ()),
                 ("usages", service.usages),

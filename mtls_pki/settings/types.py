@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -26,10 +26,12 @@ from mtls_pki.pki.names import common_name_mistake, organization_mistake
 from mtls_pki.pki.parsing import certificates_pem
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.generations import generation_mistake
+from mtls_pki.settings.host_names import LABEL, LONGEST, host_name_mistake, is_address
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # How the pulumi CLI writes an unquoted YAML timestamp back when it saves a stack file.
-_GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) \+0000 UTC$")
+_GO_TIME = re.compile(
+    r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d\d)(\d\d) (?:[A-Z]+|[+-]\d{2,4})$"
+)
 # Of clusters.sources.greetings; a test compares them.
 _ENDPOINT_SCHEMES = ("postgresql", "nats")
 _ABANDONED = re.compile(
@@ -65,7 +67,7 @@ def _duration(value: Any) -> timedelta:
 def _instant(value: Any) -> datetime:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(_GO_TIME.sub(r"\1T\2+00:00", value))
+            value = datetime.fromisoformat(_GO_TIME.sub(r"\1T\2\3:\4", value))
         except ValueError:
             value = None
     if not isinstance(value, datetime):
@@ -80,7 +82,7 @@ def _instant(value: Any) -> datetime:
 
 
 def _dns_label(value: str) -> str:
-    if not _DNS_LABEL.fullmatch(value):
+    if not LABEL.fullmatch(value):
         raise ValueError(
             "write a DNS label: at most 63 of a-z, 0-9 and '-', beginning and ending with a letter "
             "or digit (RFC 1123 2.1)"
@@ -88,16 +90,39 @@ def _dns_label(value: str) -> str:
     return value
 
 
+def _object_name(value: str) -> str:
+    if len(value) > LONGEST or not all(LABEL.fullmatch(label) for label in value.split(".")):
+        raise ValueError(
+            "write the name of an object: at most 253 of a-z, 0-9, '-' and '.', each part between "
+            "dots beginning and ending with a letter or digit (RFC 1123 2.1)"
+        )
+    return value
+
+
+class SpellingError(ValueError):
+    """A value is spelled otherwise than it must be; the message may hold the value.
+
+    Attributes:
+        plain: the same without anything of the value, for where a secret stands near it.
+    """
+
+    def __init__(self, told: str, plain: str) -> None:
+        super().__init__(told)
+        self.plain = plain
+
+
 def _dns_name(value: str) -> str:
-    bare = value[2:] if value.startswith("*.") else value
-    if len(value) > 253 or not all(_DNS_LABEL.fullmatch(label) for label in bare.split(".")):
-        raise ValueError("write a lower-case DNS name such as gateway.monoskope.svc.cluster.local")
+    mistake = host_name_mistake(value)
+    if mistake is not None:
+        raise SpellingError(mistake, "write a lower-case DNS name")
     return value
 
 
 def _domain(value: str) -> str:
     if value.startswith("*."):
         raise ValueError("write the domain without a wildcard")
+    if is_address(value):
+        raise ValueError("is an IP address; write a DNS domain")
     return _dns_name(value)
 
 
@@ -139,18 +164,32 @@ def _email_address(value: str) -> str:
 
 def _ip(value: str) -> str:
     try:
-        return str(ip_address(value))
+        address = ip_address(value)
     except ValueError:
         raise ValueError("write an IP address such as 10.0.0.5 or 2001:db8::5") from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise SpellingError(
+                "has a zone, which means something on one machine only; write "
+                f"{value.partition('%')[0]}, or an address that is not link-local",
+                "write an IP address without a zone",
+            )
+        if address.ipv4_mapped is not None:
+            # A certificate holds the four bytes (RFC 5280 4.2.1.6), as Go writes them.
+            raise SpellingError(
+                f"is an IPv4 address written as IPv6; write {address.ipv4_mapped}",
+                "write an IPv4 address as such",
+            )
+    return str(address)
 
 
-def _uri(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        parts = None
-    if parts is None or not parts.scheme or not parts.netloc:
-        raise ValueError("write an absolute URI such as spiffe://example.org/ns/app/sa/web")
+def _no_uris(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value:
+        raise ValueError(
+            "leave it out: a leaf has one URI, the SPIFFE ID of its service account, and SPIFFE's "
+            "verifiers refuse one with a second (X.509-SVID 2); another identity is another "
+            "service (serviceAccount)"
+        )
     return value
 
 
@@ -308,6 +347,7 @@ Duration = Annotated[
 ]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
 DnsName = Annotated[str, AfterValidator(_dns_name)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Generation = Annotated[str, AfterValidator(_generation)]
@@ -317,7 +357,7 @@ Organization = Annotated[str, AfterValidator(_organization)]
 EmailAddress = Annotated[str, AfterValidator(_email_address)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Uri = Annotated[str, AfterValidator(_uri)]
+NoUris = Annotated[tuple[str, ...], AfterValidator(_no_uris)]
 Abandoned = Annotated[str, AfterValidator(_abandoned)]
 ObjectEntry = Annotated[str, AfterValidator(_object_entry)]
 StackName = Annotated[str, AfterValidator(_stack_name)]

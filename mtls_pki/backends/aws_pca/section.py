@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field
 
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import DnsLabel, Generation
+from mtls_pki.settings.types import DnsLabel, Generation, ObjectName
 
 NAME = "aws-pca"
 """Of the backend, in the stack file."""
@@ -81,7 +81,7 @@ class Authority(NamedTuple):
 class CredentialsSettings(Section):
     """A Secret with ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY`` that somebody else made."""
 
-    name: DnsLabel
+    name: ObjectName
     namespace: DnsLabel
 
 

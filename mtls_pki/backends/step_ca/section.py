@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import Field, StrictBool
 
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import ConfigMapKey, DnsLabel, Duration, Generation, HttpsUrl
+from mtls_pki.settings.types import (
+    ConfigMapKey,
+    DnsLabel,
+    Duration,
+    Generation,
+    HttpsUrl,
+    ObjectName,
+)
 
 NAME = "step-ca"
 """Of the backend, in the stack file."""
@@ -18,7 +25,7 @@ class PasswordSettings(Section):
     """The Secret with the password of a provisioner that somebody else made."""
 
     namespace: DnsLabel
-    name: DnsLabel
+    name: ObjectName
     key: ConfigMapKey = "password"
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mtls_pki.consumers.gloo.section import NAME, GlooSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import certified_from
+from mtls_pki.settings.names import certified_from, derived_common_name
 
 
 def gloo_settings(settings: Settings) -> GlooSettings | None:
@@ -24,7 +24,7 @@ def gloo_clusters(settings: Settings) -> tuple[str, ...]:
 
 def relay_common_name(settings: Settings, gloo: GlooSettings, generation: str) -> str:
     """Return the subject of the relay's CA below an anchor."""
-    return f"relay-{generation}-{gloo.authority.generation}.{settings.trust_domain}"
+    return derived_common_name(settings, f"relay-{generation}-{gloo.authority.generation}")
 
 
 def authority_not_before(anchor: AnchorSettings, gloo: GlooSettings) -> datetime:

@@ -8,9 +8,7 @@ from mtls_pki.consumers.gloo.names import (
     authority_not_before,
     certificates_not_before,
     gloo_settings,
-    relay_common_name,
 )
-from mtls_pki.pki.names import common_name_mistake
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.text import instant
@@ -87,14 +85,6 @@ def gloo_certificates_fit_their_authority(settings: Settings) -> Iterator[Mistak
                 path="consumers.gloo.certificates.validFor",
                 message=f"{format_duration(gloo.certificates.valid_for)} would outlive the "
                 f"relay's CA below {name} ({instant(end)}); write less, or let the CA live longer",
-            )
-        mistake = common_name_mistake(relay_common_name(settings, gloo, name))
-        if mistake is not None:
-            yield Mistake(
-                path="trustDomain",
-                message=f"the relay's CA would be called "
-                f"{relay_common_name(settings, gloo, name)!r}, which {mistake}; choose a shorter "
-                "name for a new trust domain, or take consumers.gloo out",
             )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mtls_pki.consumers.istio.section import NAME, IstioSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import certified_from
+from mtls_pki.settings.names import certified_from, derived_common_name
 
 SIGNER_DOMAIN = "clusterissuers.cert-manager.io"
 
@@ -43,7 +43,7 @@ def signer_name(settings: Settings) -> str:
 
 def authority_common_name(settings: Settings, istio: IstioSettings, cluster: str, of: str) -> str:
     """Return the subject's CN of the CA of a cluster below the anchor ``of``, one for each."""
-    return f"istio-{cluster}-{of}-{istio.authority.generation}.{settings.trust_domain}"
+    return derived_common_name(settings, f"istio-{cluster}-{of}-{istio.authority.generation}")
 
 
 def authority_not_before(anchor: AnchorSettings, istio: IstioSettings) -> datetime:

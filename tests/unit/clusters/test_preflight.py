@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,30 @@ def test_everything_that_is_missing_is_said_with_its_remedy(api: ApiServer, tmp_
             "cluster dev: cert-manager.io/v1 is not installed; install cert-manager",
             "cluster dev: namespace monoskope does not exist; create it "
             "(trust.createNamespaces: true makes those of trust.namespaces)",
+        )
+    }
+
+
+def test_a_namespace_that_is_ending_is_a_problem_also_where_it_would_be_made(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    offer_everything(api)
+    ending = {
+        "metadata": {"deletionTimestamp": "2026-11-27T10:00:00Z"},
+        "status": {
+            "conditions": [
+                {"status": "False", "message": "all is well"},
+                {"status": "True", "message": "Some content in the namespace has finalizers"},
+            ]
+        },
+    }
+    api.answers["/api/v1/namespaces/made"] = (200, ending)
+    wanted = replace(NEEDS, created=("made", "not-there-yet"))
+    assert missing_prerequisites([address(tmp_path, api.url)], lambda _: wanted) == {
+        "dev": (
+            "cluster dev: namespace made has been Terminating since 2026-11-27T10:00:00Z (Some "
+            "content in the namespace has finalizers); nothing can be created in it: let it end, "
+            "and run this again",
         )
     }
 

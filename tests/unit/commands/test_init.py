@@ -99,7 +99,7 @@ def test_a_directory_that_cannot_be_made_is_named(project: Project, said: Say) -
 
 def test_a_wrong_trust_domain_is_told_as_the_settings_tell_it(project: Project, said: Say) -> None:
     assert project.run("init", "new", "--trust-domain", "Not a domain") == 1
-    assert "trustDomain: 'Not a domain': write" in said()[1]
+    assert "trustDomain: 'Not a domain': has blanks; write notadomain" in said()[1]
     assert not (project.directory / "new").exists()
 
 

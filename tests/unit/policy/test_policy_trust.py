@@ -327,11 +327,20 @@ def test_a_root_that_signs_leaves_itself_is_of_the_domain() -> None:
 def test_a_spiffe_id_of_another_domain_is_found(
     exported: dict[str, str], parameters: dict[str, str]
 ) -> None:
-    foreign = certificate(uris=["spiffe://example.com/ns/shop/sa/web", "https://example.com/x"])
+    foreign = certificate(uris=["spiffe://example.com/ns/shop/sa/web"])
     message = said("identity-of-domain", exports(**exported), foreign, **parameters)
     assert "is of trust domain example.com, not example.org" in message
     own = certificate(uris=["spiffe://example.org/ns/shop/sa/web", UNKNOWN])
     assert found("identity-of-domain", exports(**exported), own, **parameters) == []
+
+
+@pytest.mark.parametrize("second", ["spiffe://example.org/ns/shop/sa/admin", "https://a.example/x"])
+def test_a_second_uri_beside_a_spiffe_id_is_found(second: str) -> None:
+    leaf = certificate(uris=["spiffe://example.org/ns/shop/sa/web", second])
+    told = said("identity-of-domain", exports(trustDomain="example.org"), leaf)
+    assert f"{second}: a SPIFFE ID is the only URI of its leaf" in told
+    plain = certificate(uris=["https://a.example/x", "https://a.example/y"])
+    assert found("identity-of-domain", exports(trustDomain="example.org"), plain) == []
 
 
 def test_a_spiffe_id_without_a_known_domain_cannot_be_judged_and_is_found() -> None:

@@ -22,7 +22,10 @@ DNS_LABEL = (
     "write a DNS label: at most 63 of a-z, 0-9 and '-', beginning and ending with a letter or "
     "digit (RFC 1123 2.1)"
 )
-DNS_NAME = "write a lower-case DNS name such as gateway.monoskope.svc.cluster.local"
+OBJECT_NAME = (
+    "write the name of an object: at most 253 of a-z, 0-9, '-' and '.', each part between dots "
+    "beginning and ending with a letter or digit (RFC 1123 2.1)"
+)
 INSTANT = "write an RFC 3339 time in UTC such as 2026-11-01T00:00:00Z"
 DURATION = "write a Go duration with its unit, such as 720h or 90s"
 COMMON_NAME = "has blanks at an end or characters that do not print; remove them"
@@ -75,7 +78,7 @@ def test_defaults_are_the_documented_ones() -> None:
         ("trust.namespaces", [], "write at least 1"),
         ("services.web.usages", [], "write at least 1"),
         ("trust.namespaces", "app", "'app': write a list"),
-        ("trustDomain", 5, "5: write text"),
+        ("trustDomain", 5, "5: quote it, for YAML takes it for a number or a truth value"),
         ("clusters.dev.context", ["x"], "write text"),
         ("issuing.direct", "maybe", "'maybe': write true or false"),
         ("certManager.install", 3, "3: write true or false"),
@@ -130,11 +133,16 @@ def test_defaults_are_the_documented_ones() -> None:
             "'9999-12-31T23:59:59Z': write a year from 1950 to 9000",
         ),
         # Names.
-        ("trustDomain", "Example.org", f"'Example.org': {DNS_NAME}"),
-        ("trustDomain", "", f"'': {DNS_NAME}"),
+        ("trustDomain", "Example.org", "'Example.org': has capital letters; write example.org"),
+        (
+            "trustDomain",
+            "",
+            "'': write a DNS name such as gateway.monoskope.svc.cluster.local",
+        ),
+        ("trustDomain", "10.0.0.1", "'10.0.0.1': is an IP address; write a DNS domain"),
         ("trustDomain", "*.org", "'*.org': write the domain without a wildcard"),
-        ("issuing.name", "-ca", f"'-ca': {DNS_LABEL}"),
-        ("services.web.serviceAccount", "a.b", f"'a.b': {DNS_LABEL}"),
+        ("issuing.name", "-ca", f"'-ca': {OBJECT_NAME}"),
+        ("services.web.serviceAccount", "a..b", f"'a..b': {OBJECT_NAME}"),
         (
             "trust.key",
             "a b",
@@ -161,8 +169,17 @@ def test_one_mistake_is_told_with_place_value_and_remedy(
     ("path", "value", "message"),
     [
         ("trust.namespaces", ["app", "App"], f"trust.namespaces.1: 'App': {DNS_LABEL}"),
-        ("services.web.dnsNames", ["a.b", "A"], f"services.web.dnsNames.1: 'A': {DNS_NAME}"),
-        ("services.web.dnsNames", ["*"], f"services.web.dnsNames.0: '*': {DNS_NAME}"),
+        (
+            "services.web.dnsNames",
+            ["a.b", "A"],
+            "services.web.dnsNames.1: 'A': has capital letters; write a",
+        ),
+        (
+            "services.web.dnsNames",
+            ["*"],
+            "services.web.dnsNames.0: '*': is a wildcard before fewer than two labels, which no "
+            "verifier matches; list names",
+        ),
         (
             "services.web.ipAddresses",
             ["10.0.0"],
@@ -196,11 +213,18 @@ def test_one_mistake_is_told_with_place_value_and_remedy(
         *(
             (
                 "services.web.uris",
-                [text],
-                f"services.web.uris.0: '{text}': write an absolute URI such as "
-                "spiffe://example.org/ns/app/sa/web",
+                [uri],
+                "services.web.uris: leave it out: a leaf has one URI, the SPIFFE ID of its service "
+                "account, and SPIFFE's verifiers refuse one with a second (X.509-SVID 2); another "
+                "identity is another service (serviceAccount)",
             )
-            for text in ("web", "spiffe:", "http://[::1")
+            for uri in (
+                "https://example.org/web",
+                "spiffe://example.org/ns/app/sa/web",
+                "spiffe://example.org/ns/app/sa/admin",
+                "spiffe://Example.org/ns/app/sa/web",
+                "urn:web:\u00fc",
+            )
         ),
         (
             "services.web.usages",
@@ -266,7 +290,7 @@ def test_a_connection_names_a_role_and_a_server(text: str) -> None:
 def test_long_values_are_cut() -> None:
     (line,) = told({"trustDomain": "X" * 500})
     assert len(line) < 200
-    assert "...: write" in line
+    assert "...: has a label of 500 characters" in line
 
 
 def test_other_time_zones_are_read_as_utc() -> None:

@@ -48,8 +48,6 @@ def test_the_smallest_role_fits_the_smallest_stack() -> None:
         ({"issuing.vault.maxTtl": "36h"}, "max_lifetime", timedelta(hours=36)),
         ({"issuing.vault.allowedDomains": ["app.svc.cluster.local", "app.svc", "app"]},
          "allowed_domains", ("app", "app.svc", "app.svc.cluster.local")),
-        (service(uris=["spiffe://example.org/db"]), "uris",
-         ("spiffe://example.org/db", "spiffe://example.org/ns/app/sa/*")),
     ],
 )  # fmt: skip
 def test_what_a_service_needs_is_allowed_and_by_default_it_is_not(
