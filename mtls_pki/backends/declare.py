@@ -13,7 +13,7 @@ import pulumi
 from mtls_pki.components.issuer import Issuer
 from mtls_pki.components.trust_anchor import RequestProfile, TrustAnchor
 from mtls_pki.settings.model import IntermediateSettings, Settings
-from mtls_pki.settings.names import issuing_ca_common_name
+from mtls_pki.settings.names import issuing_ca_common_name, permitted_dns_domains_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,5 +96,5 @@ def request_profile(settings: Settings, generation: str) -> RequestProfile:
         common_name=issuing_ca_common_name(settings, generation, intermediate),
         path_length=intermediate.path_length,
         key_algorithm=intermediate.key_algorithm,
-        permitted_dns_domains=intermediate.permitted_dns_domains,
+        permitted_dns_domains=permitted_dns_domains_of(settings, generation),
     )

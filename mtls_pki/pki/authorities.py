@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from mtls_pki.pki.ca_facts import KNOWN_TO_MOST, CaFacts, strange_extensions
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.keys import SigningKey, belongs_to, load_private_key, public_key_mistake
 from mtls_pki.pki.parsing import parse_certificate
@@ -97,21 +98,30 @@ def _ca_mistakes(certificate: x509.Certificate, what: str) -> Iterator[str]:
     if usage is None or not usage.value.key_cert_sign:
         yield f"{what} may not sign certificates; its key usage must have keyCertSign"
     purposes = extension(certificate, x509.ExtendedKeyUsage)
-    if purposes and not _allows_mutual_tls(purposes.value):
+    # OpenSSL does not take anyExtendedKeyUsage for the two (check_purpose_ssl_server).
+    if purposes and not set(purposes.value) >= _SERVER_AND_CLIENT:
         yield (
             f"{what} has an extended key usage without server and client authentication, which "
             "binds every leaf below it; make it without extended key usage"
         )
+    strange = [oid for oid in strange_extensions(certificate) if oid not in KNOWN_TO_MOST]
+    if strange:
+        yield (
+            f"{what} has a critical extension for which verifiers refuse it: {', '.join(strange)}; "
+            "make it without that, or not critical"
+        )
+    if certificate.serial_number <= 0:
+        yield (
+            f"{what}'s serial number is {certificate.serial_number}; RFC 5280 4.1.2.2 demands a "
+            "positive one, and Go refuses to read others: make it again"
+        )
+    if not list(certificate.subject):
+        yield f"{what} has an empty subject, which RFC 5280 4.1.2.6 forbids a CA; give it a name"
     if subject_key_id(certificate) is None:
         yield f"{what} has no subject key id, so nothing below it can name it; make it with one"
     weakness = public_key_mistake(certificate.public_key())
     if weakness:
         yield f"{what}'s key {weakness}"
-
-
-def _allows_mutual_tls(purposes: x509.ExtendedKeyUsage) -> bool:
-    stated = set(purposes)
-    return ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in stated or stated >= _SERVER_AND_CLIENT
 
 
 # `step ca init` gives both the same lifetime, and signs the issuing CA a moment after the root
@@ -126,10 +136,11 @@ def _place_mistakes(issuing: x509.Certificate, root: x509.Certificate) -> Iterat
         yield "the issuing CA has the trust anchor's name; give it one of its own"
     if issuing.public_key() == root.public_key():
         yield "the issuing CA has the trust anchor's key; give it a key of its own"
-    if issuing.not_valid_before_utc < root.not_valid_before_utc:
+    # It may have begun before a root that was renewed with the same key.
+    if issuing.not_valid_after_utc <= root.not_valid_before_utc:
         yield (
-            f"the issuing CA begins {issuing.not_valid_before_utc.isoformat()}, before the trust "
-            f"anchor ({root.not_valid_before_utc.isoformat()}); have it signed with a later start"
+            f"the issuing CA ends {issuing.not_valid_after_utc.isoformat()}, before the trust "
+            f"anchor begins ({root.not_valid_before_utc.isoformat()}); have another one signed"
         )
     if issuing.not_valid_after_utc > root.not_valid_after_utc + _MADE_TOGETHER:
         yield (
@@ -159,5 +170,30 @@ def _signer_mistakes(issuing: x509.Certificate, root: x509.Certificate) -> Itera
         yield "the issuing CA's signature is not by the trust anchor's key; give the right anchor"
     if authority_key_id(issuing) is None:
         yield "the issuing CA has no authority key id; have it signed with one"
-    elif not check.key_id:
+    elif authority_key_id(issuing) != subject_key_id(root):
         yield "the issuing CA's authority key id is not the trust anchor's subject key id"
+    else:
+        yield from _other_certificate_of_the_signer(issuing, root)
+
+
+def _other_certificate_of_the_signer(
+    issuing: x509.Certificate, root: x509.Certificate
+) -> Iterator[str]:
+    """Yield where the issuing CA names one certificate of its signer, and the root is another.
+
+    OpenSSL refuses that (``X509_check_akid``), Go does not look at it.
+    """
+    named, held = CaFacts.of(issuing).authority_key, CaFacts.of(root)
+    if named.serial not in (None, held.serial):
+        yield (
+            f"the issuing CA names its signer's certificate by serial number {named.serial:x}, but "
+            f"the trust anchor's is {root.serial_number:x}, as after a renewal; have the issuing "
+            "CA signed again without a serial number in its authority key id (OpenSSL: "
+            "authorityKeyIdentifier = keyid), or bring the root with the number that it names"
+        )
+    elif named.issuer not in (None, held.issuer):
+        yield (
+            f"the issuing CA says that its signer was issued by {named.issuer.text}, but the trust "
+            f"anchor was issued by {held.issuer.text}; have the issuing CA signed again with "
+            "authorityKeyIdentifier = keyid"
+        )

@@ -25,6 +25,16 @@ _KNOWN = {
     ExtensionOID.NAME_CONSTRAINTS,
 }
 
+# Of the critical extensions beside those, what OpenSSL, Go and GnuTLS know (tests/chains).
+KNOWN_TO_MOST = {
+    oid.dotted_string
+    for oid in (
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.CRL_DISTRIBUTION_POINTS,
+        ExtensionOID.INHIBIT_ANY_POLICY,
+    )
+}
+
 
 @dataclass(frozen=True, slots=True)
 class DistinguishedName:

@@ -39,17 +39,24 @@ class NameConstraints:
             excluded=_constraints(stated.value.excluded_subtrees),
         )
 
-    def doubtful(self) -> tuple[str, ...]:
+    def of_unknown_kinds(self) -> tuple[str, ...]:
         """Return the constraints that some verifier refuses whatever the names below are.
 
-        Go refuses critical constraints of kinds that it does not compare. ``cryptography`` refuses
-        DNS names with a leading dot, which RFC 5280 defines for URIs and mailboxes alone.
+        Go refuses critical constraints of kinds that it does not compare.
         """
-        return tuple(
-            f"{kind} {value}"
-            for kind, value in (*self.permitted, *self.excluded)
-            if kind not in _MATCHES or (kind == "dns" and value.startswith("."))
-        )
+        return tuple(f"{kind} {value}" for kind, value in self._all if kind not in _MATCHES)
+
+    def with_leading_dots(self) -> tuple[str, ...]:
+        """Return the DNS constraints that begin with a dot.
+
+        RFC 5280 defines it for URIs and mailboxes alone. OpenSSL, Go and GnuTLS permit all below
+        the domain then; ``cryptography`` refuses.
+        """
+        return tuple(value for kind, value in self._all if kind == "dns" and value.startswith("."))
+
+    @property
+    def _all(self) -> tuple[Constraint, ...]:
+        return (*self.permitted, *self.excluded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -10,11 +11,17 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.utils import CryptographyDeprecationWarning
 
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import der_sha256, spki_sha256
 from mtls_pki.pki.pem import blocks
 from mtls_pki.pki.profile import authority_key_id, extension, is_ca, path_length_of, subject_key_id
+
+# A number that is not positive is judged by `authorities`, in words of its own.
+warnings.filterwarnings(
+    "ignore", message="Parsed a serial number", category=CryptographyDeprecationWarning
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from mtls_pki.pki.ca_facts import CaFacts
+from mtls_pki.pki.ca_facts import KNOWN_TO_MOST, CaFacts
 from mtls_pki.pki.leaf_facts import IssuingChain, LeafFacts
 from mtls_pki.pki.name_constraints import violations
 
@@ -19,18 +19,18 @@ Signed: TypeAlias = IssuingChain | CaFacts
 """What a CA signed: another CA, or the leaves of a chain."""
 
 _ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string
-# Critical extensions that OpenSSL and Go know; x509_strict or a web PKI profile refuses them.
+# Critical extensions that one of OpenSSL, Go and GnuTLS refuses, and another takes.
 _KNOWN_TO_SOME = {
     oid.dotted_string
     for oid in (
         ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
         ExtensionOID.SUBJECT_KEY_IDENTIFIER,
-        ExtensionOID.CERTIFICATE_POLICIES,
-        ExtensionOID.CRL_DISTRIBUTION_POINTS,
-        ExtensionOID.INHIBIT_ANY_POLICY,
         ExtensionOID.POLICY_CONSTRAINTS,
     )
 }
+
+ONLY_CRYPTOGRAPHY = "which only Python's cryptography refuses"
+"""Part of each doubt that OpenSSL, Go and GnuTLS do not share."""
 
 
 class Fault(NamedTuple):
@@ -142,17 +142,23 @@ def _ca_faults(ca: CaFacts) -> Iterator[Fault]:
             f"the extended key usage of {title} lacks server or client authentication",
             everywhere=_ANY_PURPOSE not in (ca.purposes or ()),
         )
-    if ca.constraints is not None and ca.constraints.doubtful():
-        doubtful = ", ".join(ca.constraints.doubtful())
-        reason = f"{title} has name constraints that not every verifier knows: {doubtful}"
+    if ca.constraints is not None and (unknown := ca.constraints.of_unknown_kinds()):
+        reason = f"{title} has name constraints that not every verifier knows: {', '.join(unknown)}"
         yield Fault(reason, everywhere=False)
+    if ca.constraints is not None and (dotted := ca.constraints.with_leading_dots()):
+        reason = f"{title} has the DNS constraints {', '.join(dotted)} with a leading dot"
+        yield Fault(f"{reason}, {ONLY_CRYPTOGRAPHY}", everywhere=False)
     yield from _strange_faults(title, ca.strange)
 
 
 def _strange_faults(title: str, strange: tuple[str, ...]) -> Iterator[Fault]:
     for oid in strange:
-        reason = f"{title} has the critical extension {oid}, which not every verifier knows"
-        yield Fault(reason, everywhere=oid not in _KNOWN_TO_SOME)
+        known_to_most = oid in KNOWN_TO_MOST
+        which = ONLY_CRYPTOGRAPHY if known_to_most else "which not every verifier knows"
+        yield Fault(
+            f"{title} has the critical extension {oid}, {which}",
+            everywhere=not known_to_most and oid not in _KNOWN_TO_SOME,
+        )
 
 
 def _length_faults(ca: CaFacts, lower: tuple[CaFacts, ...]) -> Iterator[Fault]:

@@ -71,6 +71,9 @@ class IssuingCaSettings(Section):
     generation: Generation = "i1"
     certificate: CertificateFile | None = None
     private_key: Secret | None = None
+    # What its request asks for, and what its certificate must then say; None: what
+    # `issuing.intermediate` says is asked for, and the certificate may say what it likes.
+    permitted_dns_domains: tuple[Domain, ...] | None = None
 
 
 class AnchorSettings(Section):

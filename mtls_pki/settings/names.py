@@ -158,6 +158,15 @@ def issuing_ca_common_name(
     return derived_common_name(settings, name)
 
 
+def permitted_dns_domains_of(settings: Settings, generation: str) -> tuple[str, ...]:
+    """Return the DNS domains that the request of a generation's issuing CA asks for; empty: all."""
+    own = settings.anchors[generation].issuing_ca
+    if own is not None and own.permitted_dns_domains is not None:
+        return own.permitted_dns_domains
+    intermediate = settings.issuing.issuing_ca
+    return intermediate.permitted_dns_domains if intermediate else ()
+
+
 def derived_common_name(settings: Settings, name: str) -> str:
     """Return ``name.TRUST-DOMAIN``; where that is too long for a subject, a digest of the domain.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mtls_pki.settings import rules_of_access as access
 from mtls_pki.settings import rules_of_authorities as authorities
+from mtls_pki.settings import rules_of_chains as chains
 from mtls_pki.settings import rules_of_services as services
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.extensions import Rule
@@ -18,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     authorities.exactly_one_issuing,
     authorities.generated_or_brought,
     authorities.brought_files_are_sound,
+    chains.brought_chains_verify,
     authorities.issuing_anchor_has_an_issuing_ca,
     authorities.issuing_ca_has_one_key,
     authorities.acknowledgement_belongs_to_a_compromise,

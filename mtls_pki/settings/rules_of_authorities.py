@@ -98,7 +98,7 @@ def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
                 None if key is None or isinstance(key, UnreadSecret) else key.get_secret_value(),
                 anchor.certificate.pem,
             ),
-            *_unlike_what_was_asked(settings, issuing_ca.certificate.pem),
+            *_unlike_what_was_asked(settings, name, issuing_ca.certificate.pem),
         ):
             yield Mistake(
                 path=f"anchors.{name}.issuingCa",
@@ -106,7 +106,7 @@ def brought_files_are_sound(settings: Settings) -> Iterator[Mistake]:
             )
 
 
-def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str]:
+def _unlike_what_was_asked(settings: Settings, generation: str, issuing_pem: str) -> Iterator[str]:
     """Ways in which a signer with a profile of its own did not do what the request asked for."""
     asked = settings.issuing.issuing_ca or IntermediateSettings()
     try:
@@ -119,12 +119,16 @@ def _unlike_what_was_asked(settings: Settings, issuing_pem: str) -> Iterator[str
             f"its path length is {'not limited' if length is None else length}, but "
             f"issuing.intermediate.pathLength is {asked.path_length}; have it signed with that"
         )
-    permitted = permitted_dns_domains(issuing)
-    if set(asked.permitted_dns_domains) != set(permitted):
+    wanted = settings.anchors[generation].issuing_ca
+    if wanted is None or wanted.permitted_dns_domains is None:
+        return
+    # `.example.org` and `example.org` are two spellings of what was asked for.
+    permitted = {domain.removeprefix(".") for domain in permitted_dns_domains(issuing)}
+    if set(wanted.permitted_dns_domains) != permitted:
         yield (
-            f"it permits {', '.join(permitted) or 'every DNS domain'}, but "
-            "issuing.intermediate.permittedDnsDomains says "
-            f"{', '.join(asked.permitted_dns_domains) or 'nothing'}; have it signed with these "
+            f"it permits {', '.join(sorted(permitted)) or 'every DNS domain'}, but "
+            f"anchors.{generation}.issuingCa.permittedDnsDomains says "
+            f"{', '.join(wanted.permitted_dns_domains) or 'nothing'}; have it signed with these "
             "name constraints, or write there what it says"
         )
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from mtls_pki.pki.chain import check_root
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.parsing import describe, parse_certificate
-from mtls_pki.pki.profile import permitted_dns_domains
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
@@ -316,37 +315,21 @@ def leaves_fit_their_issuing_ca(settings: Settings) -> Iterator[Mistake]:
 
 
 def names_are_permitted(settings: Settings) -> Iterator[Mistake]:
-    """Demand that each DNS name lies within the name constraints of each issuing CA.
+    """Demand that each DNS name lies within the name constraints of the CAs that are made here.
 
-    Verifiers refuse the whole chain of a leaf outside of them (RFC 5280, section 4.2.1.10), also
-    after a rotation; so the constraints of anchors that do not issue yet count too.
+    Verifiers refuse the whole chain of a leaf outside of them (RFC 5280, section 4.2.1.10). Those
+    of brought CAs are judged with everything else that they say (``brought_chains_verify``).
     """
     intermediate = settings.issuing.issuing_ca
-    limits: list[tuple[str, tuple[str, ...]]] = []
-    if intermediate is not None:
-        limits.append(("issuing.intermediate", intermediate.permitted_dns_domains))
-    for generation, anchor in settings.anchors.items():
-        limits.append((f"anchors.{generation}.issuingCa.certificate", _permitted_by(anchor)))
-    for origin, permitted in limits:
-        key = ".permittedDnsDomains" if origin == "issuing.intermediate" else "'s name constraints"
-        for name, names in _names_outside(settings, permitted) if permitted else ():
-            yield Mistake(
-                path=f"services.{name}.dnsNames",
-                message=f"{', '.join(names)}: outside {origin}{key} "
-                f"({', '.join(permitted)}); list names inside, or permit the domain",
-            )
-
-
-def _permitted_by(anchor: AnchorSettings) -> tuple[str, ...]:
-    """The DNS domains that the issuing CA's certificate permits; empty where it permits all."""
-    if anchor.issuing_ca is None or anchor.issuing_ca.certificate is None:
-        return ()
-    try:
-        return permitted_dns_domains(
-            parse_certificate(anchor.issuing_ca.certificate.pem, origin="issuing CA")
+    if intermediate is None or all(anchor.brought for anchor in settings.anchors.values()):
+        return
+    permitted = intermediate.permitted_dns_domains
+    for name, names in _names_outside(settings, permitted) if permitted else ():
+        yield Mistake(
+            path=f"services.{name}.dnsNames",
+            message=f"{', '.join(names)}: outside issuing.intermediate.permittedDnsDomains "
+            f"({', '.join(permitted)}); list names inside, or permit the domain",
         )
-    except PkiError:
-        return ()
 
 
 def _names_outside(

@@ -29,7 +29,7 @@ def test_what_stands_around_the_blocks_does_not_go_on(
 ) -> None:
     """Go takes the first block of a key file, and reads neither a byte order mark nor a comment."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    dates = Validity(today, today + timedelta(days=365))
+    dates = Validity(today - timedelta(days=1), today + timedelta(days=365))
     root = material.root("carried-root", validity=dates)
     issuing = material.issuing(
         "carried-i1", root_pem=root, root_key=material.key_pem("carried-root"), validity=dates
@@ -68,3 +68,11 @@ def test_what_stands_around_the_blocks_does_not_go_on(
     assert_chain_holds(leaf, bundle, f"web.{NAME}.svc.cluster.local")
     assert_no_private_key({"output": up.output, "state": stack.state_file.read_text()}, keys=[key])
     assert stack.up().changes == {}
+
+    # The same key, name and key id; the issuing CA began earlier, and is not signed again.
+    renewed = material.root("carried-root", validity=Validity(today, today + timedelta(days=730)))
+    (stack.project / "root.pem").write_text(renewed)
+    stack.up()
+    bundle = cluster.config_map(api, NAME, f"{NAME}-trust")["ca.crt"]
+    assert bundle == renewed
+    assert_chain_holds(leaf, bundle, f"web.{NAME}.svc.cluster.local")

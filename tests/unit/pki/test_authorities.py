@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mtls_pki.pki.certificates import Validity
@@ -19,6 +20,7 @@ from tests.unit.pki.material import KEY_KINDS, ONE_YEAR, TEN_YEARS, key, key_pem
 
 LEAF_KEY_USAGE = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
 SERVER_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+ANY_PURPOSE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
 SERVER_AND_CLIENT = x509.ExtendedKeyUsage(
     [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 )
@@ -37,6 +39,14 @@ SPOILED: dict[str, tuple[Change, str]] = {
     "no key usage": ({"usage": None}, "may not sign certificates; its key usage must have"),
     "leaf usage": ({"usage": (LEAF_KEY_USAGE, True)}, "may not sign certificates; its key usage"),
     "no ski": ({"ski": None}, "has no subject key id"),
+    "any purpose": (
+        {"purposes": (ANY_PURPOSE, False)},
+        "has an extended key usage without server and client authentication",
+    ),
+    "unknown critical extension": (
+        {"strange": (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), True)},
+        "has a critical extension for which verifiers refuse it: 1.2.3.4; make it without that",
+    ),
     "server only": (
         {"purposes": (SERVER_ONLY, False)},
         "has an extended key usage without server and client authentication",
@@ -142,9 +152,7 @@ def test_a_good_issuing_ca_has_no_mistake(kind: str) -> None:
 
 
 def test_purposes_that_allow_mutual_tls_are_fine() -> None:
-    anything = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
-    for purposes in (SERVER_AND_CLIENT, anything):
-        assert _judge(_brought_issuing({"purposes": (purposes, False)})) == ()
+    assert _judge(_brought_issuing({"purposes": (SERVER_AND_CLIENT, False)})) == ()
 
 
 @pytest.mark.parametrize("name", SPOILED)
@@ -219,17 +227,64 @@ def test_no_authority_key_id_is_a_mistake() -> None:
 
 
 def test_an_issuing_ca_must_not_outlive_its_root() -> None:
-    longer = Validity(
-        TEN_YEARS.not_before - timedelta(days=1), TEN_YEARS.not_after + timedelta(days=1)
-    )
-    begins, ends = _judge(_brought_issuing(validity=longer))
-    assert begins.startswith(
-        "the issuing CA begins 2026-10-31T00:00:00+00:00, before the trust anchor (2026-11-01"
-    )
+    longer = Validity(TEN_YEARS.not_before, TEN_YEARS.not_after + timedelta(days=1))
+    (ends,) = _judge(_brought_issuing(validity=longer))
     assert ends.startswith(
         "the issuing CA ends 2036-10-30T00:00:00+00:00, after the trust anchor (2036-10-29"
     )
     assert ONE_YEAR.not_after < TEN_YEARS.not_after
+
+
+def test_an_issuing_ca_may_have_begun_before_a_renewed_root_and_must_not_have_ended() -> None:
+    day = timedelta(days=1)
+    before = Validity(TEN_YEARS.not_before - day, TEN_YEARS.not_after)
+    assert _judge(_brought_issuing(validity=before)) == ()
+    ended = Validity(TEN_YEARS.not_before - 2 * day, TEN_YEARS.not_before)
+    (mistake,) = _judge(_brought_issuing(validity=ended))
+    assert mistake.startswith(
+        "the issuing CA ends 2026-11-01T00:00:00+00:00, before the trust anchor begins (2026-11-01"
+    )
+
+
+def _by_serial(root_pem: str) -> Change:
+    """The authority key id that names the certificate of the signer, as `openssl ca` makes it."""
+    root = parsed(root_pem)
+    stated = x509.AuthorityKeyIdentifier(
+        material.authority_key_id(root).key_identifier,
+        [x509.DirectoryName(root.subject)],
+        root.serial_number,
+    )
+    return {"aki": (stated, False)}
+
+
+def test_a_renewed_root_is_told_by_the_serial_number_that_differs() -> None:
+    issuing = _brought_issuing(_by_serial(_brought_root(serial=0xA1)))
+    assert _judge(issuing, root_pem=_brought_root(serial=0xA1)) == ()
+    (mistake,) = _judge(issuing, root_pem=_brought_root(serial=0xB2))
+    assert mistake.startswith(
+        "the issuing CA names its signer's certificate by serial number a1, but the trust anchor's "
+        "is b2, as after a renewal; have the issuing CA signed again"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"serial": 0}, "the trust anchor's serial number is 0; RFC 5280 4.1.2.2 demands"),
+        ({"subject": None}, "the trust anchor has an empty subject, which RFC 5280 4.1.2.6"),
+    ],
+)
+def test_what_no_ca_may_have(fields: dict[str, Any], message: str) -> None:
+    if "serial" in fields:
+        # cryptography makes none, so the number of a good one is written over.
+        good = _brought_root(serial=1)
+        der = x509.load_pem_x509_certificate(good.encode()).public_bytes(Encoding.DER)
+        pem = x509.load_der_x509_certificate(der.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1))
+        mistakes = check_root(pem.public_bytes(Encoding.PEM).decode())
+    else:
+        mistakes = check_root(_brought_root(**fields))
+    assert [each for each in mistakes if each.startswith(message)]
 
 
 def test_an_issuing_ca_that_was_made_a_moment_after_its_root_ends_after_it() -> None:

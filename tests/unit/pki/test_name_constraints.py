@@ -89,4 +89,5 @@ def test_constraints_that_some_verifier_refuses_are_named() -> None:
         permitted=(Constraint("DirectoryName", "CN=a"), Constraint("dns", "example.org")),
         excluded=(Constraint("dns", ".example.org"), Constraint("uri", ".example.org")),
     )
-    assert constraints.doubtful() == ("DirectoryName CN=a", "dns .example.org")
+    assert constraints.of_unknown_kinds() == ("DirectoryName CN=a",)
+    assert constraints.with_leading_dots() == (".example.org",)

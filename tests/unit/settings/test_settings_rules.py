@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from mtls_pki.backends.table import BACKENDS
 from mtls_pki.consumers.table import CONSUMERS
@@ -323,14 +324,50 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
     (
         "brought_files_are_sound",
         {
-            "anchors.g2": BROUGHT | {"issuingCa": {"certificate": "i2.pem"}},
-            "issuing.intermediate": PERMITTED,
+            "anchors.g2": BROUGHT | {"issuingCa": {"certificate": "i2.pem"} | PERMITTED},
             "services": {"web": {"namespace": "app", "dnsNames": ["web.app.svc.cluster.local"]}},
         },
         [
             "anchors.g2.issuingCa: i2.pem: it permits every DNS domain, but "
-            "issuing.intermediate.permittedDnsDomains says svc.cluster.local; have it signed with "
+            "anchors.g2.issuingCa.permittedDnsDomains says svc.cluster.local; have it signed with "
             "these name constraints, or write there what it says"
+        ],
+    ),
+    (
+        "brought_chains_verify",
+        {"anchors.g2": BROUGHT | {"issuingCa": {"certificate": "dot.pem"}}},
+        [
+            "anchors.g2.issuingCa: dot.pem: verifiers would refuse the leaf of services.web: the "
+            "leaf has the name web.app, but the CA CN=dot permits only .svc.cluster.local; have "
+            "the CA made without that, or change what the service asks for"
+        ],
+    ),
+    (
+        "brought_chains_verify",
+        {
+            "anchors.g2": BROUGHT | {"issuingCa": {"certificate": "uri.pem"}},
+            "services.db": {"namespace": "app"},
+        },
+        [
+            f"anchors.g2.issuingCa: uri.pem: verifiers would refuse the leaf of services.{name}: "
+            f"the leaf has the name spiffe://example.org/ns/app/sa/{name}, but the CA CN=uri "
+            "permits only other.example; have the CA made without that, or change what the service "
+            "asks for"
+            for name in ("web", "db")
+        ],
+    ),
+    (
+        "brought_chains_verify",
+        {
+            "anchors.g2": BROUGHT | {"issuingCa": {"permittedDnsDomains": ["corp.example"]}},
+            "services.web.dnsNames": ["web.app"],
+            "services.db": {"namespace": "app", "dnsNames": ["web.app", "db.corp.example"]},
+        },
+        [
+            "anchors.g2.certificate: g2.pem: verifiers would refuse the leaf of services.web and "
+            "of 1 more: the leaf has the name web.app, but the CA CN=issuing-g2-i1.example.org "
+            "permits only corp.example; have the CA made without that, or change what the service "
+            "asks for"
         ],
     ),
     (
@@ -977,6 +1014,22 @@ KEPT: list[tuple[str, Changes]] = [
     ("generated_or_brought", {"anchors.g2": BROUGHT}),
     ("brought_files_are_sound", {"anchors.g2": BROUGHT | {"issuingCa": KEYS}}),
     (
+        "brought_chains_verify",
+        {
+            "anchors.g2": BROUGHT | {"issuingCa": {"certificate": "dot.pem"} | PERMITTED},
+            "services.web.dnsNames": ["web.app.svc.cluster.local"],
+        },
+    ),
+    (
+        "brought_chains_verify",
+        {
+            "anchors": {
+                "g2": BROUGHT | {"role": "issuing", "issuingCa": {"certificate": "i2.pem"}},
+            },
+            "issuing.intermediate": PERMITTED,
+        },
+    ),
+    (
         "issuing_anchor_has_an_issuing_ca",
         {
             "anchors.g1.role": "outgoing",
@@ -1128,6 +1181,20 @@ KEPT: list[tuple[str, Changes]] = [
 ]
 
 
+def constrained(name: str, root_pem: str, permitted: x509.GeneralName) -> str:
+    """Return an issuing CA below the root of g2 that permits names of one subtree."""
+    own, root = material.key(name), material.parsed(root_pem)
+    stated = material.ca_extensions(own, issuer=root)
+    stated["names"] = (x509.NameConstraints([permitted], None), True)
+    return material.certificate(
+        key=own,
+        subject=name,
+        issuer=root.subject,
+        issuer_key=material.key("g2"),
+        extensions=list(stated.values()),
+    )
+
+
 @pytest.fixture(autouse=True)
 def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A brought root, its issuing CA, and files that are neither."""
@@ -1135,6 +1202,8 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, pem in {
         "g2.pem": root,
         "i2.pem": material.issuing("i2", root_pem=root, root_key=material.key_pem("g2")),
+        "dot.pem": constrained("dot", root, x509.DNSName(".svc.cluster.local")),
+        "uri.pem": constrained("uri", root, x509.UniformResourceIdentifier("other.example")),
         "two.pem": root + material.root("g3"),
         "key.pem": material.key_pem("g2"),
     }.items():
