@@ -21,6 +21,7 @@ class ExitStatus(enum.IntEnum):
     BLOCKED = 3
     EVIDENCE_MISSING = 4
     PREVIEW_FAILED = 5
+    BROKEN_NOW = 6
     INTERRUPTED = 130
 
 
@@ -36,6 +37,7 @@ MEANING = {
     "cluster could not be read",
     ExitStatus.PREVIEW_FAILED: "review: the preview failed, and not because the change is blocked; "
     "the page says why",
+    ExitStatus.BROKEN_NOW: "check: the change is safe, but something is broken now",
     ExitStatus.INTERRUPTED: "interrupted by Ctrl-C; reissue goes on when it is run again",
 }
 """What each exit status means, on one line."""

@@ -10,9 +10,11 @@ from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.clusters.sources.source import Source
 from mtls_pki.exit_status import ExitStatus
 from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.rotation.health import broken
 from mtls_pki.rotation.plan import Plan, plan
 from mtls_pki.rotation.report import changes_line
 from mtls_pki.rotation.request import ChangeRequest, Mode
+from mtls_pki.rotation.rules import Notice
 from mtls_pki.rotation.stage import TrustStage
 from mtls_pki.rotation.transitions import classify
 from mtls_pki.rotation.verdict import Verdict
@@ -60,6 +62,10 @@ class ObservedDomain:
     def plan(self) -> Plan:
         """Return the position, and the steps that remain from the stage that holds."""
         return plan(self._request(self.applied, self.applied), self.evidence, now=self._now)
+
+    def broken(self) -> tuple[Notice, ...]:
+        """Return what is broken now; nothing is before the first update."""
+        return broken(self.plan().position.notices) if self.recorded else ()
 
     def verdict(self) -> Verdict:
         """Judge the change from what the clusters record to what the file asks for.

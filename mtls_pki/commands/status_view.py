@@ -170,7 +170,10 @@ def _next(domain: ObservedDomain, plan: Plan, file: str) -> list[Text]:
             lines.append(Text(f"  `mtls-pki {verb}` writes it into {file}"))
     if plan.position.phase is Phase.STEADY and plan.steps:
         first = plan.steps[0]
-        lines.append(Text("next: nothing needs to be done"))
+        if plan.position.notices or domain.evidence.undeclared:
+            lines.append(Text("next: see to the warnings; no rotation is under way"))
+        else:
+            lines.append(Text("next: nothing needs to be done"))
         lines.append(
             Text(f"  {first.title}: {when(first)}; `mtls-pki plan` shows a whole rotation")
         )

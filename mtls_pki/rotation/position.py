@@ -11,6 +11,7 @@ from datetime import datetime
 from mtls_pki.rotation.evidence import BundleObservation, Evidence, IssuerObservation
 from mtls_pki.rotation.guards.leaving import leaving
 from mtls_pki.rotation.guards.observed import known_bundles, unread_clusters
+from mtls_pki.rotation.health import declared_notices
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice
@@ -141,7 +142,10 @@ def locate(request: ChangeRequest, evidence: Evidence, *, now: datetime) -> Posi
         anchors=tuple(anchors),
         clusters=_clusters(settled, evidence, bundles, now),
         steps=steps,
-        notices=judge(settled, evidence, now=now, mode=Mode.PREVIEW).notices,
+        notices=(
+            *declared_notices(settled, evidence, now),
+            *judge(settled, evidence, now=now, mode=Mode.PREVIEW).notices,
+        ),
     )
 
 

@@ -126,6 +126,11 @@ def verdict_body(verdict: Verdict, *, named: int | None = None) -> dict[str, Any
     }
 
 
+def notices_json(notices: Sequence[Notice]) -> list[dict[str, Any]]:
+    """Return notices as JSON-able data."""
+    return [_notice_json(notice) for notice in notices]
+
+
 def position_json(position: Position) -> dict[str, Any]:
     """Return the position as JSON-able data of kind ``position``."""
     return {**report_head("position", position.at), **_position_body(position)}

@@ -59,6 +59,7 @@ class ChangeRequest:
             ``partner NAME``, per partner.
         issuing: per generation, the certificates that its leaves will present, issuing CA first;
             empty where the root signs leaves itself.
+        declared: cluster, namespace and name of each Certificate that the configuration declares.
     """
 
     trust_domain: str
@@ -74,6 +75,7 @@ class ChangeRequest:
     abandon: frozenset[str] = frozenset()
     roots: Mapping[str, CaFacts] = field(default_factory=dict)
     issuing: Mapping[str, tuple[CaFacts, ...]] = field(default_factory=dict)
+    declared: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def trusted_after(self) -> frozenset[str]:

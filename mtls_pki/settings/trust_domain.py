@@ -160,6 +160,17 @@ def change_request(
         abandon=frozenset(settings.abandon),
         roots=roots,
         issuing=issuing,
+        declared=_declared_certificates(settings),
+    )
+
+
+def _declared_certificates(settings: Settings) -> frozenset[tuple[str, str, str]]:
+    """Cluster, namespace and name of each Certificate; none while its anchor cannot issue."""
+    return frozenset(
+        (cluster, service.namespace, service.name or name)
+        for name, service in settings.services.items()
+        for cluster in settings.clusters_of(service)
+        if settings.anchors[settings.generation_of(service)].can_issue
     )
 
 

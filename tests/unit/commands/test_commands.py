@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -25,9 +26,25 @@ from tests.unit.evidence.objects import (
 )
 from tests.unit.stack_project import HELD, YOUNG, Project, Say, spread, stage, steady
 
+CERTIFICATES = "/apis/cert-manager.io/v1/certificates"
+REQUESTS = "/apis/cert-manager.io/v1/certificaterequests"
+
+
+def own(found: dict[str, Any]) -> dict[str, Any]:
+    """The same as an object of the stack."""
+    found["metadata"]["annotations"] = {"mtls-pki/owner": "mtls-pki/dev"}
+    return found
+
+
+def issued(api: Api, *anchors: str) -> None:
+    """The one service of the stack has a leaf below each of these."""
+    api.objects[CERTIFICATES] = [own(certificate("web", revision=1))]
+    api.objects[REQUESTS] = [request(chain(each), name="web-1") for each in anchors]
+
 
 def test_a_steady_domain_says_the_next_thing(project: Project, api: Api, said: Say) -> None:
     steady(api)
+    issued(api, "g1")
     assert project.run("status") == 0
     out, err = said()
     assert err == ""
@@ -38,6 +55,52 @@ def test_a_steady_domain_says_the_next_thing(project: Project, api: Api, said: S
     assert "next: nothing needs to be done" in out
     assert "Add g2 as incoming: can be applied now" in out
     assert "\x1b" not in out
+
+
+def test_a_declared_certificate_that_is_not_there_is_told(
+    project: Project, api: Api, said: Say
+) -> None:
+    steady(api)
+    assert project.run("status") == 0
+    out = said()[0]
+    assert "1 Certificates of the stack file are not there; `pulumi up` makes those" in out
+    assert "dev/app Certificate web: is not there" in out
+    assert "next: see to the warnings; no rotation is under way" in out
+    assert "nothing needs to be done" not in out
+    # It may be new in this very change.
+    assert project.run("check") == 0
+
+
+def test_a_declared_leaf_that_no_verifier_takes_is_broken_now(
+    project: Project, api: Api, said: Say
+) -> None:
+    steady(api)
+    issued(api, "stranger")
+    assert project.run("status") == 0
+    out = said()[0]
+    assert "1 leaves of the stack chain to no anchor of it, so no verifier takes them" in out
+    assert "next: see to the warnings" in out
+    assert project.run("check") == 6
+    out = said()[0]
+    assert out.startswith("safe: ")
+    assert "broken now, with this change and without it:" in out
+    assert "dev/app Certificate web: issuer" in out
+    assert project.run("check", "--json") == 6
+    document = json.loads(said()[0])
+    assert document["exitCode"] == 6
+    assert [each["notice"] for each in document["brokenNow"]] == ["leaf-untrusted"]
+
+
+def test_a_declared_certificate_without_a_leaf_is_broken_now(
+    project: Project, api: Api, said: Say
+) -> None:
+    steady(api)
+    api.objects[CERTIFICATES] = [own(certificate("web", revision=None, notAfter=None))]
+    assert project.run("status") == 0
+    assert "1 Certificates of the stack have no leaf that is valid now" in said()[0]
+    assert project.run("check") == 6
+    issued(api, "g1")
+    assert project.run("check") == 0
 
 
 @pytest.mark.parametrize("width", [72, 80, 200])
