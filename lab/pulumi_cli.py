@@ -13,7 +13,9 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.errors import LabError
+from lab.files import write_private
 from lab.processes import start_mark
+from mtls_pki.engine.local import RECORD
 from mtls_pki.engine.process import run_engine
 from mtls_pki.engine.revealing import require_quiet
 from mtls_pki.errors import UsageError
@@ -61,8 +63,18 @@ class Engine:
         """Return the environment of every pulumi command: nothing of the user's own Pulumi."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
         path = os.pathsep.join([*map(str, self.tool_directories), inherited.get("PATH", "")])
+        return {**inherited, "PATH": path, **self._own_environment(), **(extra or {})}
+
+    def write_record(self) -> None:
+        """Write how a shell gets this engine and its stacks, for ``mtls-pki env``; no secret."""
+        record = {
+            "path": [*map(str, self.tool_directories), str(self.pulumi.parent)],
+            "environment": self._own_environment(),
+        }
+        write_private(self.project / RECORD, json.dumps(record, indent=2) + "\n")
+
+    def _own_environment(self) -> dict[str, str]:
         own = {
-            "PATH": path,
             "PULUMI_HOME": str(self.home),
             # Without sidecar files of metadata: nothing reads them, and a run that is killed while
             # it writes one (not atomically, as the state is) leaves a stack that cannot be loaded.
@@ -73,7 +85,7 @@ class Engine:
         }
         if self.tool_directories:
             own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
-        return {**inherited, **own, **(extra or {})}
+        return own
 
     def run(
         self,

@@ -67,6 +67,8 @@ def _start(directory: Path) -> Engine:
         raise LabError("the lab did not start; see its output above")
     engine = open_engine(_PROJECT, directory)
     engine.select_stack(STACK)
+    if directory == _PROJECT / ".lab":
+        engine.write_record()
     return engine
 
 
@@ -79,6 +81,7 @@ def _up(options: argparse.Namespace) -> None:
     for command, what in (
         ("make test", "everything that CI runs"),
         ("$EDITOR Pulumi.dev.yaml && make up", "add a service, or a generation g2"),
+        ('eval "$(.venv/bin/mtls-pki env)"', "`pulumi` in this shell, with this stack"),
         ("make backup", "save its keys into an encrypted file"),
         ("make down", "stop the lab; `make up` brings it back as it was"),
     ):

@@ -9,6 +9,7 @@ from mtls_pki.commands import (
     backup,
     check,
     ci,
+    env,
     init,
     plan,
     promote,
@@ -39,5 +40,6 @@ COMMANDS: tuple[Command, ...] = (
     restore.COMMAND,
     access.COMMAND,
     init.COMMAND,
+    env.COMMAND,
 )
 """In the order in which ``--help`` lists them."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtls_pki.engine.local import local_environment
 from mtls_pki.engine.process import run_engine
 from mtls_pki.errors import CommandError
 
@@ -58,10 +59,11 @@ def run_pulumi(
         CommandError: there is no ``pulumi`` on PATH.
         UsageError: a variable is set with which the engine shows keys.
     """
+    own = _own_environment(directory or Path())
     done = run_engine(
-        [_program(instead), *arguments, "--non-interactive", "--color", "never"],
+        [_program(own, instead), *arguments, "--non-interactive", "--color", "never"],
         directory=directory,
-        environment={**os.environ, **(environment or {})},
+        environment={**own, **(environment or {})},
         temporary=Path(tempfile.gettempdir()),
         given=given,
         errors=None if to_log else subprocess.PIPE,
@@ -79,10 +81,11 @@ def attach_pulumi(*arguments: str, environment: Mapping[str, str] | None = None)
         CommandError: there is no ``pulumi`` on PATH.
         UsageError: a variable is set with which the engine shows keys.
     """
+    own = _own_environment(Path())
     return run_engine(
-        [_program(), *arguments],
+        [_program(own), *arguments],
         directory=None,
-        environment={**os.environ, **(environment or {})},
+        environment={**own, **(environment or {})},
         temporary=Path(tempfile.gettempdir()),
         given=None,
         output=None,
@@ -90,8 +93,18 @@ def attach_pulumi(*arguments: str, environment: Mapping[str, str] | None = None)
     ).returncode
 
 
-def _program(instead: str = "") -> str:
-    program = shutil.which("pulumi")
+def _own_environment(directory: Path) -> dict[str, str]:
+    """This process's variables; without an installed engine also those of ``make up``'s."""
+    inherited = dict(os.environ)
+    if shutil.which("pulumi") is not None:
+        return inherited
+    return inherited | local_environment(directory, inherited)
+
+
+def _program(environment: Mapping[str, str], instead: str = "") -> str:
+    program = shutil.which("pulumi", path=environment.get("PATH"))
     if program is None:
-        raise CommandError(f"there is no `pulumi` on PATH; install it{instead}")
+        raise CommandError(
+            f"there is no `pulumi` on PATH; install it, or let `make up` make one ready{instead}"
+        )
     return program

@@ -63,6 +63,25 @@ def test_up_again_down_and_clean(make: Make, checkout: Path) -> None:
     assert re.search(r"\d+ unchanged", again.stdout)
     assert not re.search(r"\d+ (created|updated|deleted)", again.stdout)
 
+    # As a newcomer's shell: no pulumi is installed, and this one is found.
+    plain = {**os.environ, "PATH": f"{checkout}/.venv/bin:/usr/bin:/bin"}
+    for line, said in (
+        ('eval "$(mtls-pki env)" && pulumi stack output trustDomain', "monoskope.cluster.local"),
+        ('eval "$(mtls-pki env)" && pulumi preview --policy-pack policy', "unchanged"),
+        ("mtls-pki review --stack dev", "monoskope.cluster.local"),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=checkout,
+            env=plain,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert said in done.stdout, done.stdout + done.stderr
+
     assert make("down").returncode == 0
     records = list((checkout / ".lab" / "dev" / "pids").glob("*.json"))
     assert records == []

@@ -24,6 +24,7 @@ Value = Scalar | Sequence[Scalar] | Mapping[str, "Value"]
 """A scalar, a list, or a mapping; what a mapping holds is written in one line."""
 
 # Characters that are never syntax of YAML, in whatever place.
+_UNDEFINED = re.compile(r"undefined alias '(.+)'")
 _PLAIN = re.compile(r"[A-Za-z0-9./][A-Za-z0-9./_-]*")
 
 
@@ -45,8 +46,13 @@ def remove_entry(text: str, path: tuple[str, ...]) -> str:
     """Return ``text`` without the entry at ``path``; comments on lines of their own stay.
 
     Raises:
-        CommandError: there is no such entry, or it shares its lines with something else.
+        CommandError: there is no such entry, it shares its lines with something else, or something
+            else refers to a YAML anchor in it.
     """
+    return _still_whole(_without_entry(text, path), path)
+
+
+def _without_entry(text: str, path: tuple[str, ...]) -> str:
     _, parent = _entry(text, path[:-1])
     key, value = _entry(text, path)
     begin, end = key.start_mark.index, _end(value)
@@ -105,6 +111,22 @@ def _entry(text: str, path: tuple[str, ...]) -> tuple[Node, Node]:
             raise _by_hand(path[:depth])
         key, node = found
     return key, node
+
+
+def _still_whole(text: str, path: tuple[str, ...]) -> str:
+    """Return ``text``, from which ``path`` was removed; raise where others referred to it."""
+    try:
+        YAML(pure=True).compose(StringIO(text))
+    except YAMLError as error:
+        undefined = _UNDEFINED.search(str(getattr(error, "problem", "")))
+        if undefined is None:
+            raise _by_hand(path) from None
+        name = undefined[1]
+        raise CommandError(
+            f"{'.'.join(path)} holds the YAML anchor &{name}, to which another entry refers "
+            f"(*{name}); write out there what it stands for, and run this again"
+        ) from None
+    return text
 
 
 def _by_hand(path: tuple[str, ...]) -> CommandError:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("mtls-pki")
 NAMES = (
     *("status", "up", "check", "plan", "add", "aws-pca", "promote", "retire", "reissue", "prune"),
-    *("review", "ci", "backup", "restore", "access", "init"),
+    *("review", "ci", "backup", "restore", "access", "init", "env"),
 )
 
 

@@ -190,7 +190,10 @@ def test_there_may_be_no_pulumi(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert review.run("review") == 1
-    assert "there is no `pulumi` on PATH; install it, or give --preview FILE" in said()[1]
+    assert (
+        "there is no `pulumi` on PATH; install it, or let `make up` make one ready, or give"
+        in said()[1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,23 @@ def test_windows_line_ends_stay(project: Project) -> None:
     assert project.read() == RETIRED.replace("\n", "\r\n")
 
 
+def test_a_yaml_anchor_that_others_refer_to_is_named(project: Project, said: Say) -> None:
+    written = PROMOTED.replace("validFor: 87600h", "validFor: &tenYears 87600h", 1).replace(
+        "validFor: 87600h", "validFor: *tenYears", 1
+    )
+    assert "*tenYears" in written
+    project.write(written)
+    assert project.run("retire") == 1
+    told = said()[1]
+    assert "anchors.g1 holds the YAML anchor &tenYears, to which another entry refers" in told
+    assert "(*tenYears); write out there what it stands for, and run this again" in told
+    assert "correct the YAML" not in told
+    assert project.read() == written
+    project.write(written.replace("*tenYears", "87600h"))
+    assert project.run("retire") == 0
+    assert project.read() == RETIRED
+
+
 FLOW_G1 = (
     'g1: {role: "issuing", commonName: root-g1.a, validFrom: "2026-11-01T00:00:00Z", '
     "validFor: 87600h} # first"
