@@ -13,6 +13,7 @@ import argparse
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from lab import toolchain_cache
 from lab.toolchain_build import ToolchainError, build
 from lab.toolchain_cache import Slot
 from lab.toolchain_go import prerequisites
+from lab.toolchain_pace import learn, pace, told
 from lab.toolchain_progress import Progress
 from lab.toolchain_table import BINARIES, FOUNDATION, PLUGINS, TOOLS
 
@@ -99,10 +101,16 @@ def _build(slots: Sequence[Slot], progress: Progress) -> None:
     with _terminable():
         for number, slot in enumerate(slots, 1):
             label = f"[{number}/{len(slots)}] {', '.join(slot.tool.binaries)}"
-            hint = f"about {slot.tool.seconds} s on two cores, once"
+            here = pace(slot.cache)
+            left = sum(each.tool.seconds for each in slots[number - 1 :]) * here
+            hint = f"about {told(slot.tool.seconds * here)} here, once"
+            if number < len(slots):
+                hint += f"; all that is missing about {told(left)}"
+            begun = time.monotonic()
             with progress.step(label, hint) as update:
                 try:
                     build(slot, go=go, update=update)
+                    learn(slot.cache, slot.tool, time.monotonic() - begun)
                 except OSError as error:
                     raise ToolchainError(
                         f"{slot.tool.name} could not be built: {error}; "
