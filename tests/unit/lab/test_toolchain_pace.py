@@ -32,6 +32,12 @@ def test_each_build_brings_it_nearer_to_this_machine(tmp_path: Path) -> None:
         assert pace(tmp_path) == expected
 
 
+def test_what_another_process_has_built_teaches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pace").write_text("1.0")
+    learn(tmp_path, TOOL, 1.0)
+    assert pace(tmp_path) == 1.0
+
+
 def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
     for text in ("", "soon", "-1", "0"):
         (tmp_path / "pace").write_text(text)
