@@ -21,6 +21,7 @@ from mtls_pki.settings.extensions import BackendSettings, Extensions, IssuerScop
 from mtls_pki.settings.section import Section
 from mtls_pki.settings.types import (
     Abandoned,
+    BaseName,
     CertificateFile,
     CommonName,
     ConfigMapKey,
@@ -144,8 +145,8 @@ class IssuingSettings(Section):
     direct: StrictBool = False
     kind: IssuerScope = "ClusterIssuer"
     # Of g2: `<name>-g2-...`; a changed issuerRef is what makes cert-manager reissue.
-    name: ObjectName = "mtls-ca"
-    secret_name: ObjectName | None = None
+    name: BaseName = "mtls-ca"
+    secret_name: BaseName | None = None
     # An issuer named exactly `name` for Certificates that teams declare themselves.
     stable: StrictBool = False
     # cert-manager reads the Secrets of ClusterIssuers from its own namespace only.
@@ -186,7 +187,7 @@ class FormerBundleSettings(Section):
 class TrustSettings(Section):
     """Where the trust bundle goes, and how long it must have been there before anything issues."""
 
-    name: ObjectName = "mesh-trust"
+    name: BaseName = "mesh-trust"
     key: ConfigMapKey = "ca.crt"
     namespaces: tuple[DnsLabel, ...] = Field(min_length=1)
     create_namespaces: StrictBool = False

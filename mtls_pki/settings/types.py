@@ -45,6 +45,8 @@ _MAILBOX_NAME = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*
 _CONFIG_MAP_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 # One part of a mount's path, without characters that have a meaning in a policy or a URL.
 _VAULT_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+# Leaves room for generations, backends and namespaces behind it (Kubernetes, 253 characters).
+_LONGEST_BASE = 150
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # With a length in two bytes or more, as every certificate has.
 _DER_SEQUENCE = (b"\x30\x82", b"\x30\x83", b"\x30\x81")
@@ -109,6 +111,15 @@ class SpellingError(ValueError):
     def __init__(self, told: str, plain: str) -> None:
         super().__init__(told)
         self.plain = plain
+
+
+def _base_name(value: str) -> str:
+    if len(_object_name(value)) > _LONGEST_BASE:
+        raise ValueError(
+            f"is {len(value)} characters long; write at most {_LONGEST_BASE}, because the names of "
+            "objects begin with it"
+        )
+    return value
 
 
 def _dns_name(value: str) -> str:
@@ -347,6 +358,7 @@ Duration = Annotated[
 ]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+BaseName = Annotated[str, AfterValidator(_base_name)]
 ObjectName = Annotated[str, AfterValidator(_object_name)]
 DnsName = Annotated[str, AfterValidator(_dns_name)]
 Domain = Annotated[str, AfterValidator(_domain)]

@@ -15,6 +15,8 @@ from tests.integration.support.configuration import generated, small_stack
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
 
 NAME = "odd"
+# 245 characters, in labels of 50.
+LONG = ".".join([*["a" * 50] * 4, "a" * 41])
 # 57 characters: with what stands before it an issuing CA's name would have 71.
 TRUST_DOMAIN = "prod-eu-central-1.k8s.platform.internal.some-company.example"
 
@@ -31,6 +33,13 @@ def test_odd_values_that_are_accepted_work_in_every_verifier(
             "secretName": "app.example.org-cert",
             "dnsNames": ["app.example.org"],
         },
+        "longest": {
+            "namespace": NAME,
+            "name": LONG,
+            "secretName": f"{LONG}.bbbbbb",
+            "serviceAccount": LONG,
+            "dnsNames": [LONG, f"*.{LONG[51:]}"],
+        },
         "long": {"namespace": NAME, "name": "w" * 63},
         "umlauts": {"namespace": NAME, "commonName": "\u00fc" * 32},
         "addresses": {"namespace": NAME, "ipAddresses": ["10.0.0.5", "2001:DB8::5"]},
@@ -41,13 +50,22 @@ def test_odd_values_that_are_accepted_work_in_every_verifier(
         "short": {"namespace": NAME, "duration": "1h", "renewBefore": "55m"},
     }
     stack = make_stack(NAME)
-    stack.write(small_stack(NAME, plane.kubeconfig, trustDomain=TRUST_DOMAIN, services=services))
+    stack.write(
+        small_stack(
+            NAME,
+            plane.kubeconfig,
+            trustDomain=TRUST_DOMAIN,
+            services=services,
+            issuing={"name": f"{LONG[:140]}", "secretName": f"ca.{LONG[:140]}"},
+            trust={"name": f"trust.{LONG[:140]}"},
+        )
+    )
     stack.init()
     stack.up()
 
     live = cluster.certificates(api, NAME)
     assert len(live) == len(services)
-    bundle = cluster.config_map(api, NAME, f"{NAME}-trust")["ca.crt"]
+    bundle = cluster.config_map(api, NAME, f"trust.{LONG[:140]}")["ca.crt"]
     for name, certificate in live.items():
         assert cluster.is_ready(certificate), name
         chain = cluster.secret(api, NAME, certificate["spec"]["secretName"])["tls.crt"]
@@ -55,7 +73,10 @@ def test_odd_values_that_are_accepted_work_in_every_verifier(
         facts = describe(leaf)
         assert facts.uris == (f"spiffe://{TRUST_DOMAIN}/ns/{NAME}/sa/{name}",)
         assert_chain_holds(
-            chain, bundle, facts.dns_names[0], allowed=WILDCARD if name == "wildcard" else {}
+            chain,
+            bundle,
+            facts.dns_names[0],
+            allowed=WILDCARD if name in ("wildcard", LONG) else {},
         )
         assert TRUST_DOMAIN not in issuing.subject.rfc4514_string()
     assert stack.up().changes == {}

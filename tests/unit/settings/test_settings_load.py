@@ -544,3 +544,12 @@ def test_values_are_not_changed_by_loading() -> None:
 def test_the_owner_is_the_stacks_own_name_and_no_key_of_the_file() -> None:
     assert load({}).owner == "mtls-pki/test"
     assert [mistake.path for mistake in mistakes({"owner": "other/stack"})] == ["owner"]
+
+
+def test_a_name_to_which_others_are_added_leaves_room_for_them() -> None:
+    assert load({"issuing.name": ".".join(["a" * 49] * 3)}).issuing.name.startswith("a")
+    (line,) = told({"issuing.name": ".".join(["a" * 50] * 3)})
+    assert line.startswith("issuing.name: ")
+    assert line.endswith(
+        "is 152 characters long; write at most 150, because the names of objects begin with it"
+    )
