@@ -54,6 +54,8 @@ ISTIO: Changes = {"consumers.istio": {}}
 DATABASE = "postgresql://monitor@db.example.org:5432/postgres?sslmode=verify-full"
 GLOO = {"management": "eu", "workloads": ["us"]}
 RELAY: Changes = {"clusters": TWO_CLUSTERS, "consumers.gloo": GLOO}
+# 251 characters.
+LONG = ".".join([*["a" * 49] * 5, "a"])
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
@@ -906,6 +908,11 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
             "services.web.secretName: app/mtls-ca-g1-i1 is a Secret with a CA that the stack "
             "itself writes in cluster dev; write another"
         ],
+    ),
+    (
+        "services_have_their_own_objects",
+        {"services.web": {"namespace": "app", "name": LONG, "dnsNames": ["web.app"]}},
+        [f"services.web.secretName: '{LONG}-tls' is 255 characters long; write one of at most 253"],
     ),
     (
         "services_have_their_own_objects",
