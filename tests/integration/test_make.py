@@ -46,6 +46,41 @@ def make(checkout: Path) -> Iterator[Make]:
     run("clean")
 
 
+# The lines of these pages that change nothing of a stack that is applied and steady.
+_PAGES = ("README.md", "docs/operations.md", "docs/review.md", "docs/rotation.md")
+_HARMLESS = re.compile(
+    r"(pulumi (preview|up|refresh|cancel)|mtls-pki (status|check|plan|review|up|reissue --dry-run"
+    r"|prune --dry-run))\b"
+)
+
+
+def documented(checkout: Path) -> list[str]:
+    """The lines of the pages' shell blocks that can be run one by one, each once."""
+    texts = [(checkout / page).read_text() for page in _PAGES]
+    blocks = [
+        each for text in texts for each in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    ]
+    lines = [line for block in blocks for line in block.splitlines() if _HARMLESS.match(line)]
+    return [*dict.fromkeys(line.partition("  #")[0].rstrip() for line in lines)]
+
+
+def in_a_shell(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line where nothing is installed but the virtual environment."""
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=checkout,
+        env={
+            **{name: value for name, value in os.environ.items() if "PULUMI" not in name},
+            "PATH": f"{checkout}/.venv/bin:/usr/bin:/bin",
+            "PULUMI_SKIP_CONFIRMATIONS": "true",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_help_lists_every_target(make: Make, checkout: Path) -> None:
     targets = re.findall(r"^([a-z]+):.*##", (checkout / "Makefile").read_text(), flags=re.M)
     shown = make("help").stdout
@@ -64,23 +99,12 @@ def test_up_again_down_and_clean(make: Make, checkout: Path) -> None:
     assert not re.search(r"\d+ (created|updated|deleted)", again.stdout)
 
     # As a newcomer's shell: no pulumi is installed, and this one is found.
-    plain = {**os.environ, "PATH": f"{checkout}/.venv/bin:/usr/bin:/bin"}
-    for line, said in (
-        ('eval "$(mtls-pki env)" && pulumi stack output trustDomain', "monoskope.cluster.local"),
-        ('eval "$(mtls-pki env)" && pulumi preview --policy-pack policy', "unchanged"),
-        ("mtls-pki review --stack dev", "monoskope.cluster.local"),
-    ):
-        done = subprocess.run(
-            ["bash", "-c", line],
-            cwd=checkout,
-            env=plain,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert said in done.stdout, done.stdout + done.stderr
+    found = in_a_shell(checkout, 'eval "$(mtls-pki env)" && pulumi stack output trustDomain')
+    assert found.stdout == "monoskope.cluster.local\n", found.stderr
+    assert in_a_shell(checkout, "mtls-pki review --stack dev").returncode == 0
+    for line in documented(checkout):
+        done = in_a_shell(checkout, f'eval "$(mtls-pki env)" && {line}')
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
     assert make("down").returncode == 0
     records = list((checkout / ".lab" / "dev" / "pids").glob("*.json"))
