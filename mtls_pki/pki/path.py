@@ -27,7 +27,13 @@ from functools import lru_cache
 
 from mtls_pki.pki.ca_facts import CaFacts
 from mtls_pki.pki.leaf_facts import IssuingChain, LeafFacts
-from mtls_pki.pki.path_faults import Fault, leaf_faults, name_faults, worst_first
+from mtls_pki.pki.path_faults import (
+    ONLY_CRYPTOGRAPHY,
+    Fault,
+    leaf_faults,
+    name_faults,
+    worst_first,
+)
 from mtls_pki.pki.path_search import Acceptance, Path, PathSearch
 
 __all__ = ["Acceptance", "IssuerVerification", "Verification", "verify_issuer", "verify_leaf"]
@@ -52,7 +58,9 @@ class Verification:
 
     @property
     def everywhere(self) -> bool:
-        """Whether every verifier accepts."""
+        """Whether OpenSSL, Go and GnuTLS accept: the verifiers of TLS that people run."""
+        if self.acceptance is Acceptance.SOME:
+            return not self._grave
         return self.acceptance is Acceptance.EVERY
 
     @property
@@ -62,9 +70,15 @@ class Verification:
 
     def worse_than(self, before: Verification) -> bool:
         """Whether a verifier may refuse now that accepted ``before``: the change breaks it."""
+        if self.everywhere or before.everywhere:
+            return before.everywhere and not self.everywhere
         if self.acceptance is not before.acceptance:
             return self.acceptance < before.acceptance
-        return not self.doubts <= before.doubts
+        return not self._grave <= before._grave
+
+    @property
+    def _grave(self) -> frozenset[str]:
+        return frozenset(doubt for doubt in self.doubts if ONLY_CRYPTOGRAPHY not in doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +144,20 @@ def _answer(paths: list[Path], first: list[Path]) -> Verification:
     if best.acceptance is Acceptance.NONE:
         return Verification(Acceptance.NONE, best.faults[0].reason)
     if best.faults:
-        doubts = frozenset(fault.reason for fault in best.faults)
-        return Verification(Acceptance.SOME, best.faults[0].reason, doubts)
+        return _doubted(best)
     worst = min(first, key=Path.rank)
+    if worst.faults and all(ONLY_CRYPTOGRAPHY in fault.reason for fault in worst.faults):
+        return _doubted(worst)
     if worst.faults:
         reason = f"{_ORDER}: {worst.faults[0].reason}"
         return Verification(Acceptance.SOME, reason, frozenset({_ORDER}))
     return Verification(Acceptance.EVERY)
+
+
+def _doubted(path: Path) -> Verification:
+    reasons = [fault.reason for fault in path.faults]
+    grave = [reason for reason in reasons if ONLY_CRYPTOGRAPHY not in reason]
+    return Verification(Acceptance.SOME, (grave or reasons)[0], frozenset(reasons))
 
 
 def _for_leaf(path: Path, leaf: LeafFacts, own: tuple[Fault, ...]) -> Path:

@@ -13,7 +13,6 @@ from mtls_pki.pki.leaf_facts import IssuingChain, LeafFacts
 from mtls_pki.pki.name_constraints import GeneralNames
 from mtls_pki.pki.parsing import parse_certificate
 from mtls_pki.pki.path import verify_leaf
-from mtls_pki.pki.path_faults import ONLY_CRYPTOGRAPHY
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.leaf_limits import dns_names
 from mtls_pki.settings.model import AnchorSettings, IntermediateSettings, Settings
@@ -108,9 +107,4 @@ def _refusal(leaf: LeafFacts, root: CaFacts) -> str | None:
     issuing = leaf.chain.presented[0]
     # There is no clock here; whether they are valid now is judged where there is one.
     found = verify_leaf(leaf, frozenset({root}), max(root.not_before, issuing.not_before) + _MOMENT)
-    if found.everywhere:
-        return None
-    if not found.anywhere:
-        return found.reason
-    doubts = sorted(doubt for doubt in found.doubts if ONLY_CRYPTOGRAPHY not in doubt)
-    return doubts[0] if doubts else None
+    return None if found.everywhere else found.reason

@@ -17,6 +17,7 @@ from mtls_pki.pki.certificates import Validity
 from mtls_pki.pki.expected import KeyFacts, expected_issuing_ca, expected_root
 from mtls_pki.pki.leaf_facts import LeafFacts
 from mtls_pki.pki.path import Acceptance, Verification, verify_issuer, verify_leaf
+from mtls_pki.pki.path_faults import ONLY_CRYPTOGRAPHY
 from tests.unit.pki import material
 from tests.unit.pki.chain_strategies import Example, examples
 from tests.unit.pki.material import KEY_KINDS, NOW, ONE_YEAR, TEN_YEARS, key, key_pem, parsed
@@ -545,3 +546,17 @@ def test_certificates_of_one_key_that_say_something_else_are_not_interchangeable
     changed: dict[str, Any],
 ) -> None:
     assert not interchangeable(CaFacts.of(parsed(_root())), CaFacts.of(parsed(_root(**changed))))
+
+
+def test_what_only_cryptography_refuses_breaks_no_connection() -> None:
+    whole = Verification(Acceptance.EVERY)
+    alone = f"the CA CN=a has a constraint, {ONLY_CRYPTOGRAPHY}"
+    harmless = Verification(Acceptance.SOME, alone, frozenset({alone}))
+    grave = Verification(Acceptance.SOME, "GnuTLS refuses", frozenset({alone, "GnuTLS refuses"}))
+    assert harmless.everywhere
+    assert not grave.everywhere
+    assert not harmless.worse_than(whole)
+    assert grave.worse_than(whole)
+    assert grave.worse_than(harmless)
+    assert not harmless.worse_than(grave)
+    assert Verification(Acceptance.NONE, "ended").worse_than(harmless)
