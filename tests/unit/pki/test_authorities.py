@@ -272,6 +272,7 @@ def test_a_renewed_root_is_told_by_the_serial_number_that_differs() -> None:
     ("fields", "message"),
     [
         ({"serial": 0}, "the trust anchor's serial number is 0; RFC 5280 4.1.2.2 demands"),
+        ({"serial": 255}, "the trust anchor's serial number is -1; RFC 5280 4.1.2.2 demands"),
         ({"subject": None}, "the trust anchor has an empty subject, which RFC 5280 4.1.2.6"),
     ],
 )
@@ -280,7 +281,9 @@ def test_what_no_ca_may_have(fields: dict[str, Any], message: str) -> None:
         # cryptography makes none, so the number of a good one is written over.
         good = _brought_root(serial=1)
         der = x509.load_pem_x509_certificate(good.encode()).public_bytes(Encoding.DER)
-        pem = x509.load_der_x509_certificate(der.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1))
+        pem = x509.load_der_x509_certificate(
+            der.replace(b"\x02\x01\x01", bytes([2, 1, fields["serial"]]), 1)
+        )
         mistakes = check_root(pem.public_bytes(Encoding.PEM).decode())
     else:
         mistakes = check_root(_brought_root(**fields))

@@ -175,6 +175,24 @@ def test_one_mistake_is_told_with_place_value_and_remedy(
             "services.web.dnsNames.1: 'A': has capital letters; write a",
         ),
         (
+            "services.web.ipAddresses",
+            ["fe80::1%eth0"],
+            "services.web.ipAddresses.0: 'fe80::1%eth0': has a zone, which means something on one "
+            "machine only; write fe80::1, or an address that is not link-local",
+        ),
+        (
+            "services.web.ipAddresses",
+            ["::ffff:10.0.0.5"],
+            "services.web.ipAddresses.0: '::ffff:10.0.0.5': is an IPv4 address written as IPv6; "
+            "write 10.0.0.5",
+        ),
+        (
+            "services.web.dnsNames",
+            ["10.0.0.5"],
+            "services.web.dnsNames.0: '10.0.0.5': is an IP address, no DNS name; write it under "
+            "ipAddresses",
+        ),
+        (
             "services.web.dnsNames",
             ["*"],
             "services.web.dnsNames.0: '*': is a wildcard before fewer than two labels, which no "

@@ -942,6 +942,11 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
     ),
     (
         "usages_and_lists_are_sets",
+        {"services.web.ipAddresses": ["2001:db8::5", "2001:DB8:0::5"]},
+        ["services.web.ipAddresses: 2001:db8::5 twice; write it once"],
+    ),
+    (
+        "usages_and_lists_are_sets",
         {"trust.namespaces": ["app", "app"]},
         ["trust.namespaces: app twice; write it once"],
     ),
