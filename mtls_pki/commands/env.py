@@ -22,8 +22,7 @@ def _run(options: argparse.Namespace) -> ExitStatus:
 
     del options
     # What the shell has set already is replaced: its own stacks are elsewhere.
-    inherited = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
-    found = local_environment(Path(), inherited)
+    found = local_environment(Path(), {"PATH": os.environ.get("PATH", os.defpath)})
     if not found:
         raise CommandError(
             f"there is no {RECORD} here; `make up` writes it. With an engine and stacks of your "

@@ -9,9 +9,6 @@ from mtls_pki.rotation.evidence import Evidence, LeafObservation
 from mtls_pki.rotation.request import ChangeRequest
 from mtls_pki.rotation.rules import Laggard, Notice
 
-MISSING = "certificate-missing"
-"""A Certificate of the stack file is not there: deleted, or not applied yet."""
-
 _BROKEN = frozenset(
     {
         *("anchor-expired", "issuing-ca-expired", "leaves-of-expired-anchor"),
@@ -42,7 +39,8 @@ def declared_notices(request: ChangeRequest, evidence: Evidence, now: datetime) 
     absent = [key for key in wanted if key not in there and key not in there_by_leaf]
     if absent:
         yield Notice(
-            identifier=MISSING,
+            # Not among the broken: it may be new in the change that is judged.
+            identifier="certificate-missing",
             message=f"{len(absent)} Certificates of the stack file are not there; `pulumi up` "
             "makes those that are new, `pulumi up --refresh` those that were deleted",
             laggards=tuple(_laggard(key, "is not there") for key in absent),

@@ -13,7 +13,7 @@ from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.roles import Role
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.host_names import LONGEST
-from mtls_pki.settings.leaf_limits import dns_names
+from mtls_pki.settings.leaf_limits import dns_names, is_below
 from mtls_pki.settings.model import AnchorSettings, Settings
 from mtls_pki.settings.names import declared_issuers, stack_secrets
 
@@ -337,11 +337,7 @@ def _names_outside(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name in settings.services:
         outside = sorted(
-            dns_name
-            for dns_name in dns_names(settings, name)
-            if not any(
-                dns_name == domain or dns_name.endswith(f".{domain}") for domain in permitted
-            )
+            dns_name for dns_name in dns_names(settings, name) if not is_below(dns_name, permitted)
         )
         if outside:
             yield name, tuple(outside)

@@ -14,7 +14,7 @@ from typing import Any
 from hvac import exceptions
 
 from mtls_pki.backends.vault.comparison import ISSUER_FIELDS
-from mtls_pki.backends.vault.diagnosis import explain
+from mtls_pki.backends.vault.diagnosis import with_meaning
 from mtls_pki.backends.vault.transport import VaultAddress, VaultError, connect, send
 
 
@@ -35,7 +35,6 @@ def write_issuer(address: VaultAddress, path: str, asked: Mapping[str, Any]) -> 
     try:
         send(connect(address), address, "POST", path, fields)
     except exceptions.VaultError as error:
-        meaning = explain(str(error))
         raise VaultError(
-            f"{address.url}: writing {path} failed: {error}" + (f"; {meaning}" if meaning else "")
+            f"{address.url}: writing {path} failed: {with_meaning(str(error))}"
         ) from None

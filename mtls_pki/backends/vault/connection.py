@@ -10,7 +10,7 @@ from typing import Any
 import hvac
 from hvac import exceptions
 
-from mtls_pki.backends.vault.diagnosis import explain
+from mtls_pki.backends.vault.diagnosis import with_meaning
 from mtls_pki.backends.vault.transport import (
     VaultAddress,
     VaultError,
@@ -223,10 +223,8 @@ class Vault:
         except exceptions.InvalidPath:
             raise _NotFoundError(f"{self.address.url} has nothing at {path}") from None
         except exceptions.VaultError as error:
-            meaning = explain(str(error))
             raise VaultError(
-                f"{self.address.url}: reading {path} failed: {error}"
-                + (f"; {meaning}" if meaning else "")
+                f"{self.address.url}: reading {path} failed: {with_meaning(str(error))}"
             ) from None
 
 

@@ -203,6 +203,12 @@ LOGIN_CAUSES = (
 )
 
 
+def with_meaning(text: str) -> str:
+    """Return an error text, and what it means where that is known."""
+    meaning = explain(text)
+    return f"{text}; {meaning}" if meaning else text
+
+
 def explain(text: str, causes: Iterable[Cause] = CAUSES) -> str | None:
     """Return what an error text means and what to do, or None for one that is not known."""
     for cause in causes:
