@@ -6,6 +6,7 @@ consumer of this kind asks its servers; what the answers mean is the same for al
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import StrictBool
 
 from mtls_pki.clusters.sources.source import Issued, KnownTrust, Outside
+from mtls_pki.pki.fingerprints import spki_sha256
+from mtls_pki.pki.names import NameKey, name_key, read_name
+from mtls_pki.pki.parsing import parse_certificate
 from mtls_pki.rotation.evidence import SessionObservation
 from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.names import is_issuing_ca_of
@@ -107,10 +111,10 @@ def sessions_of(
     holds = section.hold_for_sessions
 
     def read(trust: KnownTrust) -> Issued:
-        anchors = _anchors(trust)
+        owners = _owners(settings, trust)
         return Issued(
             sessions=tuple(
-                _session(settings, each.server, connection, anchors, holds=holds)
+                _session(settings, each.server, connection, owners, holds=holds)
                 for each in answers
                 for connection in each.connections
             ),
@@ -133,35 +137,77 @@ def places_of_servers(
             )
 
 
-def _anchors(trust: KnownTrust) -> dict[str, str]:
-    """Return the fingerprint of every recorded generation."""
-    return {
+@dataclass(frozen=True, kw_only=True)
+class _Owner:
+    """A recorded generation, and whose names as an issuer lead to it.
+
+    Attributes:
+        fingerprint: of its anchor.
+        names: subjects of its root, and of an issuing CA of it that was brought.
+    """
+
+    generation: str
+    fingerprint: str
+    names: frozenset[NameKey]
+
+
+def _owners(settings: Settings, trust: KnownTrust) -> tuple[_Owner, ...]:
+    recorded = {
         generation: anchor.fingerprint
         for gate in trust.gates
         if gate.stage is not None
         for generation, anchor in gate.stage.anchors.items()
         if anchor.fingerprint is not None
     }
+    found = {
+        generation: {
+            name_key(each.subject) for each in trust.anchors if spki_sha256(each) == fingerprint
+        }
+        | _brought_names(settings, generation)
+        for generation, fingerprint in recorded.items()
+    }
+    # A renewed root, or an issuing CA that two roots certified, is no proof of either.
+    counted = Counter(name for names in found.values() for name in names)
+    return tuple(
+        _Owner(
+            generation=generation,
+            fingerprint=fingerprint,
+            names=frozenset(name for name in found[generation] if counted[name] == 1),
+        )
+        for generation, fingerprint in recorded.items()
+    )
+
+
+def _brought_names(settings: Settings, generation: str) -> set[NameKey]:
+    anchor = settings.anchors.get(generation)
+    issuing_ca = anchor.issuing_ca if anchor is not None else None
+    if issuing_ca is None or issuing_ca.certificate is None:
+        return set()
+    origin = f"anchors.{generation}.issuingCa.certificate"
+    return {name_key(parse_certificate(issuing_ca.certificate.pem, origin=origin).subject)}
 
 
 def _session(
     settings: Settings,
     server: str,
     connection: Connection,
-    anchors: Mapping[str, str],
+    owners: Iterable[_Owner],
     *,
     holds: bool,
 ) -> SessionObservation:
+    names = frozenset(filter(None, map(read_name, connection.subjects)))
     return SessionObservation(
         server=server,
         client=connection.client,
         authorities=connection.authorities,
         since=connection.since,
-        # By the names that the issuing CAs of this stack have.
         named=frozenset(
-            fingerprint
-            for generation, fingerprint in anchors.items()
-            if any(is_issuing_ca_of(settings, generation, each) for each in connection.subjects)
+            owner.fingerprint
+            for owner in owners
+            if names & owner.names
+            or any(
+                is_issuing_ca_of(settings, owner.generation, each) for each in connection.subjects
+            )
         ),
         holds=holds,
     )

@@ -14,6 +14,10 @@ from mtls_pki.pki.errors import PkiError
 # cryptography count bytes of UTF-8, so a name that is right for both has at most as many bytes.
 _LONGEST_IN_SUBJECT = 64
 _LONGEST_DOMAIN = 253
+
+NameKey = tuple[frozenset[tuple[str, str]], ...]
+"""A name that can be compared and looked up: object identifier and value of each attribute."""
+
 _DOMAIN = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -37,6 +41,22 @@ def subject(
         (NameOID.COMMON_NAME, common_name),
     )
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value])
+
+
+def name_key(name: x509.Name) -> NameKey:
+    """Return a name without the string types of its values, which say nothing of who is meant."""
+    return tuple(
+        frozenset((each.oid.dotted_string, str(each.value)) for each in relative)
+        for relative in name.rdns
+    )
+
+
+def read_name(text: str) -> NameKey | None:
+    """Return the name that a text in the form of RFC 4514 means; None if it has another form."""
+    try:
+        return name_key(x509.Name.from_rfc4514_string(text)) if text else None
+    except ValueError:
+        return None
 
 
 def common_name_mistake(common_name: str) -> str | None:

@@ -71,9 +71,11 @@ class Plain:
 
 def with_credentials(directory: Path) -> list[Path]:
     """The files below a directory in which a client's key stands."""
+    # `Path.rglob` fails where a directory is removed while it walks; `os.walk` passes over it.
+    paths = (Path(folder, name) for folder, _, names in os.walk(directory) for name in names)
     return [
         path
-        for path in directory.rglob("*")
+        for path in paths
         if any(mark in _text(path) for mark in ("client-key-data", "PRIVATE KEY"))
     ]
 

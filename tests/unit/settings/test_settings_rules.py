@@ -150,6 +150,11 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
+        "envoy_servers_are_in_clusters_of_the_stack",
+        {"consumers.envoy.servers": {"a": {"admin": "http://a:9901", "cluster": "dve"}}},
+        ["consumers.envoy.servers.a.cluster: 'dve' is no cluster of this stack; write one of: dev"],
+    ),
+    (
         "nats_servers_are_in_clusters_of_the_stack",
         {"consumers.nats.servers": {"a": {"monitoring": "http://a:8222", "cluster": "dve"}}},
         ["consumers.nats.servers.a.cluster: 'dve' is no cluster of this stack; write one of: dev"],
@@ -996,6 +1001,10 @@ KEPT: list[tuple[str, Changes]] = [
             "issuing.stable": True,
             "anchors.g1": {"role": "issuing", "certificate": "g2.pem", "issuingCa": KEYS},
         },
+    ),
+    (
+        "envoy_servers_are_in_clusters_of_the_stack",
+        {"consumers.envoy.servers": {"a": {"admin": "http://a:9901", "cluster": "dev"}}},
     ),
     (
         "nats_servers_are_in_clusters_of_the_stack",

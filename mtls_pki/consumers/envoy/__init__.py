@@ -1,0 +1,1 @@
+"""Envoy: who has connections or requests open at its listeners."""
