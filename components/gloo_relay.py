@@ -14,7 +14,7 @@ from mtls_pki.components.core_objects import ConfigMap, Secret
 from mtls_pki.components.kubernetes_options import GuardedObject, guarded_by, owned
 from mtls_pki.components.private_key import private_key
 from mtls_pki.components.trust_anchor import CaProfile, SigningPair, TrustAnchor
-from mtls_pki.pki.bundle import render_bundle
+from mtls_pki.pki.bundle import append_bundle, render_bundle
 from mtls_pki.pki.certificates import Validity, leaf_certificate
 from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
 
@@ -36,7 +36,7 @@ class RelayLeaf:
 
 @dataclass(frozen=True, kw_only=True)
 class RelayAuthorityArgs:
-    """The CA of the relay below one anchor.
+    """A CA of Gloo Mesh below one anchor.
 
     Attributes:
         profile: what its certificate says.
@@ -50,7 +50,7 @@ class RelayAuthorityArgs:
 
 
 class RelayAuthority(pulumi.ComponentResource):
-    """The CA that signs the relay's certificates in all clusters.
+    """The CA that signs the relay's certificates in all clusters, or the CAs of the meshes.
 
     Attributes:
         signing: its certificate alone, and its key.
@@ -73,6 +73,43 @@ class RelayAuthority(pulumi.ComponentResource):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeshRoot:
+    """The CA from which Gloo makes the CA of each mesh, and what else the meshes trust.
+
+    Attributes:
+        signing: of the issuing anchor.
+        anchor_pem: certificate of that anchor.
+        others: certificate PEM of the same CA below every other anchor.
+    """
+
+    signing: SigningPair
+    anchor_pem: Input[str]
+    others: Sequence[Input[str]]
+
+    def certificates(self) -> Output[str]:
+        """Return all of these CAs, the one that signs first."""
+        return Output.concat(self.signing.chain_pem, *self.others)
+
+    def files(self, roots: Sequence[Input[str]]) -> dict[str, Input[str]]:
+        """Return what the Secret holds.
+
+        Gloo signs by the first certificate of ``root-cert.pem``, whether or not another CA signed
+        it, and hands the whole text to istiod as its roots (gloo-mesh, pkg/certificates). All of
+        them stay in it while their anchors are trusted, because istiod takes a change only where
+        the one set contains the other (istio, pilot/pkg/bootstrap/istio_ca.go).
+        """
+        anchors = Output.all(*roots).apply(append_bundle)
+        certificate, key = self.signing.chain_pem, self.signing.key_pem
+        return {
+            "root-cert.pem": Output.concat(certificate, anchors, *self.others),
+            "key.pem": key,
+            "ca-cert.pem": certificate,
+            "ca-key.pem": key,
+            "cert-chain.pem": Output.concat(certificate, self.anchor_pem),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class GlooRelayArgs:
     """Arguments of :class:`GlooRelay`.
 
@@ -80,6 +117,7 @@ class GlooRelayArgs:
         namespace: of the relay.
         certificates_name: of the ConfigMap that shows the certificates.
         root_secret_name: of the Secret with the roots alone.
+        mesh_cas_key: of the mesh's CAs in that ConfigMap.
         leaves: what the cluster gets.
         validity: of each of them.
         key_algorithm: of their keys.
@@ -87,6 +125,8 @@ class GlooRelayArgs:
         authority: signs them.
         signing_secret_name: of the Secret with the CA, for a management server that signs agents
             itself; None where no server gets it.
+        mesh: what Gloo makes the CAs of the meshes from; None where it does not.
+        mesh_secret_name: of the Secret with it; None where no server gets it.
         roots: certificate PEM of every trusted generation.
         guard: hook that judges before anything of it is written.
         delete_guard: hook that judges whether it may be deleted.
@@ -96,12 +136,15 @@ class GlooRelayArgs:
     namespace: str
     certificates_name: str
     root_secret_name: str
+    mesh_cas_key: str
     leaves: Sequence[RelayLeaf]
     validity: Validity
     key_generation: str
     authority: RelayAuthority
     signing_secret_name: str | None
     roots: Sequence[Input[str]]
+    mesh: MeshRoot | None = None
+    mesh_secret_name: str | None = None
     key_algorithm: KeyAlgorithm = DEFAULT_KEY
     guard: pulumi.ResourceHook | None = None
     delete_guard: pulumi.ResourceHook | None = None
@@ -159,6 +202,10 @@ class GlooRelay(pulumi.ComponentResource):
         if args.signing_secret_name is not None:
             pair = {"tls.crt": signing.chain_pem, "tls.key": signing.key_pem, "ca.crt": roots}
             secrets.append(self._secret(args.signing_secret_name, pair))
+        if args.mesh is not None:
+            shown[args.mesh_cas_key] = args.mesh.certificates()
+            if args.mesh_secret_name is not None:
+                secrets.append(self._secret(args.mesh_secret_name, args.mesh.files(args.roots)))
         written = [each.resource for each in secrets]
         display = ConfigMap(
             f"{name}-{args.certificates_name}",

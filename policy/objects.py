@@ -41,8 +41,10 @@ ISTIO_AUTHORITY = frozenset({"data.ca-cert.pem", "data.cert-chain.pem"})
 """What istiod signs with, and where this project says so: not trusted there either."""
 
 GLOO_RELAY = "mtls-pki:index:GlooRelay"
-RELAY_CHAINS = frozenset({"data.server.crt", "data.client.crt", "data.telemetry.crt"})
-"""What the relay of Gloo Mesh presents, where this project shows it beside the roots."""
+RELAY_CHAINS = frozenset(
+    {"data.server.crt", "data.client.crt", "data.telemetry.crt", "data.mesh-cas.crt"}
+)
+"""What the relay of Gloo Mesh presents, and the CAs that it signs with, shown beside the roots."""
 
 _CERT_MANAGER = "mtls-pki:index:CertManager"
 _BLOCK = "-----BEGIN CERTIFICATE-----"

@@ -24,8 +24,11 @@ def _namespaces(settings: Settings, cluster: str) -> tuple[str, ...]:
 
 
 def _secrets(settings: Settings, cluster: str) -> frozenset[tuple[str, str]]:
+    gloo = gloo_settings(settings)
+    mesh = gloo.mesh_root if gloo is not None and cluster == gloo.management else None
+    names = (*SECRETS, mesh.secret_name) if mesh is not None else SECRETS
     return frozenset(
-        (namespace, secret) for namespace in _namespaces(settings, cluster) for secret in SECRETS
+        (namespace, secret) for namespace in _namespaces(settings, cluster) for secret in names
     )
 
 

@@ -11,6 +11,7 @@ import pulumi_tls as tls
 from mtls_pki.components.gloo_relay import (
     GlooRelay,
     GlooRelayArgs,
+    MeshRoot,
     RelayAuthority,
     RelayAuthorityArgs,
     RelayLeaf,
@@ -23,12 +24,14 @@ from mtls_pki.consumers.gloo.names import (
     certificates_not_before,
     gloo_clusters,
     gloo_settings,
+    mesh_common_name,
+    mesh_not_before,
     relay_common_name,
     server_names,
     telemetry_names,
 )
-from mtls_pki.consumers.gloo.section import NAME, GlooSettings
-from mtls_pki.consumers.gloo.values import agent_values, management_values
+from mtls_pki.consumers.gloo.section import NAME, GlooSettings, MeshRootSettings
+from mtls_pki.consumers.gloo.values import agent_values, management_values, mesh_object
 from mtls_pki.pki.certificates import Validity
 from mtls_pki.settings.names import certifying_generations
 
@@ -46,12 +49,13 @@ class GlooDeclare(Declare):
             generation: self._authority(gloo, generation, provider)
             for generation in certifying_generations(self.stack.settings)
         }
+        mesh = self._mesh(gloo.mesh_root, provider) if gloo.mesh_root is not None else None
         for cluster in gloo_clusters(self.stack.settings):
             place = self.stack.clusters[cluster]
             issuing = self.stack.settings.issuing_generation
             relay = GlooRelay(
                 f"{cluster}-gloo",
-                self._args(gloo, cluster, place, authorities[issuing]),
+                self._args(gloo, cluster, place, authorities[issuing], mesh),
                 place.options,
                 key_provider=provider,
             )
@@ -63,7 +67,10 @@ class GlooDeclare(Declare):
         if gloo is None:
             return {}
         agents = {cluster: agent_values(gloo, cluster) for cluster in gloo.workloads}
-        return {"glooValues": {"management": management_values(gloo), "agents": agents}}
+        values = {"management": management_values(gloo), "agents": agents}
+        if gloo.mesh_root is not None:
+            values["mesh"] = mesh_object(gloo, gloo.mesh_root)
+        return {"glooValues": values}
 
     def _authority(
         self, gloo: GlooSettings, generation: str, provider: tls.Provider
@@ -87,8 +94,49 @@ class GlooDeclare(Declare):
             pulumi.ResourceOptions(provider=provider),
         )
 
+    def _mesh(self, root: MeshRootSettings, provider: tls.Provider) -> MeshRoot:
+        settings = self.stack.settings
+        signing = {
+            generation: self._mesh_authority(root, generation, provider).signing
+            for generation in certifying_generations(settings)
+        }
+        issuing = settings.issuing_generation
+        return MeshRoot(
+            signing=signing[issuing],
+            anchor_pem=self.stack.anchors[issuing].certificate_pem,
+            others=[each.chain_pem for name, each in signing.items() if name != issuing],
+        )
+
+    def _mesh_authority(
+        self, root: MeshRootSettings, generation: str, provider: tls.Provider
+    ) -> RelayAuthority:
+        settings = self.stack.settings
+        begin = mesh_not_before(settings.anchors[generation], root)
+        profile = CaProfile(
+            common_name=mesh_common_name(settings, root, generation),
+            not_before=begin,
+            not_after=begin + root.valid_for,
+            # Gloo makes a CA for each mesh below it.
+            path_length=1,
+            key_algorithm=root.key_algorithm,
+        )
+        return RelayAuthority(
+            f"mesh-{generation}",
+            RelayAuthorityArgs(
+                profile=profile,
+                generation=root.generation,
+                anchor=self.stack.anchors[generation],
+            ),
+            pulumi.ResourceOptions(provider=provider),
+        )
+
     def _args(
-        self, gloo: GlooSettings, cluster: str, place: Place, authority: RelayAuthority
+        self,
+        gloo: GlooSettings,
+        cluster: str,
+        place: Place,
+        authority: RelayAuthority,
+        mesh: MeshRoot | None,
     ) -> GlooRelayArgs:
         settings = self.stack.settings
         issuing = settings.issuing_generation
@@ -104,6 +152,9 @@ class GlooDeclare(Declare):
             key_generation=f"{issuing}-{gloo.authority.generation}",
             authority=authority,
             signing_secret_name=objects.SIGNING_SECRET if management and gloo.signing else None,
+            mesh=mesh,
+            mesh_cas_key=objects.MESH_CAS_KEY,
+            mesh_secret_name=gloo.mesh_root.secret_name if management and gloo.mesh_root else None,
             roots=self.stack.roots,
             guard=place.guard,
             delete_guard=place.delete_guard,

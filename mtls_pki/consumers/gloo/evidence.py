@@ -24,11 +24,18 @@ from mtls_pki.clusters.sources.source import (
     Trusted,
     rights_of,
 )
+from mtls_pki.consumers.gloo.mesh_evidence import (
+    mesh_remarks,
+    mesh_signed,
+    mesh_trusted,
+    read_mesh,
+)
 from mtls_pki.consumers.gloo.names import gloo_clusters, gloo_settings
 from mtls_pki.consumers.gloo.objects import (
     CERTIFICATES,
     CLIENT_KEY,
     MESH_CA_SECRET,
+    MESH_CAS_KEY,
     ROOTS_KEY,
 )
 from mtls_pki.consumers.gloo.section import GlooSettings
@@ -82,9 +89,12 @@ class GlooSource(Source):
         bundle = observe_bundle(
             place, pem, changed_at=changed, hint="`pulumi up --refresh` writes it"
         )
+        mesh = Trusted()
+        if _has_mesh(cluster, gloo):
+            mesh = mesh_trusted(read_mesh(cluster, given), gloo)
         return Trusted(
-            bundles=(bundle, *_unread(cluster.name, gloo, pods, changed)),
-            anchors=tuple(readable_members({pem})),
+            bundles=(bundle, *_unread(cluster.name, gloo, pods, changed), *mesh.bundles),
+            anchors=(*readable_members({pem}), *mesh.anchors),
             owned=(owned_object(cluster.name, "ConfigMap", given["metadata"]),),
         )
 
@@ -102,8 +112,13 @@ class GlooSource(Source):
             pods = _pods(cluster, gloo) if given is not None else []
             second = tuple(_second_writers(cluster, settings, gloo))
         leaves = tuple(_leaves(cluster.name, given or {}, trust))
+        workloads: tuple[LeafObservation, ...] = ()
+        if given is not None and _has_mesh(cluster, gloo):
+            mesh = read_mesh(cluster, given)
+            workloads = tuple(mesh_signed(mesh, cluster.name, settings, gloo, trust))
+            second += tuple(mesh_remarks(mesh, gloo))
         return Issued(
-            leaves=(*leaves, *_before(pods, leaves, trust)),
+            leaves=(*leaves, *_before(pods, leaves, trust), *workloads),
             remarks=second
             + tuple(
                 f"the relay certificate {leaf.name} ends at {instant(leaf.not_after)}; write a "
@@ -155,6 +170,10 @@ def _taking_part(cluster: Cluster, settings: Settings) -> GlooSettings | None:
     return gloo_settings(settings) if cluster.name in gloo_clusters(settings) else None
 
 
+def _has_mesh(cluster: Cluster, gloo: GlooSettings) -> bool:
+    return gloo.mesh_root is not None and cluster.name in gloo.workloads
+
+
 def _path(gloo: GlooSettings) -> str:
     return f"/api/v1/namespaces/{gloo.namespace}/configmaps/{CERTIFICATES}"
 
@@ -192,7 +211,7 @@ def _unread(
 
 def _leaves(cluster: str, given: Mapping[str, Any], trust: KnownTrust) -> Iterator[LeafObservation]:
     for key, pem in sorted((given.get("data") or {}).items()):
-        if key == ROOTS_KEY:
+        if key in (ROOTS_KEY, MESH_CAS_KEY):
             continue
         leaf = observe_leaf(
             cluster=cluster,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mtls_pki.consumers.gloo.section import NAME, GlooSettings
+from mtls_pki.consumers.gloo.section import NAME, GlooSettings, MeshRootSettings
 from mtls_pki.settings.model import AnchorSettings, Settings
 from mtls_pki.settings.names import certified_from, derived_common_name
 
@@ -36,6 +36,16 @@ def certificates_not_before(anchor: AnchorSettings, gloo: GlooSettings) -> datet
     """Return when the certificates start: never before their CA."""
     begin = authority_not_before(anchor, gloo)
     return max(begin, gloo.certificates.valid_from or begin)
+
+
+def mesh_common_name(settings: Settings, root: MeshRootSettings, generation: str) -> str:
+    """Return the subject of the mesh's CA below an anchor."""
+    return derived_common_name(settings, f"mesh-{generation}-{root.generation}")
+
+
+def mesh_not_before(anchor: AnchorSettings, root: MeshRootSettings) -> datetime:
+    """Return when the mesh's CA below a generated anchor starts: never before its root."""
+    return certified_from(anchor, root.valid_from)
 
 
 def server_names(gloo: GlooSettings) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ SECRETS = (ROOT_SECRET, SERVER_SECRET, CLIENT_SECRET, SIGNING_SECRET, TELEMETRY_
 MESH_CA_SECRET = "cacerts"  # noqa: S105
 """What Gloo writes for istiod of each workload cluster, where it makes the mesh's CA itself."""
 
+MESH_CAS_KEY = "mesh-cas.crt"
+"""In the ConfigMap below: the CAs of the mesh, that of the issuing anchor first."""
+
 CERTIFICATES = "relay-certificates"
 """Of the ConfigMap that shows the certificates of all of them, for whoever may read no Secret."""
 

@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool
 
 from mtls_pki.pki.key_algorithms import DEFAULT_KEY, KeyAlgorithm
 from mtls_pki.settings.section import Section
-from mtls_pki.settings.types import DnsLabel, Duration, Generation, Instant
+from mtls_pki.settings.types import DnsLabel, Duration, Generation, Instant, ObjectName
 
 NAME = "gloo"
 """Of the section, below ``consumers``."""
@@ -37,6 +37,21 @@ class RelayCertificatesSettings(Section):
     key_algorithm: KeyAlgorithm = DEFAULT_KEY
 
 
+class MeshRootSettings(Section):
+    """The CA from which Gloo makes the CAs of the workload clusters' meshes, below each anchor."""
+
+    # Of the Secret that VirtualMesh or RootTrustPolicy names.
+    secret_name: ObjectName = "mesh-root"  # noqa: S105 a name
+    generation: Generation = "m1"
+    # None: from the start of its root.
+    valid_from: Instant | None = None
+    valid_for: Duration = timedelta(hours=52560)
+    key_algorithm: KeyAlgorithm = DEFAULT_KEY
+    # The longest lifetime of a workload's certificate: DEFAULT_WORKLOAD_CERT_TTL and
+    # MAX_WORKLOAD_CERT_TTL of istiod.
+    workload_cert_ttl: Duration = timedelta(hours=24)
+
+
 class GlooSettings(Section):
     """Where the management server and its agents run."""
 
@@ -49,3 +64,5 @@ class GlooSettings(Section):
     signing: StrictBool = False
     authority: RelayAuthoritySettings = RelayAuthoritySettings()
     certificates: RelayCertificatesSettings = RelayCertificatesSettings()
+    # None: Gloo does not make the CAs of the meshes.
+    mesh_root: MeshRootSettings | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mtls_pki.consumers.gloo import objects
-from mtls_pki.consumers.gloo.section import GlooSettings
+from mtls_pki.consumers.gloo.section import GlooSettings, MeshRootSettings
 
 
 def management_values(gloo: GlooSettings) -> dict[str, Any]:
@@ -35,6 +35,25 @@ def management_values(gloo: GlooSettings) -> dict[str, Any]:
         "telemetryCollectorCustomization": {
             "serverName": f"gloo-telemetry-gateway.{gloo.namespace}"
         },
+    }
+
+
+def mesh_object(gloo: GlooSettings, root: MeshRootSettings) -> dict[str, Any]:
+    """Return what makes Gloo sign the CAs of the meshes with the CA of this stack.
+
+    Selectors and federation are the user's, so it is no whole object: kind, API and ``spec``.
+    """
+    secret = {"name": root.secret_name, "namespace": gloo.namespace}
+    if gloo.release == "v1":
+        return {
+            "apiVersion": "networking.mesh.gloo.solo.io/v1",
+            "kind": "VirtualMesh",
+            "spec": {"mtlsConfig": {"shared": {"rootCertificateAuthority": {"secret": secret}}}},
+        }
+    return {
+        "apiVersion": "admin.gloo.solo.io/v2",
+        "kind": "RootTrustPolicy",
+        "spec": {"config": {"mgmtServerCa": {"secretRef": secret}}},
     }
 
 

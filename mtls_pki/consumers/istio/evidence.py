@@ -8,8 +8,7 @@ pilot/pkg/bootstrap/istio_ca.go, handleEvent). What it signed is listed nowhere,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import yaml
@@ -37,22 +36,14 @@ from mtls_pki.consumers.istio.objects import (
     SIGNER_KEY,
 )
 from mtls_pki.consumers.istio.section import IstioSettings
+from mtls_pki.consumers.istiod import RIGHTS, handed_out, missing, signed
 from mtls_pki.rotation.durations import DurationError, format_duration, parse_duration
 from mtls_pki.rotation.evidence import (
-    BundleObservation,
-    BundlePlace,
     GateObservation,
-    LeafObservation,
 )
-from mtls_pki.rotation.observation import observe_bundle, observe_leaf
 from mtls_pki.settings.model import Settings
 
-_RIGHTS = "deploy/rbac-istio.yaml"
 _ISTIOD = {"labelSelector": "app=istiod"}
-_ROOT_CONFIG_MAP, _ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
-_BUNDLES_API = "certificates.k8s.io/v1beta1"
-# In place of the ConfigMaps, with ENABLE_CLUSTER_TRUST_BUNDLE_API (istio, namespacecontroller.go).
-_ROOT_BUNDLE = "istio.io:istiod-ca:root-cert"
 _HINTS = {
     "istiod": "istiod writes it, and refuses roots that share none with those it holds: let "
     "kubelet bring cacerts (a minute and a half), look for ROOT-CA in its log, and restart istiod "
@@ -62,19 +53,6 @@ _HINTS = {
     "cert-manager": "istiod writes it from its mesh configuration: roll out `pulumi stack output "
     "istioValues`, and restart istiod if it stays",
 }
-_WORKLOADS = "workload certificates"
-
-
-@dataclass(frozen=True)
-class _Roots:
-    """What istiod hands out in one object."""
-
-    place: BundlePlace
-    pem: str | None
-    changed_at: datetime | None
-
-    def observed(self, hint: str) -> BundleObservation:
-        return observe_bundle(self.place, self.pem, changed_at=self.changed_at, hint=hint)
 
 
 class IstioSource(Source):
@@ -92,7 +70,7 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Trusted()
-        with rights_of(cluster, _RIGHTS):
+        with rights_of(cluster, RIGHTS):
             return self._trusted(cluster, istio)
 
     def _trusted(self, cluster: Cluster, istio: IstioSettings) -> Trusted:
@@ -100,10 +78,7 @@ class IstioSource(Source):
         if given is None:
             # Before that istiod is a trust domain of its own, which no anchor here concerns.
             return Trusted()
-        roots = [*_root_config_maps(cluster), *_root_bundle(cluster)]
-        if not roots:
-            missing = _place(cluster.name, istio.namespace)
-            roots = [_Roots(place=missing, pem=None, changed_at=None)]
+        roots = handed_out(cluster) or [missing(cluster.name, istio.namespace)]
         return Trusted(
             bundles=tuple(each.observed(_HINTS[istio.signer]) for each in roots),
             anchors=tuple(readable_members(dict.fromkeys(each.pem for each in roots))),
@@ -119,7 +94,7 @@ class IstioSource(Source):
         istio = istio_settings(settings)
         if istio is None or cluster.name not in istio_clusters(settings):
             return Issued()
-        with rights_of(cluster, _RIGHTS):
+        with rights_of(cluster, RIGHTS):
             given = cluster.get(_certificates_path(istio))
             if given is None:
                 return Issued()
@@ -127,48 +102,25 @@ class IstioSource(Source):
             remarks = tuple(_remarks(cluster, istio, environments))
         ttl = max([istio.workload_cert_ttl, *_lifetimes(environments)])
         return Issued(
-            leaves=tuple(_leaves(cluster.name, istio, settings, given, ttl, trust)),
+            leaves=tuple(
+                signed(
+                    cluster=cluster.name,
+                    namespace=istio.namespace,
+                    issuer="istiod",
+                    chain_pem=(given.get("data") or {}).get(CHAIN_KEY),
+                    since=owned_since(given["metadata"], "f:data", f"f:{SIGNER_KEY}"),
+                    # kubelet brings the Secret within it, and until then istiod signs as before.
+                    taken_within=settings.trust.hold_down,
+                    ttl=ttl,
+                    trust=trust,
+                )
+            ),
             remarks=remarks,
         )
 
 
 def _certificates_path(istio: IstioSettings) -> str:
     return f"/api/v1/namespaces/{istio.namespace}/configmaps/{CERTIFICATES}"
-
-
-def _place(cluster: str, namespace: str) -> BundlePlace:
-    return BundlePlace(cluster=cluster, namespace=namespace, name=_ROOT_CONFIG_MAP, key=_ROOT_KEY)
-
-
-def _root_config_maps(cluster: Cluster) -> list[_Roots]:
-    def keep(live: dict[str, Any]) -> _Roots:
-        metadata: Mapping[str, Any] = live["metadata"]
-        return _Roots(
-            place=_place(cluster.name, metadata["namespace"]),
-            pem=(live.get("data") or {}).get(_ROOT_KEY),
-            changed_at=owned_since(metadata, "f:data", f"f:{_ROOT_KEY}"),
-        )
-
-    # One request for all namespaces; see clusters/sources/bundles for the selector.
-    query = {"fieldSelector": f"metadata.name={_ROOT_CONFIG_MAP}"}
-    return cluster.list_all("/api/v1/configmaps", keep, query)
-
-
-def _root_bundle(cluster: Cluster) -> list[_Roots]:
-    live = None
-    if cluster.serves(_BUNDLES_API):
-        live = cluster.get(f"/apis/{_BUNDLES_API}/clustertrustbundles/{_ROOT_BUNDLE}")
-    if live is None:
-        return []
-    place = BundlePlace(
-        cluster=cluster.name,
-        namespace="",
-        name=_ROOT_BUNDLE,
-        key="trustBundle",
-        kind="ClusterTrustBundle",
-    )
-    changed_at = owned_since(live["metadata"], "f:spec", "f:trustBundle")
-    return [_Roots(place=place, pem=live["spec"].get("trustBundle"), changed_at=changed_at)]
 
 
 def _istiods(cluster: Cluster, istio: IstioSettings) -> list[dict[str, str]]:
@@ -264,38 +216,3 @@ def _proxies_learn(cluster: Cluster, istio: IstioSettings) -> bool:
             return False
         found = found.get(key)
     return str(found).lower() == "true"
-
-
-def _leaves(
-    cluster: str,
-    istio: IstioSettings,
-    settings: Settings,
-    given: Mapping[str, Any],
-    ttl: timedelta,
-    trust: KnownTrust,
-) -> Iterator[LeafObservation]:
-    since = owned_since(given["metadata"], "f:data", f"f:{SIGNER_KEY}")
-    present = observe_leaf(
-        cluster=cluster,
-        namespace=istio.namespace,
-        name="istiod",
-        kind=_WORKLOADS,
-        declared=False,
-        issuer="istiod",
-        chain_pem=(given.get("data") or {}).get(CHAIN_KEY),
-        anchors=trust.anchors,
-        issued_at=since,
-    )
-    end = min(filter(None, (present.not_after, trust.at + ttl)))
-    yield replace(present, not_after=end, predecessor=frozenset(), unlisted=True)
-    # kubelet brings the Secret within the hold-down, and until then istiod signs as before.
-    until = since + settings.trust.hold_down + ttl if since is not None else None
-    if until is not None and until <= trust.at:
-        return
-    yield from trust.of_others(
-        present,
-        name=present.name,
-        kind=present.kind,
-        issuer="istiod before its last change",
-        not_after=until,
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from mtls_pki.consumers.gloo import objects
 from mtls_pki.pki.bundle import bundle_members
@@ -13,7 +15,7 @@ from mtls_pki.pki.parsing import parse_certificates
 from tests.unit.program.conftest import _clusters_are_ready
 from tests.unit.program.engine import Program, Secret, run_program
 from tests.unit.program.policy_findings import findings
-from tests.unit.settings.configuration import G2, changed
+from tests.unit.settings.configuration import G2, REMOVED, changed
 
 __all__ = ["_clusters_are_ready"]
 
@@ -108,5 +110,97 @@ def test_the_values_switch_generated_certificates_off(release: str, path: tuple[
     assert "insecure" not in str(exported).lower()
 
 
+MESH: dict[str, Any] = {
+    **RELAY,
+    "consumers.gloo": {**RELAY["consumers.gloo"], "meshRoot": {}},
+    "anchors.g1.pathLength": 2,
+    "anchors.g2": {**G2, "pathLength": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Program:
+    return run_program(changed(MESH))
+
+
+def test_the_mesh_is_signed_below_the_anchor_and_trusts_all_anchors(mesh: Program) -> None:
+    """Gloo signs by the first certificate, and istiod trusts all of them."""
+    data = secrets(mesh, "mgmt")["mesh-root"]
+    names = [
+        each.subject.rfc4514_string()
+        for each in parse_certificates(data["root-cert.pem"], origin="roots")
+    ]
+    assert names[0] == "CN=mesh-g1-m1.example.org"
+    assert sorted(names[1:]) == ["CN=root-g2.example.org", "CN=root.example.org"]
+    authority, root = parse_certificates(data["cert-chain.pem"], origin="chain")
+    authority.verify_directly_issued_by(root)
+    assert data["ca-cert.pem"] in data["root-cert.pem"]
+    assert data["key.pem"] == data["ca-key.pem"]
+    key = serialization.load_pem_private_key(data["key.pem"].encode(), password=None)
+    assert key.public_key() == authority.public_key()
+
+
+def test_while_anchors_change_what_istiod_trusts_only_grows_or_only_shrinks() -> None:
+    """istiod takes no other change (istio, pilot/pkg/bootstrap/istio_ca.go)."""
+    alone = {name: value for name, value in MESH.items() if name != "anchors.g2"}
+    second = {**G2, "pathLength": 2}
+    steps: list[dict[str, Any]] = [
+        {},
+        {"anchors.g2": second},
+        {"anchors.g1.role": "outgoing", "anchors.g2": {**second, "role": "issuing"}},
+        {"anchors.g1": REMOVED, "anchors.g2": {**second, "role": "issuing"}},
+    ]
+    texts = [
+        secrets(run_program(changed({**alone, **step})), "mgmt")["mesh-root"]["root-cert.pem"]
+        for step in steps
+    ]
+    sets = [
+        {each.subject.rfc4514_string() for each in parse_certificates(text, origin="roots")}
+        for text in texts
+    ]
+    for before, after in itertools.pairwise(sets):
+        assert before < after or after < before
+    first = parse_certificates(texts[2], origin="roots")[0]
+    assert first.subject.rfc4514_string() == "CN=mesh-g2-m1.example.org"
+
+
+def test_the_key_of_the_mesh_is_in_the_management_cluster_alone(mesh: Program) -> None:
+    for cluster in ("east", "west"):
+        assert "mesh-root" not in secrets(mesh, cluster)
+    shown = [
+        each.inputs["data"]
+        for each in mesh.of("ConfigMap")
+        if each.inputs["metadata"]["name"] == objects.CERTIFICATES
+    ]
+    assert len(shown) == len(CLUSTERS)
+    for data in shown:
+        assert len(parse_certificates(data[objects.MESH_CAS_KEY], origin="CAs")) == 1
+        assert "PRIVATE KEY" not in str(data)
+
+
+@pytest.mark.parametrize(
+    ("release", "kind", "path"),
+    [
+        ("v1", "VirtualMesh", ("mtlsConfig", "shared", "rootCertificateAuthority", "secret")),
+        ("v2.0", "RootTrustPolicy", ("config", "mgmtServerCa", "secretRef")),
+        ("v2.3", "RootTrustPolicy", ("config", "mgmtServerCa", "secretRef")),
+    ],
+)
+def test_the_object_that_names_the_secret_is_an_output(
+    release: str, kind: str, path: tuple[str, ...]
+) -> None:
+    gloo = {**MESH["consumers.gloo"], "release": release}
+    exported = run_program(changed({**MESH, "consumers.gloo": gloo})).exports["glooValues"]["mesh"]
+    assert exported["kind"] == kind
+    value: Any = exported["spec"]
+    for part in path:
+        value = value[part]
+    assert value == {"name": "mesh-root", "namespace": "gloo-mesh"}
+
+
 def test_the_policy_has_nothing_against_them(program: Program) -> None:
     assert not [found for found in findings(program) if "gloo" in found or "relay" in found]
+
+
+def test_the_policy_has_nothing_against_the_mesh(mesh: Program) -> None:
+    assert not [found for found in findings(mesh) if "gloo" in found or "mesh-root" in found]

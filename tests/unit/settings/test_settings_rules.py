@@ -54,6 +54,11 @@ ISTIO: Changes = {"consumers.istio": {}}
 DATABASE = "postgresql://monitor@db.example.org:5432/postgres?sslmode=verify-full"
 GLOO = {"management": "eu", "workloads": ["us"]}
 RELAY: Changes = {"clusters": TWO_CLUSTERS, "consumers.gloo": GLOO}
+MESH: Changes = {
+    **RELAY,
+    "consumers.gloo": {**GLOO, "meshRoot": {}},
+    "anchors.g1.pathLength": 2,
+}
 # 251 characters.
 LONG = ".".join([*["a" * 49] * 5, "a"])
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
@@ -101,6 +106,26 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
         [
             "consumers.gloo.authority.validFor: the relay's CA below g1 would end at "
             "2036-10-29T01:00:00Z, after its root (2036-10-29T00:00:00Z); write less"
+        ],
+    ),
+    (
+        "gloo_mesh_root_fits_its_anchor",
+        {**RELAY, "consumers.gloo": {**GLOO, "meshRoot": {"validFor": "87601h"}}},
+        [
+            "anchors.g1.pathLength: 1 leaves no room for the CA of consumers.gloo.meshRoot and the "
+            "CAs that Gloo makes below it; a root's path length cannot be changed: make a "
+            "generation with 2",
+            "consumers.gloo.meshRoot.validFor: the mesh's CA below g1 would end at "
+            "2036-10-29T01:00:00Z, after its root (2036-10-29T00:00:00Z); write less",
+        ],
+    ),
+    (
+        "gloo_alone_makes_the_cas_of_a_mesh",
+        {**MESH, "consumers.istio": {}},
+        [
+            "consumers.gloo.meshRoot: Gloo would write the Secret cacerts in us, which "
+            "consumers.istio writes; leave meshRoot out, or the cluster out of "
+            "consumers.istio.clusters"
         ],
     ),
     (
@@ -988,6 +1013,11 @@ KEPT: list[tuple[str, Changes]] = [
     (
         "gloo_certificates_fit_their_authority",
         {**RELAY, "consumers.gloo": {**GLOO, "certificates": {"validFor": "52560h"}}},
+    ),
+    ("gloo_mesh_root_fits_its_anchor", MESH),
+    (
+        "gloo_alone_makes_the_cas_of_a_mesh",
+        {**MESH, "consumers.istio": {"clusters": ["eu"]}},
     ),
     (
         "cert_manager_signs_for_istio_by_one_issuer",
