@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,22 @@ def team_revisions(api: Api) -> list[int]:
         for name, live in cluster.certificates(api, NAME).items()
         if name.startswith("team-")
     ]
+
+
+def triggered_by_itself(api: Api) -> Counter[str]:
+    """How often cert-manager began an issuance that nobody had asked for, by Certificate.
+
+    It tells each as an event (cert-manager, certificates/trigger); one that is asked for by the
+    condition Issuing has none of that controller.
+    """
+    query = "fieldSelector=reason%3DIssuing%2CinvolvedObject.kind%3DCertificate"
+    found: Counter[str] = Counter()
+    for event in api.request("GET", f"/api/v1/namespaces/{NAME}/events?{query}")["items"]:
+        name = event["involvedObject"]["name"]
+        component = event["source"].get("component", "")
+        if name.startswith("team-") and component.endswith("certificates-trigger"):
+            found[name] += event.get("count") or 1
+    return found
 
 
 def all_issued(api: Api) -> bool:
@@ -172,7 +189,9 @@ def test_a_whole_rotation(stack: Stack, plane: ControlPlane, api: Api, tmp_path:
 
 
 def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
-    first = team_revisions(api)
+    first, before = team_revisions(api), triggered_by_itself(api)
+    # Its first certificate nobody had asked for, so the counting sees what it is to see.
+    assert len(before) == TEAM
     listed = must(stack, "reissue", "--dry-run").splitlines()
     assert len(listed) == TEAM
     assert listed[0] == f"dev/{NAME}/team-00: chains to g1"
@@ -192,13 +211,17 @@ def _reissue_broken_off_and_run_again(stack: Stack, api: Api) -> None:
     assert "interrupted" in err
     assert f"of {TEAM} reissued from g2" in out
     assert " left" in out
-    left = [now == before for now, before in zip(team_revisions(api), first, strict=True)]
+    left = [now == then for now, then in zip(team_revisions(api), first, strict=True)]
     assert any(left)
 
     again = stack.rotation("reissue")
     assert again.returncode == 0, again.stdout + again.stderr
-    # Each was issued again exactly once, by both runs together.
-    assert team_revisions(api) == [before + 1 for before in first]
+    # Each was issued again exactly once, by both runs together; beside that cert-manager issues by
+    # itself what it takes for stale, where its view of Secrets is behind that of Certificates.
+    own = triggered_by_itself(api) - before
+    assert team_revisions(api) == [
+        revision + 1 + own[f"team-{number:02}"] for number, revision in enumerate(first)
+    ]
     for live in cluster.certificates(api, NAME).values():
         assert cluster.is_ready(live)
     assert "nothing hangs on a CA older" in must(stack, "reissue")

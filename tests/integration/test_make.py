@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab.project_copy import copy_tracked
+from tests.integration.documented import rotation_lines, steady_lines
+from tests.integration.support.cluster import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("make")]
 
@@ -46,24 +48,6 @@ def make(checkout: Path) -> Iterator[Make]:
     run("clean")
 
 
-# The lines of these pages that change nothing of a stack that is applied and steady.
-_PAGES = ("README.md", "docs/operations.md", "docs/review.md", "docs/rotation.md")
-_HARMLESS = re.compile(
-    r"(pulumi (preview|up|refresh|cancel)|mtls-pki (status|check|plan|review|up|reissue --dry-run"
-    r"|prune --dry-run))\b"
-)
-
-
-def documented(checkout: Path) -> list[str]:
-    """The lines of the pages' shell blocks that can be run one by one, each once."""
-    texts = [(checkout / page).read_text() for page in _PAGES]
-    blocks = [
-        each for text in texts for each in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-    ]
-    lines = [line for block in blocks for line in block.splitlines() if _HARMLESS.match(line)]
-    return [*dict.fromkeys(line.partition("  #")[0].rstrip() for line in lines)]
-
-
 def in_a_shell(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line where nothing is installed but the virtual environment."""
     return subprocess.run(
@@ -79,6 +63,26 @@ def in_a_shell(checkout: Path, line: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def rotate_as_the_page_says(checkout: Path) -> None:
+    """Run docs/rotation.md from its first line to its last, and wait where a person would."""
+    stack_file = checkout / "Pulumi.dev.yaml"
+    stack_file.write_text(stack_file.read_text().replace("holdDown: 2m", "holdDown: 5s"))
+    for line in rotation_lines():
+        if line == "pulumi up":
+            wait_for(
+                lambda: in_a_shell(checkout, "mtls-pki check").returncode == 0, line, seconds=180
+            )
+        done = in_a_shell(checkout, f'eval "$(mtls-pki env)" && {line}')
+        # `check` right after an edit says what is still waited for.
+        assert done.returncode == 0 or line == "mtls-pki check", (
+            f"{line}\n{done.stdout}{done.stderr}"
+        )
+    said = in_a_shell(checkout, "mtls-pki status").stdout
+    assert "next: nothing needs to be done" in said
+    assert "g2" in said
+    assert "g1" not in said
 
 
 def test_help_lists_every_target(make: Make, checkout: Path) -> None:
@@ -102,9 +106,11 @@ def test_up_again_down_and_clean(make: Make, checkout: Path) -> None:
     found = in_a_shell(checkout, 'eval "$(mtls-pki env)" && pulumi stack output trustDomain')
     assert found.stdout == "monoskope.cluster.local\n", found.stderr
     assert in_a_shell(checkout, "mtls-pki review --stack dev").returncode == 0
-    for line in documented(checkout):
+    for line in steady_lines():
         done = in_a_shell(checkout, f'eval "$(mtls-pki env)" && {line}')
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+    rotate_as_the_page_says(checkout)
 
     assert make("down").returncode == 0
     records = list((checkout / ".lab" / "dev" / "pids").glob("*.json"))

@@ -8,6 +8,8 @@ whole text on.
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from lab.api import Api
+from lab.api import Api, ApiError
 from lab.control_plane import ControlPlane
 from mtls_pki.consumers.istio.section import IstioSettings
 from mtls_pki.consumers.istio.values import values
@@ -71,7 +73,7 @@ def domain(make_stack: MakeStack, planes: tuple[ControlPlane, ControlPlane]) -> 
             api.request("DELETE", CACERTS)
     domain.apply()
     yield domain
-    with domain.api(WORKLOAD) as api:
+    with domain.api(WORKLOAD) as api, contextlib.suppress(ApiError):
         api.request("DELETE", CACERTS)
 
 
@@ -144,15 +146,14 @@ def gloo_signs(domain: Domain) -> None:
         "root-cert.pem": roots,
         "key.pem": b"",
     }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "cacerts", "namespace": istiod.NAMESPACE},
+        "data": {name: base64.b64encode(value).decode() for name, value in files.items()},
+    }
     with domain.api(WORKLOAD) as api:
-        api.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "cacerts", "namespace": istiod.NAMESPACE},
-                "data": {name: base64.b64encode(value).decode() for name, value in files.items()},
-            }
-        )
+        api.apply_text(CACERTS, json.dumps(secret))
 
 
 def roots_of(api: Api) -> str:
