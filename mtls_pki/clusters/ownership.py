@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mtls_pki.clusters.connection import Cluster
@@ -49,22 +50,44 @@ def owned_object(
 
 
 def find_object(
-    cluster: Cluster, *, api_version: str, kind: str, namespace: str | None, name: str
+    cluster: Cluster,
+    *,
+    api_version: str,
+    kind: str,
+    namespace: str | None,
+    name: str,
+    secret_type: str | None = None,
 ) -> OwnedObject | None:
     """Return whose an object is, None where there is none; what it holds is not read.
+
+    Args:
+        cluster: where to look.
+        api_version: of the object.
+        kind: of the object.
+        namespace: None for a kind that has none.
+        name: of the object.
+        secret_type: that a Secret needs to have, which Kubernetes never changes (kubernetes,
+            pkg/apis/core/validation, ValidateSecretUpdate); None where it does not matter.
 
     Raises:
         ClusterError: the cluster cannot be read.
     """
     group = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     scope = f"/namespaces/{namespace}" if namespace else ""
-    found = cluster.list_metadata(
-        # The plurals of all kinds that the program declares are regular.
-        f"{group}{scope}/{kind.lower()}s",
-        lambda live: owned_object(cluster.name, kind, live["metadata"]),
-        {"fieldSelector": f"metadata.name={name}"},
-    )
-    return next(iter(found), None)
+
+    def find(selector: str) -> OwnedObject | None:
+        found = cluster.list_metadata(
+            # The plurals of all kinds that the program declares are regular.
+            f"{group}{scope}/{kind.lower()}s",
+            lambda live: owned_object(cluster.name, kind, live["metadata"]),
+            {"fieldSelector": selector},
+        )
+        return next(iter(found), None)
+
+    found = find(f"metadata.name={name}")
+    if found is None or secret_type is None or find(f"metadata.name={name},type={secret_type}"):
+        return found
+    return replace(found, unlike=f"and its type is not {secret_type} and cannot be changed")
 
 
 def cluster_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,12 +37,13 @@ class SecretOwner:
         self.hook = pulumi.ResourceHook(f"guard/secret/{cluster}", self._refuse)
 
     async def _refuse(self, args: pulumi.ResourceHookArgs) -> None:
-        metadata: Any = (args.new_inputs or {})["metadata"]
+        inputs: Any = args.new_inputs or {}
+        metadata = inputs["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         opened = await self._guard.opened()
         evidence = opened.judge.evidence
         try:
-            found = await in_thread(self._found, namespace, name)
+            found = await in_thread(self._found, namespace, name, str(inputs.get("type", "Opaque")))
         except ClusterError as error:
             own = [each for one in evidence.reachable for each in one.owned]
             if any(self._proves(each) for each in own):
@@ -68,9 +69,15 @@ class SecretOwner:
             replace(verdict, refusals=tuple(refusals)), self._cluster, opened.judge.evidence
         )
 
-    def _found(self, namespace: str, name: str) -> OwnedObject | None:
-        cluster = Cluster(cluster_address(self._settings, self._cluster))
-        return find_object(cluster, api_version="v1", kind="Secret", namespace=namespace, name=name)
+    def _found(self, namespace: str, name: str, secret_type: str) -> OwnedObject | None:
+        return find_object(
+            Cluster(cluster_address(self._settings, self._cluster)),
+            api_version="v1",
+            kind="Secret",
+            namespace=namespace,
+            name=name,
+            secret_type=secret_type,
+        )
 
     def _proves(self, each: OwnedObject) -> bool:
         """Whether an issuer shows that the stack has written its Secret there before."""

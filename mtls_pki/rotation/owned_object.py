@@ -24,6 +24,8 @@ class OwnedObject:
         declared: the stack file asks for it.
         through: entry of the object that claims this one, which itself was not read: the issuer of
             a CA Secret. Empty for an object that was read.
+        unlike: what in it nobody can change and the stack needs otherwise, so that it can never
+            become the stack's; ends a sentence, and is empty for all others.
     """
 
     cluster: str
@@ -35,6 +37,7 @@ class OwnedObject:
     by_program: bool = False
     declared: bool = True
     through: str = ""
+    unlike: str = ""
 
     @property
     def entry(self) -> str:

@@ -84,7 +84,8 @@ CANARY_ANCHOR = Rule(
 )
 WITHIN_DATES = Rule(
     identifier="within-dates",
-    sentence="Every trusted root, and every issuing CA that issues, is valid now.",
+    sentence="Every trusted root, and every issuing CA that issues, is valid now, and what starts "
+    "to issue is valid for as long as its leaves.",
     upstream="RFC 5280, section 4.1.2.5",
 )
 HELD_EVERYWHERE = Rule(

@@ -69,7 +69,14 @@ def test_a_secret_of_another_type_is_told_and_another_name_is_the_way(
     refused = stack.try_up()
     assert refused.status != 0
     assert secret in refused.output, refused.output
-    assert "Secret by-hand-ca-g1-i1: without an owner" in refused.output
+    assert "Secret by-hand-ca-g1-i1: without an owner, and its type is not" in refused.output
+    assert "adopt: [" not in refused.output
+    assert "issuing.secretName" in refused.output
+    # It is no way out either, so it does not end in what the API server says.
+    values["adopt"] = [f"{plane.name}/{name}/Secret/{secret}"]
+    stack.write(values)
+    assert "cannot be changed" in stack.try_up().output
+    del values["adopt"]
     assert api.request("GET", f"{path}/{secret}")["data"] == made["data"]
     values["issuing"]["secretName"] = f"{name}-anchor"
     stack.write(values)

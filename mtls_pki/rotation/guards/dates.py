@@ -1,9 +1,9 @@
-"""Whether every root that verifiers are given, and every issuing CA that issues, is valid now."""
+"""Whether roots and issuing CAs are valid at the dates that matter: now, and while leaves live."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mtls_pki.rotation import rules
 from mtls_pki.rotation.clocks import when_all, window
@@ -17,6 +17,9 @@ from mtls_pki.rotation.text import instant
 def within_dates(request: ChangeRequest, evidence: Evidence, now: datetime) -> list[Refusal]:
     """Refuse a trusted root or an issuing CA outside of its dates, whatever is written.
 
+    What starts to issue must be valid for as long as its first leaves: a CA issuer of cert-manager
+    signs beyond the end of its CA, and every verifier refuses the leaf from that moment on.
+
     Verifiers judge the certificate that they hold and not only its key (RFC 5280, section 6.1.3
     (a) (2), and every implementation for the anchor as well).
 
@@ -27,6 +30,7 @@ def within_dates(request: ChangeRequest, evidence: Evidence, now: datetime) -> l
         *_roots(request, evidence, now),
         *_issuing_cas(request, evidence, now),
         *_partners(request, evidence, now),
+        *_outlived(request, evidence, now),
     ]
 
 
@@ -76,6 +80,32 @@ def _issuing_cas(request: ChangeRequest, evidence: Evidence, now: datetime) -> I
             now,
             "renew it: the same key, another validFrom and validFor",
         )
+
+
+def _outlived(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Refusal]:
+    before = request.old.issuing_generations if request.old is not None else ()
+    lifetime = request.domain.longest_lifetime if request.domain is not None else timedelta(0)
+    last = max(now, *window(evidence)) + lifetime
+    for generation in request.new.issuing_generations:
+        facts = request.facts.get(generation)
+        if facts is None or generation in before:
+            continue
+        what, end = f"the root of {generation}", facts.not_after
+        if facts.issuing_ca_not_after is not None and facts.issuing_ca_not_after < end:
+            what, end = f"the issuing CA of {generation}", facts.issuing_ca_not_after
+        # One that has ended is told as that.
+        if now < end < last:
+            yield Refusal(
+                rule=rules.WITHIN_DATES,
+                generation=generation,
+                fingerprint=request.new.anchors[generation].fingerprint,
+                seen=(
+                    f"{what} ends at {instant(end)}, and a leaf that it signs now lives until "
+                    f"{instant(last)}",
+                ),
+                remedy="renew it first: the same key, another validFrom and validFor; or let "
+                "leaves live shorter (issuing.leaf.duration, services.NAME.duration)",
+            )
 
 
 def _partners(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Refusal]:

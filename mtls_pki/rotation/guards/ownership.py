@@ -29,13 +29,19 @@ _NOBODY = (
     "give it another name, or delete it; or take it over, in a reviewed commit, with adopt: [{}]"
 )
 
+_UNLIKE = (
+    "give this stack's another name (issuing.secretName, or `secretName` of a consumer), or save "
+    "what it holds and delete it; adopt cannot help here"
+)
+
 
 def one_owner(request: ChangeRequest, evidence: Evidence, _: datetime) -> list[Refusal]:
     """Refuse to write objects that are not the stack's own to write, whatever changes in them."""
     refusals = list(_name_taken(evidence))
     found = tuple(_foreign(request, evidence))
     others = tuple(each for each in found if each.owner is not None)
-    nobodys = tuple(each for each in found if each.owner is None)
+    unlike = tuple(each for each in found if each.owner is None and each.unlike)
+    nobodys = tuple(each for each in found if each.owner is None and not each.unlike)
     if others:
         refusals.append(
             Refusal(
@@ -55,6 +61,15 @@ def one_owner(request: ChangeRequest, evidence: Evidence, _: datetime) -> list[R
                 seen=(f"{_count(nobodys)} in the place of this stack's that name no owner",),
                 laggards=tuple(map(_laggard, nobodys)),
                 remedy=_NOBODY.format(", ".join(each.entry for each in nobodys)),
+            )
+        )
+    if unlike:
+        refusals.append(
+            Refusal(
+                rule=rules.ONE_OWNER,
+                seen=(f"{_count(unlike)} in the place of this stack's that cannot become its own",),
+                laggards=tuple(map(_laggard, unlike)),
+                remedy=_UNLIKE,
             )
         )
     return refusals
@@ -149,6 +164,9 @@ def _foreign(request: ChangeRequest, evidence: Evidence) -> Iterator[OwnedObject
             if claim.holds(each.owner):
                 continue
             if each.owner is None:
+                if each.unlike:
+                    yield each
+                    continue
                 if each.entry in claim.adopt or (each.by_program and vouched):
                     continue
                 bundle = bundles.get((each.cluster, each.namespace, each.name))
@@ -181,6 +199,7 @@ def _laggard(found: OwnedObject) -> Laggard:
     if found.owner is None and found.by_program:
         whose = "of a stack of an earlier release"
     through = f", claimed by {found.through}" if found.through else ""
+    through += f", {found.unlike}" if found.unlike else ""
     return Laggard(
         cluster=found.cluster,
         namespace=found.namespace,
