@@ -12,6 +12,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -20,12 +21,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from lab.api import Api, ApiError
 from lab.control_plane import ControlPlane
+from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.consumers.istio.section import IstioSettings
 from mtls_pki.consumers.istio.values import values
 from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.registry import sources_of
+from mtls_pki.rotation.evidence import Evidence
+from mtls_pki.settings.model import Settings
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.chains import openssl_complaint
+from tests.integration.support.readers import shipped_reader
 from tests.rotation_lab import istiod
 from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
 from tests.rotation_lab.istiod import Istiod
@@ -178,10 +184,38 @@ def require_verified(domain: Domain, chain: str) -> None:
     assert istiod.verified(chain, domain.bundle())
 
 
-def test_a_rotation_of_a_mesh_whose_ca_gloo_makes(domain: Domain, mesh: Istiod) -> None:
+def require_read_with_the_shipped_rights(domain: Domain, directory: Path) -> None:
+    """Assert that whoever has what deploy/ ships sees the mesh, and reads no Secret for it."""
+    with domain.edited():
+        for name, plane in domain.planes.items():
+            reader = shipped_reader(
+                plane,
+                directory / name,
+                *(("gloo", "istio") if name == WORKLOAD else ("gloo",)),
+                bundle=domain.bundle_name,
+                namespaces={"gloo-mesh": NAMESPACE},
+            )
+            domain.values["clusters"][name] = {"kubeconfig": str(reader)}
+        settings = domain.settings()
+        evidence = cluster.wait_for(lambda: readable(settings), "rights")
+    (leaf,) = (each for each in evidence.leaves if each.kind == "workload certificates")
+    assert leaf.problem is None
+    places = {each.place.name for each in evidence.bundles}
+    assert {"relay-certificates", "istio-ca-root-cert"} <= places
+
+
+def readable(settings: Settings) -> Evidence | None:
+    evidence = collect_evidence(settings, sources=sources_of(settings))
+    return None if evidence.unreachable else evidence
+
+
+def test_a_rotation_of_a_mesh_whose_ca_gloo_makes(
+    domain: Domain, mesh: Istiod, tmp_path: Path
+) -> None:
     trust_domain = domain.values["trustDomain"]
     before, _ = mesh.sign("web", trust_domain)
     require_verified(domain, before)
+    require_read_with_the_shipped_rights(domain, tmp_path)
 
     domain.add("g2")
     domain.anchors["g2"]["pathLength"] = 2

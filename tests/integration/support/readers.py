@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -21,7 +22,11 @@ def shipped_pruner(plane: ControlPlane, directory: Path, *, bundle: str) -> Path
 
 
 def shipped_reader(
-    plane: ControlPlane, directory: Path, *consumers: str, bundle: str = _BUNDLE
+    plane: ControlPlane,
+    directory: Path,
+    *consumers: str,
+    bundle: str = _BUNDLE,
+    namespaces: Mapping[str, str] | None = None,
 ) -> Path:
     """The kubeconfig of who may read what evidence needs, that of these consumers, and no more.
 
@@ -30,10 +35,13 @@ def shipped_reader(
         directory: for the kubeconfig.
         consumers: those with rights of their own.
         bundle: what the stack calls its bundle.
+        namespaces: of the manifests -> of the stack, where they differ.
     """
     with contextlib.closing(plane.api()) as api:
         for name in ("evidence", *consumers):
             text = (CHECKOUT / f"deploy/rbac-{name}.yaml").read_text().replace(_BUNDLE, bundle)
+            for shipped, own in (namespaces or {}).items():
+                text = text.replace(f"namespace: {shipped}\n", f"namespace: {own}\n")
             for manifest in yaml.safe_load_all(text):
                 api.apply(manifest)
     return _account(plane, "mtls-pki-evidence", directory)
