@@ -177,7 +177,7 @@ class IssuerUse:
 
     ``issuer`` is ``Kind/name``; ``declared``: this stack declares the Certificate. ``failure`` is
     why its last issuance failed, None if it did not; ``again_at`` when cert-manager itself tries
-    again, None where that is not known.
+    again, None where that is not known; ``renewal_at`` when it renews it, None where it never does.
     """
 
     cluster: str
@@ -187,6 +187,7 @@ class IssuerUse:
     declared: bool
     failure: str | None = None
     again_at: datetime | None = None
+    renewal_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

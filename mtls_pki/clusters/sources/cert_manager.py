@@ -91,6 +91,7 @@ class _Certificate:
     owned: OwnedObject | None
     failure: str | None
     again_at: datetime | None
+    renewal_at: datetime | None
 
     @property
     def key(self) -> _Key:
@@ -195,6 +196,7 @@ class LeafReader:
                     declared=each.key in self._declared,
                     failure=each.failure,
                     again_at=each.again_at,
+                    renewal_at=each.renewal_at,
                 )
 
     def _second_writers(self, certificates: Iterable[_Certificate]) -> Iterator[str]:
@@ -568,6 +570,7 @@ def _certificate(
         owned=owned if (metadata["namespace"], metadata["name"]) in declared else claim.left(owned),
         failure=issuance_failure(conditions(live)),
         again_at=tried_again_at(status),
+        renewal_at=parse_time(status.get("renewalTime")),
     )
 
 

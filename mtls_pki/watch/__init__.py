@@ -1,0 +1,1 @@
+"""What monitoring sees of a trust domain: measures, and how Prometheus gets them."""
