@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_pki.commands.command import FILE, Command, add_json, add_stack, open_stack
-from mtls_pki.errors import CommandError
+from mtls_pki.errors import CommandError, UsageError
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.messages import complain, say
 
 if TYPE_CHECKING:
+    from mtls_pki.clusters.observed_domain import ObservedDomain
     from mtls_pki.rotation.plan import Plan
 
 _FORMATS = ("html", "markdown", "text")
@@ -22,6 +25,18 @@ def _options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("--format", choices=_FORMATS, help="default: text")
     parser.add_argument("--output", type=Path, metavar=FILE, help="write it there")
+    parser.add_argument(
+        "--by",
+        type=_day,
+        metavar="DAY",
+        help="the last safe time of each step, for a rotation that is done by then; 2027-03-01",
+    )
+    parser.add_argument(
+        "--calendar",
+        type=Path,
+        metavar=FILE,
+        help="write these times there, for a calendar (.ics); with --by",
+    )
 
 
 def _run(options: argparse.Namespace) -> ExitStatus:
@@ -32,9 +47,13 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     from mtls_pki.registry import sources_of
     from mtls_pki.rotation.report import plan_json
 
+    if options.calendar is not None and options.by is None:
+        raise UsageError("--calendar needs --by: the day by which the rotation is to be done")
     settings = open_stack(options).settings()
     domain = observe_domain(settings, sources=sources_of(settings))
     plan = domain.plan()
+    if options.by is not None:
+        return _by(plan, options) if domain.recorded else _unknown(domain)
     if options.json:
         print_json(plan_json(plan))
     elif options.output is not None:
@@ -47,6 +66,45 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     else:
         sys.stdout.write(_written(plan, options.format))
     return domain.exit_code
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a day such as 2027-03-01") from None
+
+
+def _unknown(domain: ObservedDomain) -> ExitStatus:
+    remedy = "make the clusters reachable" if domain.evidence.unreachable else "run `pulumi up`"
+    raise CommandError(
+        f"no cluster that could be read records a stage, so no time can be computed; {remedy} first"
+    )
+
+
+def _by(plan: Plan, options: argparse.Namespace) -> ExitStatus:
+    """Tell the last safe time of each step; it is BLOCKED where none is left for one."""
+    from mtls_pki.commands.output import print_json
+    from mtls_pki.pages.calendar import calendar
+    from mtls_pki.rotation.deadlines import deadlines, soonest
+    from mtls_pki.rotation.report import deadlines_json, deadlines_text
+
+    found = deadlines(plan, options.by)
+    if options.json:
+        print_json(deadlines_json(plan, found))
+    else:
+        sys.stdout.write(deadlines_text(plan, found))
+    if any(each.late for each in found):
+        complain(f"too late for {options.by:%Y-%m-%d}: write {soonest(plan):%Y-%m-%d} or later")
+        return ExitStatus.BLOCKED
+    if options.calendar is not None:
+        domain = plan.position.request.trust_domain
+        try:
+            options.calendar.write_bytes(calendar(domain, found, at=plan.position.at))
+        except OSError as error:
+            raise CommandError(f"--calendar {options.calendar}: {error.strerror}") from None
+        say(f"written: {options.calendar}")
+    return ExitStatus.DONE
 
 
 def _written(plan: Plan, form: str | None) -> str:
@@ -68,6 +126,7 @@ COMMAND = Command(
         "plan",
         "plan --format markdown --output rotation.md",
         "plan --format html --output rotation.html",
+        "plan --by 2027-03-01 --calendar rotation.ics",
     ),
     options=_options,
     run=_run,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from mtls_pki.rotation.deadlines import Deadline
 from mtls_pki.rotation.durations import format_duration
 from mtls_pki.rotation.plan import Plan, PlanStep
 from mtls_pki.rotation.position import PHASE_MEANING, AnchorPosition, NextStep, Position
@@ -165,6 +166,36 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"   why:  {step.basis}")
         lines += [f"   waits for {line}" for line in laggard_lines(step.laggards)]
     return "\n".join(lines) + "\n"
+
+
+def deadlines_text(plan: Plan, found: Sequence[Deadline]) -> str:
+    """Return the last safe times as plain text."""
+    lines = [position_line(plan.position), ""]
+    for number, each in enumerate(found, start=1):
+        late = "  TOO LATE" if each.late else ""
+        lines.append(f"{number}. {each.step.title}: at the latest {instant(each.latest)}{late}")
+        lines += [f"   edit: {edit}" for edit in each.step.edit]
+        lines.append(f"   why:  {each.basis}")
+    return "\n".join(lines) + "\n"
+
+
+def deadlines_json(plan: Plan, found: Sequence[Deadline]) -> dict[str, Any]:
+    """Return the last safe times as JSON-able data of kind ``deadlines``."""
+    return {
+        **report_head("deadlines", plan.position.at),
+        "position": _position_body(plan.position),
+        "steps": [
+            {
+                "verb": each.step.verb,
+                "title": each.step.title,
+                "edit": list(each.step.edit),
+                "latest": instant(each.latest),
+                "basis": each.basis,
+                "late": each.late,
+            }
+            for each in found
+        ],
+    }
 
 
 def anchor_cells(anchor: AnchorPosition) -> tuple[str, ...]:

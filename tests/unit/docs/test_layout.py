@@ -37,7 +37,7 @@ _ALLOWED: dict[str, set[str]] = {
         "registry",
         *_DOMAIN,
     },
-    "pages": {"rotation"},
+    "pages": {"rotation", "version"},
     "watch": {"clusters", "rotation"},
     "engine": {"errors", "files", "private_directory", "rotation", "pki"},
     "review": {"engine", "errors", "exit_status", "pages", "pki", "rotation"},
