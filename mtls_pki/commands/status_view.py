@@ -91,17 +91,20 @@ def _anchors(position: Position, *, wide: bool) -> Table:
 
 
 def _clusters(position: Position) -> Table:
-    table = _table("cluster", "bundles", "issuers", "leaves")
+    table = _table("cluster", "bundles", "issuers", "leaves", "first ends")
     for cluster in position.clusters:
         if cluster.error is not None:
             message = Text(f"not read: {printable(cluster.error)}", style=_NOT_WELL)
-            table.add_row(Text(cluster.cluster), message, "?", "?")
+            table.add_row(Text(cluster.cluster), message, "?", "?", "?")
             continue
         table.add_row(
             Text(cluster.cluster),
             _bundles(position, cluster.bundles),
             _issuers(cluster.issuers),
             _leaves(position, cluster),
+            f"in {humanise_duration(cluster.first_end - position.at)}"
+            if cluster.first_end
+            else "-",
         )
     return table
 
@@ -140,6 +143,7 @@ def _leaves(position: Position, cluster: ClusterPosition) -> Text:
     for count, what in (
         (cluster.unknown_leaves, "of unknown signer"),
         (cluster.foreign_leaves, "of no anchor"),
+        (cluster.overdue_leaves, "overdue"),
     ):
         if count:
             lines.append(Text(f"{count} {what}", style="yellow"))

@@ -12,6 +12,7 @@ from mtls_pki.rotation.evidence import BundleObservation, Evidence, IssuerObserv
 from mtls_pki.rotation.guards.leaving import leaving
 from mtls_pki.rotation.guards.observed import known_bundles, unread_clusters
 from mtls_pki.rotation.health import declared_notices
+from mtls_pki.rotation.renewal import LeafState, leaf_states
 from mtls_pki.rotation.request import ChangeRequest, Mode
 from mtls_pki.rotation.roles import Role
 from mtls_pki.rotation.rules import Laggard, Notice
@@ -90,8 +91,9 @@ class NextStep:
 class ClusterPosition:
     """One cluster: which anchors its bundles hold, and how many live leaves chain to which.
 
-    ``leaves`` maps a fingerprint to a count, ordered by fingerprint; ``error`` is set, and the
-    rest empty, when it could not be read.
+    ``leaves`` maps a fingerprint to a count, ordered by fingerprint; ``overdue_leaves`` are those
+    that should have been renewed a while ago, and ``first_end`` is when the first live leaf ends;
+    ``error`` is set, and the rest empty, when it could not be read.
     """
 
     cluster: str
@@ -100,6 +102,8 @@ class ClusterPosition:
     leaves: tuple[tuple[str, int], ...]
     unknown_leaves: int
     foreign_leaves: int
+    overdue_leaves: int = 0
+    first_end: datetime | None = None
     error: str | None = None
 
 
@@ -219,6 +223,9 @@ def _clusters(
     now: datetime,
 ) -> tuple[ClusterPosition, ...]:
     found = []
+    late = Counter(
+        leaf.cluster for leaf, state in leaf_states(evidence, now) if state is LeafState.OVERDUE
+    )
     for cluster in evidence.reachable:
         live = [leaf for leaf in cluster.leaves if leaf.live(now)]
         counts = Counter(signer for leaf in live for signer in leaf.signers)
@@ -230,6 +237,8 @@ def _clusters(
                 leaves=tuple(sorted(counts.items())),
                 unknown_leaves=sum(leaf.problem is not None for leaf in live),
                 foreign_leaves=sum(not leaf.signers and leaf.problem is None for leaf in live),
+                overdue_leaves=late[cluster.cluster],
+                first_end=min((leaf.not_after for leaf in live if leaf.not_after), default=None),
             )
         )
     found += [

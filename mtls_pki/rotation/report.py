@@ -290,6 +290,8 @@ def _position_body(position: Position) -> dict[str, Any]:
                 ],
                 "unknownLeaves": cluster.unknown_leaves,
                 "foreignLeaves": cluster.foreign_leaves,
+                "overdueLeaves": cluster.overdue_leaves,
+                "firstEnd": _time(cluster.first_end),
             }
             for cluster in position.clusters
         ],

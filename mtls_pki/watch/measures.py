@@ -13,15 +13,13 @@ from datetime import datetime
 
 from mtls_pki.clusters.machines import Row
 from mtls_pki.clusters.observed_domain import ObservedDomain
-from mtls_pki.rotation.evidence import IssuerUse, LeafObservation
+from mtls_pki.rotation.evidence import LeafObservation
 from mtls_pki.rotation.plan import Plan
 from mtls_pki.rotation.position import AnchorPosition, Phase
+from mtls_pki.rotation.renewal import leaf_states
 
 _SHOWN_DIGITS = 16
 _FOREIGN, _UNKNOWN, _NONE = "foreign", "unknown", "none"
-# cert-manager renews in time, so a leaf for which this share of the rest is gone is overdue: right
-# for a lifetime of an hour and for one of a year, where a number of days is right for one of them.
-_OVERDUE_SHARE = 0.2
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float]
@@ -145,23 +143,11 @@ def _signers(reading: Reading, leaf: LeafObservation) -> list[str]:
 
 
 def _leaf_states(reading: Reading) -> Iterator[Sample]:
-    uses = {(use.cluster, use.namespace, use.name): use for use in reading.domain.evidence.uses}
     counted: Counter[Labels] = Counter()
-    for leaf in reading.domain.evidence.leaves:
-        state = _state(leaf, uses.get((leaf.cluster, leaf.namespace, leaf.name)), reading.at)
+    for leaf, state in leaf_states(reading.domain.evidence, reading.at):
         for generation in _signers(reading, leaf):
-            counted[leaf.cluster, leaf.namespace, generation, state] += 1
+            counted[leaf.cluster, leaf.namespace, generation, state.value] += 1
     yield from sorted(counted.items())
-
-
-def _state(leaf: LeafObservation, use: IssuerUse | None, at: datetime) -> str:
-    if not leaf.live(at):
-        return "expired"
-    renewal = use.renewal_at if use is not None else None
-    if renewal is None or leaf.not_after is None or at < renewal:
-        return "live"
-    overdue = renewal + _OVERDUE_SHARE * (leaf.not_after - renewal)
-    return "overdue" if overdue <= at else "due"
 
 
 def _earliest_ends(reading: Reading) -> Iterator[Sample]:
