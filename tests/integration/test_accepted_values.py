@@ -80,6 +80,7 @@ def test_odd_values_that_are_accepted_work_in_every_verifier(
         )
         assert TRUST_DOMAIN not in issuing.subject.rfc4514_string()
     assert stack.up().changes == {}
+    cluster.end_renewals(api, NAME)
 
 
 def test_a_time_with_an_offset_is_the_same_for_the_engine_and_the_command(

@@ -170,3 +170,4 @@ def test_what_is_accepted_works_and_what_is_refused_says_where(
                 verdict = VERIFIERS[judge](chain, bundle, host.replace("*", "w"), None)
                 assert verdict.accepted, (judge, host, certificate["spec"], verdict.reason)
     assert stack.up().changes == {}
+    cluster.end_renewals(api, NAME)

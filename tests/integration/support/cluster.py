@@ -94,6 +94,15 @@ def certificates(api: Api, namespace: str) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in api.request("GET", collection)["items"]}
 
 
+def end_renewals(api: Api, namespace: str) -> None:
+    """Delete the Certificates of a namespace at a test's end.
+
+    Those of a short life are renewed every few minutes, under the eyes of other tests that demand
+    that nothing in the cluster changes.
+    """
+    api.request("DELETE", f"{CERT_MANAGER}/namespaces/{namespace}/certificates")
+
+
 def is_ready(live: Mapping[str, Any], kind: str = "Ready") -> bool:
     """Whether a condition is True and speaks of the object's present generation."""
     return any(
