@@ -64,7 +64,9 @@ ELSEWHERE: dict[str, str] = {
         "tests/integration/test_foundation_lifecycle.py"
         "::test_destroy_is_refused_and_works_for_a_stack_that_is_abandoned"
     ),
-    r"mtls-pki exporter .*": "tests/unit/commands/test_exporter.py::test_a_steady_domain",
+    r"mtls-pki exporter .*": (
+        "tests/integration/test_monitoring.py::test_alerts_of_a_rotation_fire_and_fall_silent"
+    ),
     r"mtls-pki ci .*": (
         "tests/integration/test_workflows.py"
         "::test_a_refused_change_is_red_and_all_others_are_applied"
