@@ -84,11 +84,14 @@ def _issuing_cas(request: ChangeRequest, evidence: Evidence, now: datetime) -> I
 
 def _outlived(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iterator[Refusal]:
     before = request.old.issuing_generations if request.old is not None else ()
+    # Where the record was lost, live leaves tell who issues.
+    signing = {signer for leaf in evidence.leaves if leaf.live(now) for signer in leaf.signers}
     lifetime = request.domain.longest_lifetime if request.domain is not None else timedelta(0)
     last = max(now, *window(evidence)) + lifetime
     for generation in request.new.issuing_generations:
         facts = request.facts.get(generation)
-        if facts is None or generation in before:
+        fingerprint = request.new.anchors[generation].fingerprint
+        if facts is None or generation in before or fingerprint in signing:
             continue
         what, end = f"the root of {generation}", facts.not_after
         if facts.issuing_ca_not_after is not None and facts.issuing_ca_not_after < end:
@@ -98,7 +101,7 @@ def _outlived(request: ChangeRequest, evidence: Evidence, now: datetime) -> Iter
             yield Refusal(
                 rule=rules.WITHIN_DATES,
                 generation=generation,
-                fingerprint=request.new.anchors[generation].fingerprint,
+                fingerprint=fingerprint,
                 seen=(
                     f"{what} ends at {instant(end)}, and a leaf that it signs now lives until "
                     f"{instant(last)}",
