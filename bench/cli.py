@@ -85,8 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=parts,
         help="measure this part alone (may be repeated): up (`mtls-pki up`, server-side apply, "
         "`pulumi up`, memory, state), preview (nothing changes), rotation (add, hold-down, "
-        "promote), reading (`mtls-pki status` and `check` of many leaves), authorities (leaves "
-        "through the issuers of each backend), bucket (a state far away); default: all",
+        "promote), reading (`mtls-pki status`, `check` and `exporter` of many leaves), "
+        "authorities (leaves through the issuers of each backend), bucket (a state far away); "
+        "default: all",
     )
     parser.add_argument(
         "--sizes",

@@ -1,4 +1,4 @@
-"""``mtls-pki status`` and ``check`` on stand-in clusters of many leaves."""
+"""``mtls-pki status``, ``check`` and one round of ``exporter``, on clusters of many leaves."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ from lab.files import write_private
 from lab.project_copy import CHECKOUT, copy_program
 from mtls_pki.exit_status import ExitStatus
 
-STATUS, CHECK = "status", "check"
+STATUS, CHECK, EXPORTER = "status", "check", "exporter"
+_OPTIONS = {
+    STATUS: ("--json",),
+    CHECK: ("--json",),
+    EXPORTER: ("--textfile", "mtls.prom", "--once"),
+}
 REPETITIONS = 3
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 
 def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
-    """Measure both commands at ``size`` leaves.
+    """Measure the commands at ``size`` leaves.
 
     Raises:
         BenchError: a command failed, or the stand-in did not start.
@@ -50,10 +55,10 @@ def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
         stack_file = directory / f"Pulumi.{STACK}.yaml"
         stack_file.write_text(yaml.safe_dump(configuration.stack_file(values)), encoding="utf-8")
         for number in range(1, REPETITIONS + 1):
-            progress(f"{size} leaves: status and check, {number} of {REPETITIONS}")
-            for subject in (STATUS, CHECK):
+            progress(f"{size} leaves: status, check and exporter, {number} of {REPETITIONS}")
+            for subject, options in _OPTIONS.items():
                 done = run(
-                    [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, "--json"],
+                    [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, *options],
                     directory=directory,
                     # Safe or blocked does not matter here, but all must have been read.
                     expected=(ExitStatus.DONE, ExitStatus.BLOCKED),

@@ -13,7 +13,7 @@ from bench.bucket import UP as BUCKET_UP
 from bench.bucket import UPDATE as BUCKET_UPDATE
 from bench.machine import Machine
 from bench.measurement import Record
-from bench.reading import CHECK, STATUS
+from bench.reading import CHECK, EXPORTER, STATUS
 from bench.stack import (
     APPLY,
     BARE_PREVIEW,
@@ -196,7 +196,7 @@ SHEETS: tuple[Sheet, ...] = (
     Sheet(
         title="Reading the evidence: mtls-pki",
         unit="leaves",
-        subjects=(STATUS, CHECK),
+        subjects=(STATUS, CHECK, EXPORTER),
         columns=(
             Column(heading="status", figure=_seconds(STATUS)),
             Column(heading="growth", figure=_growth(STATUS), form=_TIMES),
@@ -204,6 +204,9 @@ SHEETS: tuple[Sheet, ...] = (
             Column(heading="check", figure=_seconds(CHECK)),
             Column(heading="growth", figure=_growth(CHECK), form=_TIMES),
             Column(heading="memory", figure=_megabytes(CHECK), form=_WHOLE_MEGABYTES),
+            Column(heading="exporter", figure=_seconds(EXPORTER)),
+            Column(heading="growth", figure=_growth(EXPORTER), form=_TIMES),
+            Column(heading="memory", figure=_megabytes(EXPORTER), form=_WHOLE_MEGABYTES),
         ),
     ),
 )

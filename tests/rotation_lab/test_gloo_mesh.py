@@ -8,7 +8,6 @@ whole text on.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from lab.api import Api, ApiError
+from lab.api import Api
 from lab.control_plane import ControlPlane
 from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.consumers.istio.section import IstioSettings
@@ -29,6 +28,7 @@ from mtls_pki.registry import sources_of
 from mtls_pki.rotation.evidence import Evidence
 from mtls_pki.settings.model import Settings
 from tests.integration.conftest import MakeStack
+from tests.integration.lab_fixtures import Lab
 from tests.integration.support import cluster
 from tests.integration.support.chains import openssl_complaint
 from tests.integration.support.readers import shipped_reader
@@ -39,19 +39,27 @@ from tests.rotation_lab.istiod import Istiod
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.engine,
-    pytest.mark.xdist_group("rotation-istio"),
+    pytest.mark.xdist_group("rotation-gloo-mesh"),
     pytest.mark.timeout(900),
 ]
 
 NAME = "gloomesh"
 NAMESPACE = "gloo-of-mesh"
-WORKLOAD, MANAGEMENT = "east", "west"
+# One cluster is both, as Gloo allows.
+WORKLOAD = MANAGEMENT = NAME
 TTL_SECONDS = 20
 CACERTS = f"/api/v1/namespaces/{istiod.NAMESPACE}/secrets/cacerts"
 
 
 @pytest.fixture(scope="module")
-def domain(make_stack: MakeStack, planes: tuple[ControlPlane, ControlPlane]) -> Iterator[Domain]:
+def plane(lab: Lab) -> Iterator[ControlPlane]:
+    """One of its own: an istiod writes into every namespace of its cluster."""
+    with lab.during(NAME, with_=("node",)) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def domain(make_stack: MakeStack, plane: ControlPlane) -> Domain:
     gloo = {
         "management": MANAGEMENT,
         "workloads": [WORKLOAD],
@@ -62,25 +70,18 @@ def domain(make_stack: MakeStack, planes: tuple[ControlPlane, ControlPlane]) -> 
     domain = Domain(
         NAME,
         make_stack(NAME),
-        planes,
+        (plane,),
         trust={
             "name": f"{NAME}-trust",
-            "namespaces": [NAME, NAMESPACE],
+            "namespaces": [NAME, NAMESPACE, istiod.NAMESPACE],
             "createNamespaces": True,
             "holdDown": f"{HOLD_DOWN_SECONDS}s",
         },
         consumers={"gloo": gloo},
     )
     domain.anchors["g1"]["pathLength"] = 2
-    with domain.api(WORKLOAD) as api:
-        metadata = {"name": istiod.NAMESPACE}
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        if api.exists(CACERTS):
-            api.request("DELETE", CACERTS)
     domain.apply()
-    yield domain
-    with domain.api(WORKLOAD) as api, contextlib.suppress(ApiError):
-        api.request("DELETE", CACERTS)
+    return domain
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +192,7 @@ def require_read_with_the_shipped_rights(domain: Domain, directory: Path) -> Non
             reader = shipped_reader(
                 plane,
                 directory / name,
-                *(("gloo", "istio") if name == WORKLOAD else ("gloo",)),
+                *("gloo", "istio"),
                 bundle=domain.bundle_name,
                 namespaces={"gloo-mesh": NAMESPACE},
             )
