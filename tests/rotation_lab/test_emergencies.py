@@ -30,9 +30,11 @@ _OLD = timedelta(days=30)
 @pytest.fixture(scope="module", autouse=True)
 def ending(make_domain: MakeDomain) -> tuple[Domain, datetime]:
     """A domain whose only anchor ends while the other tests of this module run, and its end."""
-    start = datetime.now(UTC).replace(microsecond=0) - _OLD
     lifetime = f"{int((_OLD + _ENDS_AFTER).total_seconds())}s"
     domain = make_domain("ending")
+    # Nothing begins to issue that ends before its leaves, so it gets its dates later.
+    domain.apply()
+    start = datetime.now(UTC).replace(microsecond=0) - _OLD
     domain.add("g1", "issuing", validFrom=instant(start), validFor=lifetime)
     domain.values["issuing"]["intermediate"] = {"validFor": lifetime}
     domain.apply()
