@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import urllib3
-from prometheus_client.parser import text_string_to_metric_families
 
 from mtls_pki.clusters.sources.source import Outside, Source
 from mtls_pki.consumers.envoy.section import NAME, EnvoyServerSettings, EnvoySettings
@@ -46,6 +45,9 @@ class EnvoySource(Source):
 
 
 def _ask(server: EnvoyServerSettings) -> Iterator[Connection]:
+    # Every command loads this module, and few stacks have an Envoy: 12 MB.
+    from prometheus_client.parser import text_string_to_metric_families
+
     try:
         families = list(text_string_to_metric_families(_get(server, _STATISTICS).decode()))
         # A gauge that was never counted up is not shown, like one that nobody has configured.
