@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from grafana_foundation_sdk.builders import dashboard, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.builders import timeseries as series
@@ -256,66 +256,49 @@ def _thresholds(shown: Shown) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def _number(shown: Shown, number: int) -> Builder[Panel]:
+_Drawn = TypeVar("_Drawn", stat.Panel, table.Panel, series.Panel, statetimeline.Panel)
+
+
+def _laid(panel: _Drawn, shown: Shown, number: int, *, height: int, instant: bool) -> _Drawn:
+    """Give a panel what each of them says, whatever draws it."""
     return (
-        stat.Panel()
-        .id(number)
+        panel.id(number)
         .title(shown.title)
         .description(shown.text)
         .datasource(_SOURCE)
-        .unit(shown.unit)
         .span(shown.width)
-        .height(4)
+        .height(height)
+        .with_target(_query(shown, instant=instant))
+    )
+
+
+def _number(shown: Shown, number: int) -> Builder[Panel]:
+    return (
+        _laid(stat.Panel(), shown, number, height=4, instant=True)
+        .unit(shown.unit)
         .color_mode(BigValueColorMode.BACKGROUND)
         .thresholds(_thresholds(shown))
-        .with_target(_query(shown, instant=True))
     )
 
 
 def _table(shown: Shown, number: int) -> Builder[Panel]:
     hidden = dict.fromkeys(("Time", "__name__", "domain", "instance", "job"), True)
     return (
-        table.Panel()
-        .id(number)
-        .title(shown.title)
-        .description(shown.text)
-        .datasource(_SOURCE)
+        _laid(table.Panel(), shown, number, height=7, instant=True)
         .unit(shown.unit)
-        .span(shown.width)
-        .height(7)
         .no_value("none")
         .with_transformation(
             DataTransformerConfig(id_val="organize", options={"excludeByName": hidden})
         )
-        .with_target(_query(shown, instant=True))
     )
 
 
 def _lines(shown: Shown, number: int) -> Builder[Panel]:
-    return (
-        series.Panel()
-        .id(number)
-        .title(shown.title)
-        .description(shown.text)
-        .datasource(_SOURCE)
-        .unit(shown.unit)
-        .span(shown.width)
-        .height(7)
-        .with_target(_query(shown, instant=False))
-    )
+    return _laid(series.Panel(), shown, number, height=7, instant=False).unit(shown.unit)
 
 
 def _timeline(shown: Shown, number: int) -> Builder[Panel]:
-    return (
-        statetimeline.Panel()
-        .id(number)
-        .title(shown.title)
-        .description(shown.text)
-        .datasource(_SOURCE)
-        .span(shown.width)
-        .height(5)
-        .with_target(_query(shown, instant=False))
-    )
+    return _laid(statetimeline.Panel(), shown, number, height=5, instant=False)
 
 
 _DRAWN: dict[Kind, Callable[[Shown, int], Builder[Panel]]] = {

@@ -6,10 +6,12 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtls_pki.exit_status import ExitStatus
+from mtls_pki.rotation.durations import DurationError, parse_duration
 
 if TYPE_CHECKING:
     from mtls_pki.settings.stack_file.reading import StackFile
@@ -73,6 +75,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """Add ``--dry-run``."""
     parser.add_argument("--dry-run", action="store_true", help="change nothing, only show")
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration that an option's value spells, for ``type`` of an argument."""
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def open_stack(options: argparse.Namespace) -> StackFile:

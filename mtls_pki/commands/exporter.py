@@ -6,16 +6,15 @@ import argparse
 from datetime import timedelta
 from pathlib import Path
 
-from mtls_pki.commands.command import FILE, Command, add_stack, open_stack
+from mtls_pki.commands.command import FILE, Command, add_stack, duration, open_stack
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.rotation.durations import DurationError, parse_duration
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     add_stack(parser)
     parser.add_argument(
         "--interval",
-        type=_duration,
+        type=duration,
         default=timedelta(minutes=1),
         metavar="DURATION",
         help="from one reading of the clusters to the next (default: 1m)",
@@ -64,13 +63,6 @@ def _run(options: argparse.Namespace) -> ExitStatus:
             client_ca=options.client_ca,
         ),
     )
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except DurationError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def _port(text: str) -> int:

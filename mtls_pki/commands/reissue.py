@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
 
-from mtls_pki.commands.command import Command, add_dry_run, add_json, add_stack, open_stack
+from mtls_pki.commands.command import (
+    Command,
+    add_dry_run,
+    add_json,
+    add_stack,
+    duration,
+    open_stack,
+)
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.rotation.durations import DurationError, parse_duration
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +44,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=_duration,
+        type=duration,
         metavar="DURATION",
         help="how long a batch may take (default: issuing.readyTimeout)",
     )
@@ -76,13 +81,6 @@ def _rate(text: str) -> float:
     if not 0 < rate < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}: write a number above 0")
     return rate
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except DurationError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 COMMAND = Command(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from datetime import timedelta
 
-from mtls_pki.commands.command import Command, add_json, add_stack, open_stack
+from mtls_pki.commands.command import Command, add_json, add_stack, duration, open_stack
 from mtls_pki.errors import UsageError
 from mtls_pki.exit_status import ExitStatus
-from mtls_pki.rotation.durations import DurationError, parse_duration
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +18,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_duration,
+        type=duration,
         default=timedelta(seconds=30),
         metavar="DURATION",
         help="from one look to the next, with --watch (default: 30s)",
@@ -41,13 +40,6 @@ def _run(options: argparse.Namespace) -> ExitStatus:
         terminal = console()
         terminal.print(seen.view(terminal.width))
     return seen.domain.exit_code
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except DurationError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 COMMAND = Command(
