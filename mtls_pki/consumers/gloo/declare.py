@@ -20,20 +20,23 @@ from mtls_pki.components.trust_anchor import CaProfile
 from mtls_pki.consumers.declare import Declare, Place
 from mtls_pki.consumers.gloo import objects
 from mtls_pki.consumers.gloo.names import (
-    authority_not_before,
     certificates_not_before,
     gloo_clusters,
     gloo_settings,
     mesh_common_name,
-    mesh_not_before,
     relay_common_name,
     server_names,
     telemetry_names,
 )
-from mtls_pki.consumers.gloo.section import NAME, GlooSettings, MeshRootSettings
+from mtls_pki.consumers.gloo.section import (
+    NAME,
+    GlooSettings,
+    MeshRootSettings,
+    RelayAuthoritySettings,
+)
 from mtls_pki.consumers.gloo.values import agent_values, management_values, mesh_object
 from mtls_pki.pki.certificates import Validity
-from mtls_pki.settings.names import certifying_generations
+from mtls_pki.settings.names import certified_from, certifying_generations
 
 
 class GlooDeclare(Declare):
@@ -46,7 +49,14 @@ class GlooDeclare(Declare):
             return
         provider = tls.Provider("tls-gloo")
         authorities = {
-            generation: self._authority(gloo, generation, provider)
+            generation: self._authority(
+                "relay",
+                generation,
+                gloo.authority,
+                provider,
+                common_name=relay_common_name(self.stack.settings, gloo, generation),
+                path_length=0,
+            )
             for generation in certifying_generations(self.stack.settings)
         }
         mesh = self._mesh(gloo.mesh_root, provider) if gloo.mesh_root is not None else None
@@ -73,22 +83,29 @@ class GlooDeclare(Declare):
         return {"glooValues": values}
 
     def _authority(
-        self, gloo: GlooSettings, generation: str, provider: tls.Provider
+        self,
+        of: str,
+        generation: str,
+        section: RelayAuthoritySettings,
+        provider: tls.Provider,
+        *,
+        common_name: str,
+        path_length: int,
     ) -> RelayAuthority:
-        settings = self.stack.settings
-        begin = authority_not_before(settings.anchors[generation], gloo)
+        anchor = self.stack.settings.anchors[generation]
+        begin = certified_from(anchor, section.valid_from)
         profile = CaProfile(
-            common_name=relay_common_name(settings, gloo, generation),
+            common_name=common_name,
             not_before=begin,
-            not_after=begin + gloo.authority.valid_for,
-            path_length=0,
-            key_algorithm=gloo.authority.key_algorithm,
+            not_after=begin + section.valid_for,
+            path_length=path_length,
+            key_algorithm=section.key_algorithm,
         )
         return RelayAuthority(
-            f"relay-{generation}",
+            f"{of}-{generation}",
             RelayAuthorityArgs(
                 profile=profile,
-                generation=gloo.authority.generation,
+                generation=section.generation,
                 anchor=self.stack.anchors[generation],
             ),
             pulumi.ResourceOptions(provider=provider),
@@ -97,7 +114,15 @@ class GlooDeclare(Declare):
     def _mesh(self, root: MeshRootSettings, provider: tls.Provider) -> MeshRoot:
         settings = self.stack.settings
         signing = {
-            generation: self._mesh_authority(root, generation, provider).signing
+            generation: self._authority(
+                "mesh",
+                generation,
+                root,
+                provider,
+                common_name=mesh_common_name(settings, root, generation),
+                # Gloo makes a CA for each mesh below it.
+                path_length=1,
+            ).signing
             for generation in certifying_generations(settings)
         }
         issuing = settings.issuing_generation
@@ -105,29 +130,6 @@ class GlooDeclare(Declare):
             signing=signing[issuing],
             anchor_pem=self.stack.anchors[issuing].certificate_pem,
             others=[each.chain_pem for name, each in signing.items() if name != issuing],
-        )
-
-    def _mesh_authority(
-        self, root: MeshRootSettings, generation: str, provider: tls.Provider
-    ) -> RelayAuthority:
-        settings = self.stack.settings
-        begin = mesh_not_before(settings.anchors[generation], root)
-        profile = CaProfile(
-            common_name=mesh_common_name(settings, root, generation),
-            not_before=begin,
-            not_after=begin + root.valid_for,
-            # Gloo makes a CA for each mesh below it.
-            path_length=1,
-            key_algorithm=root.key_algorithm,
-        )
-        return RelayAuthority(
-            f"mesh-{generation}",
-            RelayAuthorityArgs(
-                profile=profile,
-                generation=root.generation,
-                anchor=self.stack.anchors[generation],
-            ),
-            pulumi.ResourceOptions(provider=provider),
         )
 
     def _args(

@@ -37,16 +37,12 @@ class RelayCertificatesSettings(Section):
     key_algorithm: KeyAlgorithm = DEFAULT_KEY
 
 
-class MeshRootSettings(Section):
+class MeshRootSettings(RelayAuthoritySettings):
     """The CA from which Gloo makes the CAs of the workload clusters' meshes, below each anchor."""
 
     # Of the Secret that VirtualMesh or RootTrustPolicy names.
     secret_name: ObjectName = "mesh-root"  # noqa: S105 a name
     generation: Generation = "m1"
-    # None: from the start of its root.
-    valid_from: Instant | None = None
-    valid_for: Duration = timedelta(hours=52560)
-    key_algorithm: KeyAlgorithm = DEFAULT_KEY
     # The longest lifetime of a workload's certificate: DEFAULT_WORKLOAD_CERT_TTL and
     # MAX_WORKLOAD_CERT_TTL of istiod.
     workload_cert_ttl: Duration = timedelta(hours=24)
