@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from mtls_pki.clusters.connection import CONNECT_SECONDS
 from mtls_pki.errors import CommandError
 from mtls_pki.pki.errors import PkiError
-from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.parsing import parse_certificates, pem_of
 
 _HTTPS = 443
 
@@ -110,10 +109,7 @@ def served_otherwise(held: Held) -> str | None:
         return None
     address = urlsplit(held.server)
     host, port = address.hostname or "", address.port or _HTTPS
-    pem = "".join(
-        each.public_bytes(serialization.Encoding.PEM).decode() for each in held.authorities
-    )
-    context = ssl.create_default_context(cadata=pem)
+    context = ssl.create_default_context(cadata=pem_of(held.authorities))
     try:
         with (
             socket.create_connection((host, port), timeout=CONNECT_SECONDS) as connection,

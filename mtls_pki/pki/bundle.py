@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import der_sha256
-from mtls_pki.pki.parsing import parse_certificate, parse_certificates
+from mtls_pki.pki.parsing import parse_certificate, parse_certificates, pem_of
 from mtls_pki.pki.profile import is_ca
 from mtls_pki.pki.signatures import is_self_signed
 
@@ -36,9 +35,7 @@ def render_bundle(roots: Iterable[str]) -> str:
             "the trust bundle would be empty, and every verifier would refuse every peer; "
             "keep at least one anchor in it"
         )
-    return "".join(
-        member.public_bytes(serialization.Encoding.PEM).decode() for member in _ordered(members)
-    )
+    return pem_of(_ordered(members))
 
 
 def append_bundle(roots: Iterable[str]) -> str:
@@ -55,7 +52,7 @@ def append_bundle(roots: Iterable[str]) -> str:
     """
     members = bundle_members(render_bundle(roots), origin="the trust bundle")
     by_age = sorted(members, key=lambda each: (each.not_valid_before_utc, der_sha256(each)))
-    return "".join(member.public_bytes(serialization.Encoding.PEM).decode() for member in by_age)
+    return pem_of(by_age)
 
 
 def bundle_members(pem: str, *, origin: str) -> tuple[x509.Certificate, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -88,9 +89,14 @@ def certificates_pem(pem: str, *, origin: str) -> str:
     Raises:
         PkiError: as `parse_certificates`.
     """
+    return pem_of(parse_certificates(pem, origin=origin))
+
+
+def pem_of(certificates: Iterable[x509.Certificate]) -> str:
+    """Return the PEM of certificates, in their order."""
     return "".join(
         certificate.public_bytes(serialization.Encoding.PEM).decode()
-        for certificate in parse_certificates(pem, origin=origin)
+        for certificate in certificates
     )
 
 

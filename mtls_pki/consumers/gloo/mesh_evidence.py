@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-
 from mtls_pki.clusters.connection import Cluster
 from mtls_pki.clusters.sources.bundles import readable_members
 from mtls_pki.clusters.sources.source import KnownTrust, Trusted, rights_of
@@ -22,7 +19,7 @@ from mtls_pki.consumers.gloo.section import GlooSettings
 from mtls_pki.consumers.istiod import RIGHTS, Roots, handed_out, signed
 from mtls_pki.pki.errors import PkiError
 from mtls_pki.pki.fingerprints import spki_sha256
-from mtls_pki.pki.parsing import parse_certificates
+from mtls_pki.pki.parsing import parse_certificates, pem_of
 from mtls_pki.rotation.evidence import LeafObservation
 from mtls_pki.settings.model import Settings
 
@@ -62,7 +59,7 @@ def read_mesh(cluster: Cluster, given: Mapping[str, Any]) -> Mesh:
         ClusterError: the cluster cannot be read.
     """
     data = given.get("data") or {}
-    cas = {spki_sha256(each): _pem(each) for each in readable_members({data.get(MESH_CAS_KEY)})}
+    cas = {spki_sha256(each): pem_of([each]) for each in readable_members({data.get(MESH_CAS_KEY)})}
     anchors = {spki_sha256(each) for each in readable_members({data.get(ROOTS_KEY)})}
     with rights_of(cluster, RIGHTS):
         roots = handed_out(cluster)
@@ -127,8 +124,4 @@ def _without(pem: str | None, cas: Mapping[str, str]) -> str | None:
         members = parse_certificates(pem or "", origin="root-cert.pem")
     except PkiError:
         return pem
-    return "".join(_pem(each) for each in members if spki_sha256(each) not in cas)
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    return pem_of(each for each in members if spki_sha256(each) not in cas)
