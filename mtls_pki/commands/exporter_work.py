@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from prometheus_client import start_http_server
+from prometheus_client import make_wsgi_app
 
 from mtls_pki.clusters.machines import rows
 from mtls_pki.clusters.observed_domain import observe_domain
@@ -19,6 +20,7 @@ from mtls_pki.messages import complain, say
 from mtls_pki.registry import sources_of
 from mtls_pki.settings.model import Settings
 from mtls_pki.watch.exposition import LastReading
+from mtls_pki.watch.server import MetricsServer, ServedFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +52,26 @@ class Serving:
             raise CommandError(
                 "--client-ca needs --certificate and --key: without TLS nobody shows a certificate"
             )
+        files = None
+        if self.certificate is not None and self.key is not None:
+            files = ServedFiles(
+                certificate=self.certificate, key=self.key, client_ca=self.client_ca
+            )
         try:
-            server, thread = start_http_server(
-                self.port,
+            server = MetricsServer(
                 self.address,
-                registry=reading.registry,
-                certfile=_text(self.certificate),
-                keyfile=_text(self.key),
-                client_cafile=_text(self.client_ca),
-                client_auth_required=self.client_ca is not None,
+                self.port,
+                make_wsgi_app(reading.registry),
+                files=files,
+                complain=complain,
             )
         except OSError as error:
             raise CommandError(
                 f"cannot serve on {self.address}:{self.port}: {error.strerror or error}; see "
                 "--address, --port, --certificate, --key and --client-ca"
             ) from None
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         try:
             yield
         finally:
@@ -136,7 +143,3 @@ def _write(reading: LastReading, path: Path) -> None:
         reading.write(str(path))
     except OSError as error:
         raise CommandError(f"--textfile {path}: {error.strerror}") from None
-
-
-def _text(path: Path | None) -> str | None:
-    return str(path) if path is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -188,13 +189,13 @@ def test_every_metric_is_on_the_page_with_its_labels() -> None:
     assert told == {measure.name: measure.labels for measure in MEASURES} | own
 
 
-def _files(directory: Path) -> Path:
-    """A CA, a server's leaf below it, and a client's; with their keys."""
+def _files(directory: Path, generation: str = "g1") -> Path:
+    """A CA, and a leaf below it for a server and its client; with its key."""
     now = datetime.now(UTC).replace(microsecond=0)
     validity = Validity(now - timedelta(hours=1), now + timedelta(hours=1))
     long = Validity(now - timedelta(hours=2), now + timedelta(hours=2))
-    ca = material.root("g1", validity=long)
-    leaf = material.leaf(ca, material.key("g1"), dns="localhost", validity=validity)
+    ca = material.root(generation, validity=long)
+    leaf = material.leaf(ca, material.key(generation), dns="localhost", validity=validity)
     for name, text in (("ca.crt", ca), ("tls.crt", leaf), ("tls.key", material.key_pem("leaf"))):
         (directory / name).write_text(text)
     return directory
@@ -228,6 +229,54 @@ def test_only_a_client_with_a_certificate_is_served(serving: tuple[str, Path]) -
     with urllib3.PoolManager(ssl_context=known) as pool:
         text = pool.request("GET", url, retries=False, timeout=10).data.decode()
     assert 'mtls_exporter_failed_rounds_total{domain="example.org"} 0.0' in text
+
+
+def _served_leaf(port: int, ca: Path, files: Path) -> bytes | None:
+    context = ssl.create_default_context(cafile=ca)
+    context.load_cert_chain(files / "tls.crt", files / "tls.key")
+    with (
+        socket.create_connection(("localhost", port), 10) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as connection,
+    ):
+        # With TLS 1.3 a client learns only by reading that it was refused.
+        connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert connection.recv(15) == b"HTTP/1.0 200 OK"
+        return connection.getpeercert(binary_form=True)
+
+
+def test_a_renewed_leaf_and_another_bundle_are_served_without_a_restart(
+    serving: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Files are replaced as kubelet and cert-manager do it; a half-written one changes nothing."""
+    url, files = serving
+    port = int(url.split(":")[2].split("/")[0])
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir(), new.mkdir()
+    for name in ("ca.crt", "tls.crt", "tls.key"):
+        shutil.copy(files / name, old)
+    _files(new, "g2")
+    first = _served_leaf(port, old / "ca.crt", old)
+    (files / "tls.crt").write_text("half of")
+    assert _served_leaf(port, old / "ca.crt", old) == first
+    shutil.copy(old / "tls.crt", files)
+    # The bundle holds both, the new leaf comes, the old anchor goes.
+    both = (old / "ca.crt").read_text() + (new / "ca.crt").read_text()
+    (files / "ca.crt").write_text(both)
+    assert _served_leaf(port, old / "ca.crt", new) == first
+    shutil.copy(new / "tls.key", files)
+    shutil.copy(new / "tls.crt", files)
+    assert _served_leaf(port, new / "ca.crt", old) != first
+    shutil.copy(new / "ca.crt", files)
+    assert _served_leaf(port, new / "ca.crt", new) != first
+    with pytest.raises(ssl.SSLError):
+        _served_leaf(port, new / "ca.crt", old)
+
+
+def test_who_says_nothing_holds_up_nobody(serving: tuple[str, Path]) -> None:
+    url, files = serving
+    port = int(url.split(":")[2].split("/")[0])
+    with socket.create_connection(("localhost", port), 10):
+        assert _served_leaf(port, files / "ca.crt", files)
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,66 @@ MESH: Changes = {
     "consumers.gloo": {**GLOO, "meshRoot": {}},
     "anchors.g1.pathLength": 2,
 }
+# The exporter beside the service `web`.
+WATCHED = {"cluster": "dev", "service": "web", "image": "example.org/mtls-pki:1"}
 # 251 characters.
 LONG = ".".join([*["a" * 49] * 5, "a"])
 PERMITTED = {"permittedDnsDomains": ["svc.cluster.local"]}
 
 # rule -> (changes to the small configuration, exactly what is told of them)
 BROKEN: list[tuple[str, Changes, list[str]]] = [
+    (
+        "monitoring_is_in_a_cluster_of_the_stack",
+        {"consumers.monitoring": {**WATCHED, "cluster": "dve"}},
+        ["consumers.monitoring.cluster: 'dve' is no cluster of this stack; write one of: dev"],
+    ),
+    (
+        "monitoring_reaches_every_cluster",
+        {"clusters": TWO_CLUSTERS, "consumers.monitoring": {**WATCHED, "cluster": "eu"}},
+        [
+            "consumers.monitoring.kubeconfigs: missing, so it cannot read us; name a Secret that "
+            "holds a kubeconfig for each, under the cluster's name (docs/monitoring.md)"
+        ],
+    ),
+    (
+        "monitoring_serves_with_leaves_of_the_stack",
+        {"consumers.monitoring": {**WATCHED, "service": "wbe"}},
+        [
+            "consumers.monitoring.service: 'wbe' is none of services; add it there, or write one "
+            "of: web"
+        ],
+    ),
+    (
+        "monitoring_serves_with_leaves_of_the_stack",
+        {
+            "consumers.monitoring": {**WATCHED, "prometheus": {"client": "prom"}},
+            "services.prom": {"namespace": "watch", "usages": ["server auth"]},
+            "trust.namespaces": ["app", "watch"],
+        },
+        [
+            "consumers.monitoring.prometheus.client: prom lacks 'client auth'; add it to "
+            "services.prom.usages",
+            "consumers.monitoring.prometheus.client: prom is in namespace watch, and a "
+            "ServiceMonitor reads Secrets of its own alone; give it a service in app",
+        ],
+    ),
+    (
+        "monitoring_serves_with_leaves_of_the_stack",
+        {
+            "clusters": TWO_CLUSTERS,
+            "consumers.monitoring": {**WATCHED, "cluster": "eu", "kubeconfigs": "others"},
+            "services.web.clusters": ["us"],
+        },
+        [
+            "consumers.monitoring.service: web has no Certificate in cluster eu; add it to "
+            "services.web.clusters"
+        ],
+    ),
+    (
+        "monitoring_has_an_interval",
+        {"consumers.monitoring": {**WATCHED, "interval": "5m1s"}},
+        ["consumers.monitoring.interval: write from 1s to 5m, such as 1m"],
+    ),
     (
         "gloo_is_in_clusters_of_the_stack",
         {**RELAY, "consumers.gloo": {"management": "ue", "workloads": ["us", "us"]}},
@@ -1008,6 +1062,25 @@ BROKEN: list[tuple[str, Changes, list[str]]] = [
 
 # rule -> what stands on the right side of its line
 KEPT: list[tuple[str, Changes]] = [
+    ("monitoring_is_in_a_cluster_of_the_stack", {"consumers.monitoring": WATCHED}),
+    (
+        "monitoring_reaches_every_cluster",
+        {
+            "clusters": TWO_CLUSTERS,
+            "consumers.monitoring": {**WATCHED, "cluster": "eu", "kubeconfigs": "others"},
+        },
+    ),
+    (
+        "monitoring_serves_with_leaves_of_the_stack",
+        {
+            "consumers.monitoring": {**WATCHED, "prometheus": {"client": "prom"}},
+            "services.prom": {"namespace": "app", "usages": ["client auth"]},
+        },
+    ),
+    (
+        "monitoring_has_an_interval",
+        {"consumers.monitoring": {**WATCHED, "interval": "5m"}},
+    ),
     ("gloo_is_in_clusters_of_the_stack", RELAY),
     ("gloo_signs_below_an_anchor_of_this_stack", {**RELAY, "anchors.g2": BROUGHT}),
     (

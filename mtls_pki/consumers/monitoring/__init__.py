@@ -1,0 +1,1 @@
+"""The exporter of a stack, as a workload of one of its clusters."""
