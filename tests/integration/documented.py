@@ -67,6 +67,10 @@ ELSEWHERE: dict[str, str] = {
     r"mtls-pki exporter .*": (
         "tests/integration/test_monitoring.py::test_alerts_of_a_rotation_fire_and_fall_silent"
     ),
+    r"mtls-pki drill .*": (
+        "tests/integration/test_drill.py"
+        "::test_a_drill_says_how_long_each_step_takes_and_who_would_break"
+    ),
     r"mtls-pki ci .*": (
         "tests/integration/test_workflows.py"
         "::test_a_refused_change_is_red_and_all_others_are_applied"

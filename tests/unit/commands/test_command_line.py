@@ -28,7 +28,7 @@ from tests.unit.stack_project import Project, Say
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("mtls-pki")
 NAMES = (
-    *("status", "up", "check", "plan", "exporter", "add", "aws-pca", "promote", "retire"),
+    *("status", "up", "check", "plan", "drill", "exporter", "add", "aws-pca", "promote", "retire"),
     *("reissue", "prune", "review", "ci", "backup", "restore", "access", "init", "env"),
 )
 

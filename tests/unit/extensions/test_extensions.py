@@ -136,7 +136,8 @@ def test_without_them_their_names_are_mistakes(monkeypatch: pytest.MonkeyPatch) 
     assert told(SAFE) == [
         "issuing.backend: 'safe': write one of: 'ca', 'vault', 'step-ca' or 'aws-pca'",
         "issuing.safe: unknown key; did you mean stable?",
-        "consumers.fieldRadio: unknown key; known here: envoy, gloo, istio, monitoring, nats, postgresql",
+        "consumers.fieldRadio: unknown key; known here: envoy, gloo, istio, monitoring, nats, "
+        "postgresql",
     ]
 
 
