@@ -1,211 +1,166 @@
-"""The exporter, a real Prometheus and a real Alertmanager, on a stack in which things go wrong."""
+"""The exporter, a real Prometheus and a real Alertmanager, through a rotation that goes wrong.
+
+istiod behind is in tests/rotation_lab/test_istio.py, where an istiod runs.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 import yaml
 
-from lab import ports
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.dashboard import ROWS
-from mtls_pki.watch.alerts import rules
+from lab.project_copy import CHECKOUT
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated, small_stack
+from tests.integration.support.prometheus import Watch, watching
 from tests.integration.support.readers import shipped_reader
 from tests.integration.support.stack import Stack
 from tests.unit.pki import material
 
-pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.xdist_group("stacks")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stacks"),
+    pytest.mark.timeout(600),
+]
 
 NAME = "watched"
-LOOPBACK = ports.LOOPBACK
-# Minutes of the rules are seconds here, and nothing else of them is changed.
-OLD_SECONDS = 5
+KUBECTL = Path(sys.executable).with_name("kubectl")
+MACHINE = "watcher"
 
 
 @dataclass
-class Watch:
-    """What runs, and how it is asked."""
+class Watched:
+    """A stack that is watched with what deploy/ grants, and applied by its administrator."""
 
+    watch: Watch
     stack: Stack
     api: Api
-    prometheus: str
-    alertmanager: str
+    plane: ControlPlane
     kubeconfig: Path
 
-    def firing(self) -> dict[str, list[dict[str, str]]]:
-        """Labels of the alerts that fire, by name."""
-        found: dict[str, list[dict[str, str]]] = {}
-        for alert in _asked(f"{self.prometheus}/api/v1/alerts")["data"]["alerts"]:
-            if alert["state"] == "firing":
-                found.setdefault(alert["labels"]["alertname"], []).append(alert["labels"])
-        return found
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = _asked(f"{self.prometheus}/api/v1/query", query=expression)
-        assert answer["status"] == "success", answer
-        result: list[dict[str, Any]] = answer["data"]["result"]
-        return result
-
-    def received(self) -> set[str]:
-        """What Alertmanager has, by name."""
-        return {
-            each["labels"]["alertname"] for each in _asked(f"{self.alertmanager}/api/v2/alerts")
-        }
-
-    def require(self, name: str, **labels: str) -> None:
-        """Wait until an alert fires with these labels, and no other does."""
-        cluster.wait_for(
-            lambda: any(labels.items() <= each.items() for each in self.firing().get(name, ())),
-            f"{name} {labels}, but {self.firing()}",
-        )
-        assert set(self.firing()) == {name}
-        cluster.wait_for(lambda: name in self.received(), f"{name} in Alertmanager")
-
-    def require_silence(self) -> None:
-        cluster.wait_for(lambda: not self.firing(), f"silence, but {self.firing()}")
-
-
-def _asked(url: str, **fields: str) -> Any:
-    return urllib3.request("GET", url, fields=fields or None, retries=False, timeout=10).json()
-
-
-@contextlib.contextmanager
-def running(command: list[str | Path], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield
-    finally:
-        process.terminate()
+    @contextlib.contextmanager
+    def administered(self) -> Iterator[dict[str, Any]]:
+        """Edit the stack file inside as its administrator; afterwards it is read by the watch."""
+        values = self.stack.read()
+        as_reader = values["clusters"]
+        values["clusters"] = {"dev": {"kubeconfig": str(self.plane.kubeconfig)}}
+        self.stack.write(values)
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
+            yield values
+        finally:
+            self.stack.write({**self.stack.read(), "clusters": as_reader})
 
+    def apply(self, **changes: Any) -> None:
+        """Change top-level keys, and `pulumi up`."""
+        with self.administered() as values:
+            self.stack.write({**values, **changes})
+            self.stack.up("--refresh")
 
-def _tool(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail("apt-get install prometheus prometheus-alertmanager", pytrace=False)
-    return found
-
-
-def _rules() -> str:
-    """The shipped rules with time compressed."""
-    document = rules()
-    for rule in document["groups"][0]["rules"]:
-        rule.pop("for", None)
-        if rule["alert"] == "MtlsEvidenceOld":
-            rule["expr"] = rule["expr"].replace("> 600", f"> {OLD_SECONDS}")
-            assert f"> {OLD_SECONDS}" in rule["expr"]
-    return yaml.safe_dump(document)
+    def stage(self, *stages: str) -> None:
+        """Wait until the rotation is seen at one of these stages."""
+        expression = f'mtls_rotation_stage{{stage=~"{"|".join(stages)}"}} == 1'
+        cluster.wait_for(lambda: self.watch.query(expression), str(stages))
 
 
 @pytest.fixture(scope="module")
-def watch(
+def watched(
     plane: ControlPlane,
     api: Api,
     make_stack: MakeStack,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Watch]:
+) -> Iterator[Watched]:
     directory = tmp_path_factory.mktemp(NAME)
     stack = make_stack(NAME)
     values = small_stack(
-        NAME, plane.kubeconfig, trust={"namespaces": [NAME, f"{NAME}-two"], "holdDown": "1s"}
+        NAME,
+        plane.kubeconfig,
+        issuing={"leaf": {"duration": "1h", "renewBefore": "30m"}},
+        trust={"namespaces": [NAME, f"{NAME}-two"], "holdDown": "1s"},
+        clientAccess={
+            MACHINE: {"clusterRole": "view", "validFor": "1h", "renewBefore": "20m"},
+        },
     )
     stack.write(values)
     stack.init()
     stack.up()
-    # The exporter sees the cluster with what deploy/ grants, and no more.
-    reader = shipped_reader(plane, directory / "reader", bundle=f"{NAME}-trust")
+    # The exporter sees the cluster with what deploy/ grants, and no more. Without `trace`, `retire`
+    # waits for the longest lifetime of a leaf.
+    reader = shipped_reader(plane, directory / "reader", "trace", bundle=f"{NAME}-trust")
+    text = (CHECKOUT / "deploy/rbac-access-issue.yaml").read_text()
+    text = text.replace("access-deployer", f"access-{MACHINE}").replace("access-issue", NAME)
+    text = text.replace("example:watchedrs", "system:serviceaccounts:cert-manager")
+    for manifest in yaml.safe_load_all(text):
+        api.apply(manifest)
     link = stack.project / "kubeconfig"
     link.symlink_to(reader)
     stack.write({**values, "clusters": {"dev": {"kubeconfig": "kubeconfig"}}})
-
-    chosen: list[int] = []
-    for _ in range(4):
-        chosen.append(ports.choose(None, avoid=chosen))
-    exporter, prometheus, alertmanager, gossip = chosen
-    (directory / "rules.yaml").write_text(_rules())
-    scraped = {"job_name": "mtls", "static_configs": [{"targets": [f"{LOOPBACK}:{exporter}"]}]}
-    told = {"static_configs": [{"targets": [f"{LOOPBACK}:{alertmanager}"]}]}
-    configuration = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yaml"],
-        "scrape_configs": [scraped],
-        "alerting": {"alertmanagers": [told]},
-    }
-    (directory / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
-    receiver = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
-    (directory / "alertmanager.yaml").write_text(yaml.safe_dump(receiver))
-    options = ("--port", str(exporter), "--interval", "1s")
-    with contextlib.ExitStack() as ending:
-        ending.enter_context(
-            running(
-                [
-                    _tool("prometheus-alertmanager"),
-                    f"--config.file={directory / 'alertmanager.yaml'}",
-                    f"--storage.path={directory / 'alertmanager'}",
-                    f"--web.listen-address={LOOPBACK}:{alertmanager}",
-                    f"--cluster.listen-address={LOOPBACK}:{gossip}",
-                ],
-                directory / "alertmanager.log",
-            )
-        )
-        ending.enter_context(
-            running(
-                [
-                    _tool("prometheus"),
-                    f"--config.file={directory / 'prometheus.yaml'}",
-                    f"--storage.tsdb.path={directory / 'data'}",
-                    f"--web.listen-address={LOOPBACK}:{prometheus}",
-                ],
-                directory / "prometheus.log",
-            )
-        )
-        process = stack.start_rotation("exporter", *options)
-        ending.callback(process.wait, 20)
-        ending.callback(process.terminate)
-        found = Watch(
-            stack=stack,
-            api=api,
-            prometheus=f"http://{LOOPBACK}:{prometheus}",
-            alertmanager=f"http://{LOOPBACK}:{alertmanager}",
-            kubeconfig=link,
-        )
-        cluster.wait_for(_answers(lambda: found.query("mtls_evidence_up == 1")), "evidence")
-        yield found
-
-
-def _answers(ask: Callable[[], Any]) -> Callable[[], Any]:
-    def asked() -> Any:
-        with contextlib.suppress(urllib3.exceptions.HTTPError, ValueError):
-            return ask()
-        return None
-
-    return asked
+    with watching(stack, directory / "watch") as watch:
+        yield Watched(watch=watch, stack=stack, api=api, plane=plane, kubeconfig=link)
 
 
 def bundle_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps/{NAME}-trust"
 
 
-def test_alerts_of_a_rotation_fire_and_fall_silent(watch: Watch, plane: ControlPlane) -> None:
+def issue_access(watched: Watched) -> None:
+    with watched.administered():
+        waits = watched.stack.rotation("access", "issue", MACHINE)
+        request = waits.stderr.split("mtls-pki access approve ")[1].split()[0]
+        command = [KUBECTL, "--kubeconfig", watched.plane.kubeconfig, "certificate", "approve"]
+        subprocess.run([*command, request], check=True, capture_output=True)
+        done = watched.stack.rotation("access", "issue", MACHINE)
+        assert done.returncode == 0, done.stderr
+
+
+def rogue(api: Api, pair: dict[str, str]) -> None:
+    """An issuer of somebody who has a copy of the CA's key, and a leaf of it."""
+    copied = {
+        "metadata": {"name": "copied"},
+        "stringData": {key: pair[key] for key in ("tls.crt", "tls.key")},
+    }
+    api.request("POST", f"/api/v1/namespaces/{NAME}/secrets", copied)
+    for kind, name, spec in (
+        ("Issuer", "copied", {"ca": {"secretName": "copied"}}),
+        (
+            "Certificate",
+            "rogue",
+            {
+                "secretName": "rogue-tls",
+                "dnsNames": ["rogue.example.org"],
+                "issuerRef": {"name": "copied", "kind": "Issuer", "group": "cert-manager.io"},
+            },
+        ),
+    ):
+        path = f"{cluster.CERT_MANAGER}/namespaces/{NAME}/{kind.lower()}s"
+        body = {"metadata": {"name": name}, "spec": spec}
+        api.request("POST", path, {"apiVersion": "cert-manager.io/v1", "kind": kind, **body})
+
+
+def remove_rogue(api: Api) -> None:
+    for path in (
+        f"{cluster.CERT_MANAGER}/namespaces/{NAME}/certificates/rogue",
+        f"{cluster.CERT_MANAGER}/namespaces/{NAME}/issuers/copied",
+        f"/api/v1/namespaces/{NAME}/secrets/rogue-tls",
+        f"/api/v1/namespaces/{NAME}/secrets/copied",
+    ):
+        api.request("DELETE", path)
+
+
+def test_alerts_of_a_rotation_fire_and_fall_silent(watched: Watched) -> None:
+    watch, api = watched.watch, watched.api
     watch.require_silence()
-    api = watch.api
     good = cluster.config_map(api, NAME, f"{NAME}-trust")["ca.crt"]
 
     # A stranger's anchor.
@@ -215,16 +170,20 @@ def test_alerts_of_a_rotation_fire_and_fall_silent(watch: Watch, plane: ControlP
     cluster.patch(api, bundle_path(NAME), {"data": {"ca.crt": good}})
     watch.require_silence()
 
-    # One namespace behind the others.
-    values = watch.stack.read()
-    values["anchors"]["g2"] = generated("g2", NAME, "incoming")
-    as_reader = dict(values["clusters"])
-    watch.stack.write({**values, "clusters": {"dev": {"kubeconfig": str(plane.kubeconfig)}}})
-    watch.stack.up()
-    watch.stack.write({**values, "clusters": as_reader})
+    # A kubeconfig near its end.
+    issue_access(watched)
     cluster.wait_for(
-        lambda: watch.query('mtls_rotation_stage{stage=~"spreading|spread"} == 1'), "g2 seen"
+        lambda: watch.query("mtls_client_access_renewal_timestamp_seconds > 0"), "access"
     )
+    watch.require_silence()
+    with watch.compressed("MtlsClientAccessEnds", "< time()", "< time() + 45 * 60"):
+        watch.require("MtlsClientAccessEnds", machine=MACHINE)
+    watch.require_silence()
+
+    # One namespace behind the others.
+    g1 = watched.stack.read()["anchors"]["g1"]
+    watched.apply(anchors={"g1": g1, "g2": generated("g2", NAME, "incoming")})
+    watched.stage("spreading", "spread")
     watch.require_silence()
     both = cluster.config_map(api, f"{NAME}-two", f"{NAME}-trust")["ca.crt"]
     cluster.patch(api, bundle_path(f"{NAME}-two"), {"data": {"ca.crt": good}})
@@ -233,12 +192,54 @@ def test_alerts_of_a_rotation_fire_and_fall_silent(watch: Watch, plane: ControlP
     watch.require_silence()
 
     # The evidence away: what is known stays, and grows old.
-    away = watch.kubeconfig.readlink()
-    watch.kubeconfig.unlink()
-    watch.kubeconfig.symlink_to(away.with_name("gone"))
+    away = watched.kubeconfig.readlink()
+    watched.kubeconfig.unlink()
+    watched.kubeconfig.symlink_to(away.with_name("gone"))
     watch.require("MtlsEvidenceOld", cluster="dev")
-    watch.kubeconfig.unlink()
-    watch.kubeconfig.symlink_to(away)
+    watched.kubeconfig.unlink()
+    watched.kubeconfig.symlink_to(away)
+    watch.require_silence()
+
+    # A rotation that somebody forgot half way.
+    with watch.compressed("MtlsOverlapOpen", "2 * mtls_leaf", "0.001 * mtls_leaf"):
+        watch.require("MtlsOverlapOpen", stage="spread")
+    watch.require_silence()
+
+    # Something issues below the outgoing anchor.
+    old = cluster.secret(api, NAME, f"{NAME}-ca-g1-i1")
+    outgoing = {**g1, "role": "outgoing"}
+    watched.apply(anchors={"g1": outgoing, "g2": generated("g2", NAME)})
+    watched.stage("moving", "moved")
+    watch.require_silence()
+    with watch.compressed("MtlsOutgoingAnchorIssues", "> 600", "> 1"):
+        watch.require_silence()
+        rogue(api, old)
+        watch.require("MtlsOutgoingAnchorIssues", generation="g1", cluster="dev")
+        remove_rogue(api)
+        watch.require_silence()
+
+    # The end of the rotation.
+    cluster.wait_for(
+        lambda: watch.query(
+            'mtls_rotation_next_step_earliest_timestamp_seconds{step="retire"} == 0'
+        ),
+        "retire",
+    )
+    watched.apply(anchors={"g2": generated("g2", NAME)})
+    watched.stage("steady")
+    watch.require_silence()
+
+    # A request that failed, of a leaf that ends soon.
+    secret = f"/api/v1/namespaces/{NAME}/secrets/{NAME}-ca-g2-i1"
+    key = cluster.secret(api, NAME, f"{NAME}-ca-g2-i1")["tls.key"]
+    cluster.patch(api, secret, {"stringData": {"tls.key": material.key_pem("another")}})
+    web = f"{cluster.CERT_MANAGER}/namespaces/{NAME}/certificates/web"
+    names = api.request("GET", web)["spec"]["dnsNames"]
+    cluster.patch(api, web, {"spec": {"dnsNames": [*names, "more.example.org"]}})
+    watch.require("MtlsRequestFailedNearEnd", beside=("MtlsIssuerNotReady",), cluster="dev")
+    cluster.patch(api, secret, {"stringData": {"tls.key": key}})
+    with watched.administered():
+        assert watched.stack.rotation("reissue", "--failed").returncode == 0
     watch.require_silence()
 
 
@@ -252,9 +253,9 @@ NOTHING_TO_SHOW = {
 }
 
 
-def test_every_panel_of_the_dashboard_has_data(watch: Watch) -> None:
+def test_every_panel_of_the_dashboard_has_data(watched: Watched) -> None:
     domain = f"{NAME}.example.org"
     for _, panels in ROWS:
         for shown in panels:
-            found = watch.query(shown.expression.replace("$domain", domain))
+            found = watched.watch.query(shown.expression.replace("$domain", domain))
             assert found or shown.title in NOTHING_TO_SHOW, shown.title

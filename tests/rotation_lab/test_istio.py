@@ -18,6 +18,7 @@ from mtls_pki.clusters.evidence import collect_evidence
 from mtls_pki.registry import sources_of
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
+from tests.integration.support.prometheus import watching
 from tests.integration.support.readers import shipped_reader
 from tests.rotation_lab import istiod
 from tests.rotation_lab.domain import HOLD_DOWN_SECONDS, Domain
@@ -156,25 +157,30 @@ def signed_by(mesh: Mesh, generation: str) -> dict[str, str] | None:
 
 
 def test_an_istiod_that_lags_holds_back_every_cluster(
-    mesh: Mesh, generations: Iterator[str]
+    mesh: Mesh, generations: Iterator[str], tmp_path: Path
 ) -> None:
     domain, new = mesh.domain, next(generations)
-    mesh.istiods["west"].stop()
-    domain.add(new)
-    domain.apply()
-    with domain.api("east") as api:
-        istiod.wait_until_taken(api, 2)
-    domain.hold_down()
-    with domain.edited():
-        domain.promote()
-        said = domain.refused(
-            domain.preview(),
-            "west ClusterTrustBundle istio.io:istiod-ca:root-cert[trustBundle]: does not hold "
-            f"{new}",
-        )
-    assert "east/default ConfigMap" not in said
-    mesh.istiods["west"].start()
-    mesh.taken(2)
+    with watching(domain.stack, tmp_path / "watch") as watch:
+        watch.require_silence()
+        mesh.istiods["west"].stop()
+        domain.add(new)
+        domain.apply()
+        with domain.api("east") as api:
+            istiod.wait_until_taken(api, 2)
+        watch.require("MtlsIstiodBehind", cluster="west", generation=new)
+        domain.hold_down()
+        with domain.edited():
+            domain.promote()
+            said = domain.refused(
+                domain.preview(),
+                "west ClusterTrustBundle istio.io:istiod-ca:root-cert[trustBundle]: does not hold "
+                f"{new}",
+            )
+        assert "east/default ConfigMap" not in said
+        domain.stack.write(domain.values)
+        mesh.istiods["west"].start()
+        mesh.taken(2)
+        watch.require_silence()
     del domain.anchors[new]
     domain.apply()
     mesh.taken(1)

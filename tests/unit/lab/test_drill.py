@@ -191,7 +191,7 @@ def test_the_page_of_a_good_drill() -> None:
     assert "Who broke" not in page
     row = next(line for line in page.splitlines() if "add g2" in line)
     assert row.count("|") == 7
-    assert [cell.strip() for cell in row.split("|")[2:4]] == ["7.2 s", "1.5 s"]
+    assert [cell.strip() for cell in row.split("|")[2:4]] == ["7\\.2 s", "1\\.5 s"]
 
 
 def test_the_page_names_who_broke_and_who_is_waited_for() -> None:
