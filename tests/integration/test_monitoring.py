@@ -6,8 +6,11 @@ istiod behind is in tests/rotation_lab/test_istio.py, where an istiod runs.
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 from lab.api import Api
 from lab.control_plane import ControlPlane
@@ -23,6 +27,7 @@ from lab.project_copy import CHECKOUT
 from tests.integration.conftest import MakeStack
 from tests.integration.support import cluster
 from tests.integration.support.configuration import generated, small_stack
+from tests.integration.support.dashboard_picture import draw
 from tests.integration.support.prometheus import Watch, watching
 from tests.integration.support.readers import shipped_reader
 from tests.integration.support.stack import Stack
@@ -38,6 +43,7 @@ pytestmark = [
 NAME = "watched"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 MACHINE = "watcher"
+PICTURE = CHECKOUT / "docs/dashboard.png"
 
 
 @dataclass
@@ -158,8 +164,22 @@ def remove_rogue(api: Api) -> None:
         api.request("DELETE", path)
 
 
-def test_alerts_of_a_rotation_fire_and_fall_silent(watched: Watched) -> None:
+def require_picture(watch: Watch, begin: float, directory: Path) -> None:
+    """Draw the dashboard; with ``UPDATE_PICTURE=1`` the page's picture is this one."""
+    page, picture = draw(watch, f"{NAME}.example.org", since=begin, directory=directory)
+    for stage in ("steady", "spread", "mov"):
+        assert stage in page
+    colours = Image.open(picture).convert("RGB").getcolors(maxcolors=1 << 24) or ()
+    # The numbers' background, and the lines of both anchors.
+    assert {(0x1A, 0x7F, 0x37), (0x09, 0x69, 0xDA)} <= {colour for _, colour in colours}
+    if os.environ.get("UPDATE_PICTURE"):
+        shutil.copy(picture, PICTURE)
+    assert PICTURE.exists()
+
+
+def test_alerts_of_a_rotation_fire_and_fall_silent(watched: Watched, tmp_path: Path) -> None:
     watch, api = watched.watch, watched.api
+    begin = time.time()
     watch.require_silence()
     good = cluster.config_map(api, NAME, f"{NAME}-trust")["ca.crt"]
 
@@ -225,6 +245,7 @@ def test_alerts_of_a_rotation_fire_and_fall_silent(watched: Watched) -> None:
         ),
         "retire",
     )
+    require_picture(watch, begin, tmp_path / "picture")
     watched.apply(anchors={"g2": generated("g2", NAME)})
     watched.stage("steady")
     watch.require_silence()

@@ -51,6 +51,14 @@ class Watch:
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    def query_range(self, expression: str, *, start: float, end: float) -> list[dict[str, Any]]:
+        """The series of the time between, one value a second."""
+        fields = {"query": expression, "start": f"{start}", "end": f"{end}", "step": "1"}
+        answer = _asked(f"{self.prometheus}/api/v1/query_range", **fields)
+        assert answer["status"] == "success", answer
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
     def received(self) -> set[str]:
         """What Alertmanager has, by name."""
         return {
