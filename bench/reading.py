@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -34,42 +34,59 @@ _POLL_SECONDS = 0.05
 
 
 def measure(root: Path, record: Record, size: int, progress: Progress) -> None:
-    """Measure the commands at ``size`` leaves.
+    """Measure the commands at ``size`` leaves: in one cluster, for the exporter in two.
 
     Raises:
         BenchError: a command failed, or the stand-in did not start.
     """
     progress(f"{size} leaves: making them")
-    directory = root / f"reading-{size}"
+    place = root / f"reading-{size}"
+    with _served(size, place / "one") as one:
+        project = _project(place / "status", [one])
+        for subject in (STATUS, CHECK):
+            _repeat(record, subject, size, project, progress)
+    with _served(size // 2, place / "east") as east, _served(size // 2, place / "west") as west:
+        project = _project(place / "exporter", [east, west])
+        _repeat(record, EXPORTER, size, project, progress)
+
+
+def _project(directory: Path, urls: Sequence[str]) -> Path:
+    """Make the project of a stack whose clusters are the stand-ins at ``urls``."""
     copy_program(directory)
-    with _served(size, directory / "url") as url:
-        reach = directory / "kubeconfig"
+    values = configuration.settings(
+        cluster="synthetic",
+        kubeconfig="",
+        anchors={"g1": "issuing"},
+        count=0,
+        hold_down=timedelta(minutes=2),
+    )
+    clusters = {}
+    for number, url in enumerate(urls, 1):
+        reach = directory / f"kubeconfig-{number}"
         write_private(reach, yaml.safe_dump(kubeconfig(url)))
-        values = configuration.settings(
-            cluster="synthetic",
-            kubeconfig=str(reach),
-            anchors={"g1": "issuing"},
-            count=0,
-            hold_down=timedelta(minutes=2),
+        clusters[f"synthetic-{number}"] = {"kubeconfig": str(reach)}
+    stack_file = configuration.stack_file({**values, "clusters": clusters})
+    path = directory / f"Pulumi.{STACK}.yaml"
+    path.write_text(yaml.safe_dump(stack_file), encoding="utf-8")
+    return directory
+
+
+def _repeat(record: Record, subject: str, size: int, project: Path, progress: Progress) -> None:
+    for number in range(1, REPETITIONS + 1):
+        progress(f"{size} leaves: {subject}, {number} of {REPETITIONS}")
+        done = run(
+            [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, *_OPTIONS[subject]],
+            directory=project,
+            # Safe or blocked does not matter here, but all must have been read.
+            expected=(ExitStatus.DONE, ExitStatus.BLOCKED),
         )
-        stack_file = directory / f"Pulumi.{STACK}.yaml"
-        stack_file.write_text(yaml.safe_dump(configuration.stack_file(values)), encoding="utf-8")
-        for number in range(1, REPETITIONS + 1):
-            progress(f"{size} leaves: status, check and exporter, {number} of {REPETITIONS}")
-            for subject, options in _OPTIONS.items():
-                done = run(
-                    [sys.executable, "-m", "mtls_pki", subject, "--stack", STACK, *options],
-                    directory=directory,
-                    # Safe or blocked does not matter here, but all must have been read.
-                    expected=(ExitStatus.DONE, ExitStatus.BLOCKED),
-                )
-                record.add(
-                    subject,
-                    size,
-                    seconds=done.seconds,
-                    cpu_seconds=done.cpu_seconds,
-                    peak_bytes=done.peak_bytes,
-                )
+        record.add(
+            subject,
+            size,
+            seconds=done.seconds,
+            cpu_seconds=done.cpu_seconds,
+            peak_bytes=done.peak_bytes,
+        )
 
 
 def kubeconfig(url: str) -> dict[str, object]:

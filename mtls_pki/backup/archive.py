@@ -8,6 +8,7 @@ years, without this program: ``age -d FILE``.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _AGE = b"age-encryption.org/v1\n"
 # pyrage's messages for a wrong passphrase and a too costly work factor; tests pin both.
 _NO_MATCH = "Decryption failed"
 _TOO_COSTLY = "Excessive work"
+# age decides what is too costly by a measurement of the machine at each attempt (age, scrypt.rs,
+# target_scrypt_work_factor), and a busy moment passes.
+_TRIES, _PAUSE_SECONDS = 5, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,20 +95,23 @@ def load(path: Path, passphrase: str) -> Content:
 
 
 def _decrypted(path: Path, encrypted: bytes, passphrase: str) -> bytes:
-    try:
-        return bytes(pyrage.passphrase.decrypt(encrypted, passphrase))
-    except pyrage.DecryptError as error:
-        if str(error) == _NO_MATCH:
-            raise CommandError(
-                f"{path}: the passphrase does not open it; use the one that it was saved with"
-            ) from None
-        if str(error).startswith(_TOO_COSTLY):
-            raise CommandError(
-                f"{path}: this machine is too slow or too busy to open it; try again, or elsewhere"
-            ) from None
-        raise CommandError(
-            f"{path} is damaged: it was cut short or altered after it was written; use another copy"
-        ) from None
+    for _ in range(_TRIES):
+        try:
+            return bytes(pyrage.passphrase.decrypt(encrypted, passphrase))
+        except pyrage.DecryptError as error:
+            if str(error) == _NO_MATCH:
+                raise CommandError(
+                    f"{path}: the passphrase does not open it; use the one that it was saved with"
+                ) from None
+            if not str(error).startswith(_TOO_COSTLY):
+                raise CommandError(
+                    f"{path} is damaged: it was cut short or altered after it was written; use "
+                    "another copy"
+                ) from None
+        time.sleep(_PAUSE_SECONDS)
+    raise CommandError(
+        f"{path}: this machine is too slow or too busy to open it; try again, or elsewhere"
+    )
 
 
 def _content(path: Path, document: bytes) -> Content:

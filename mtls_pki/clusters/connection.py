@@ -34,8 +34,10 @@ from mtls_pki.version import VERSION
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
-PAGE_SIZE = 500
-"""Objects a page: what ``kubectl`` asks for; a page of Certificates is 2 to 4 MB."""
+PAGE_SIZE = 250
+"""Objects a page, half of what ``kubectl`` asks for: 1 to 2 MB of Certificates, and ten times that
+as objects of Python, of each cluster at a time (docs/performance.md).
+"""
 # No other type is accepted, so a server that cannot leave the contents out refuses (406).
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # A continue token lives for five minutes (etcd compaction). A list that outlives its token more

@@ -97,7 +97,7 @@ def test_every_page_is_read(stack: Stack) -> None:
     assert len(leaves) == 7
     assert not [leaf for leaf in leaves if leaf.problem]
     pages = [target for target in stack.dev.asked if target.startswith(f"{CERTIFICATES}?")]
-    assert [("continue=" in page, "limit=500" in page) for page in pages] == [
+    assert [("continue=" in page, "limit=250" in page) for page in pages] == [
         (False, True),
         (True, True),
         (True, True),

@@ -110,7 +110,7 @@ def test_bundles_that_trust_manager_put_elsewhere_count(stack: Stack) -> None:
 def test_only_the_config_map_of_that_name_is_asked_for(stack: Stack) -> None:
     stack.read()
     asked = [target for target in stack.dev.asked if target.startswith(CONFIG_MAPS)]
-    assert asked == [f"{CONFIG_MAPS}?fieldSelector=metadata.name%3Dmesh-trust&limit=500"]
+    assert asked == [f"{CONFIG_MAPS}?fieldSelector=metadata.name%3Dmesh-trust&limit=250"]
 
 
 ROOTS = tuple(CaFacts.of(parsed(root(each))) for each in ("g1", "g2"))
