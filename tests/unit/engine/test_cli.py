@@ -95,11 +95,11 @@ def test_a_failed_import_says_nothing_of_the_state(pulumi: Path) -> None:
         export_state("dev")
 
 
-def test_one_module_runs_pulumi_and_four_run_anything() -> None:
+def test_one_module_runs_pulumi_and_five_run_anything() -> None:
     """By what they import.
 
     The others run git, `bao` or `vault` for its health check, and what removes copies of
-    kubeconfigs after the engine. `engine.cli` knows but the word for a pipe.
+    kubeconfigs after the engine, and the lab for a drill. `engine.cli` knows but the word for a pipe.
     """
     running = set()
     for name in tracked_files():
@@ -114,4 +114,5 @@ def test_one_module_runs_pulumi_and_four_run_anything() -> None:
         "mtls_pki/engine/process.py",
         "mtls_pki/ci/repository.py",
         "mtls_pki/backends/vault/health.py",
+        "mtls_pki/commands/drill.py",
     }
