@@ -32,7 +32,7 @@ MEANING = {
     ExitStatus.WRONG_COMMAND_LINE: "the command line is wrong, or a variable is set with which the "
     "engine shows keys",
     ExitStatus.BLOCKED: "check, review: the change is blocked; ci preview: the same; ci static: "
-    "the files are wrong; ci drift: something differs",
+    "the files are wrong; ci drift: something differs; drill: somebody broke, or waited in vain",
     ExitStatus.EVIDENCE_MISSING: "check, review, status, plan: evidence is missing because a "
     "cluster could not be read",
     ExitStatus.PREVIEW_FAILED: "review: the preview failed, and not because the change is blocked; "

@@ -54,7 +54,8 @@ def _run(options: argparse.Namespace) -> ExitStatus:
     with subprocess.Popen(command, cwd=checkout) as process:
         while True:
             try:
-                return ExitStatus(process.wait())
+                status = process.wait()
+                return ExitStatus(status) if status in list(ExitStatus) else ExitStatus.ERROR
             except KeyboardInterrupt:
                 # It got the signal too, and cleans up.
                 continue

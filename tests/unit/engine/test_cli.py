@@ -98,8 +98,8 @@ def test_a_failed_import_says_nothing_of_the_state(pulumi: Path) -> None:
 def test_one_module_runs_pulumi_and_five_run_anything() -> None:
     """By what they import.
 
-    The others run git, `bao` or `vault` for its health check, and what removes copies of
-    kubeconfigs after the engine, and the lab for a drill. `engine.cli` knows but the word for a pipe.
+    The others run git, `bao` or `vault` for its health check, what removes copies of kubeconfigs
+    after the engine, and the lab for a drill. `engine.cli` knows but the word for a pipe.
     """
     running = set()
     for name in tracked_files():
