@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -19,7 +20,15 @@ from typing import Any
 import yaml
 
 from lab.control_plane import ControlPlane, up_all
-from lab.drill_fleet import Handshakes, Member, Mounted, kept, refusals, start_pods
+from lab.drill_fleet import (
+    Handshakes,
+    Member,
+    Mounted,
+    can_meet,
+    kept,
+    refusals,
+    start_pods,
+)
 from lab.drill_page import Drill, Stage, Stale, drill_page
 from lab.drill_values import FIRST, HOLD_DOWN, SECOND, Rehearsal, rehearsal
 from lab.errors import LabError
@@ -81,8 +90,11 @@ def _drill(file: StackFile, directory: Path, patience: float) -> Drill:
         run = _Run(rehearsed, directory, patience)
         own = open_stack_file(run.project, _STACK, {}, extensions()).settings()
         members = _members(own)
-        if len(members) < 2:
-            raise LabError("fewer than two services: nobody could shake hands; add services")
+        if not any(can_meet(a, b) for a, b in itertools.permutations(members, 2)):
+            raise LabError(
+                "no service can be a client of another one, so nobody would shake hands; a drill "
+                "needs a service with client auth and another with server auth"
+            )
         _say(f"starting {len(planes)} control planes with a node")
         up_all(list(planes.values()), lambda plane, text: _say(f"{plane.name}: {text}"))
         _say("applying the stack with throw-away keys")
@@ -183,8 +195,9 @@ class _Run:
             stale.append(_Stale(fleet, shown, directory / command[0]))
             stage = self._step(shown, command, arrived, following, fleet.handshakes)
             stages.append(stage)
-            for each in stale:
-                each.meet(shown)
+            if stage.arrived_seconds is not None:
+                for each in stale:
+                    each.meet(shown)
             if stage.waits_for:
                 break
         finished = len(stages) == len(steps) and stages[-1].arrived_seconds is not None

@@ -116,6 +116,12 @@ def kept(mounted: Mapping[str, Mounted], directory: Path) -> dict[str, Mounted]:
     return found
 
 
+def can_meet(client: Member, server: Member) -> bool:
+    """Whether the usages of their leaves let the one be a client of the other."""
+    different = client.name != server.name
+    return different and "client auth" in client.usages and "server auth" in server.usages
+
+
 def refusals(
     members: Sequence[Member], old: Mapping[str, Mounted], now: Mapping[str, Mounted]
 ) -> Counter[str]:
@@ -128,7 +134,7 @@ def refusals(
             (now[peer.name], old[member.name], member.dns, "as a server"),
         ):
             asking, asked = (member, peer) if role == "as a client" else (peer, member)
-            if "client auth" in asking.usages and "server auth" in asked.usages:
+            if can_meet(asking, asked):
                 problem = handshake(client, server, dns)
                 if problem is not None:
                     found[f"{role}: {problem}"] += 1
@@ -168,13 +174,13 @@ class Handshakes:
             shift = shift % max(1, len(self._members) - 1) + 1
             for place, client in enumerate(self._members):
                 server = self._members[(place + shift) % len(self._members)]
-                if "client auth" in client.usages and "server auth" in server.usages:
+                if can_meet(client, server):
                     self._shake(client, server)
 
     def _shake(self, client: Member, server: Member) -> None:
         try:
             problem = handshake(self._mounted[client.name], self._mounted[server.name], server.dns)
-        except OSError:
+        except FileNotFoundError:
             # kubelet removed this state of a volume while it was read.
             return
         with self._lock:
@@ -187,11 +193,14 @@ def handshake(client: Mounted, server: Mounted, dns: str | None) -> str | None:
     """Shake hands in memory by mutual TLS, and return what OpenSSL refused, None for nothing.
 
     Raises:
-        OSError: files are no longer there.
+        FileNotFoundError: this state of a volume is no longer there.
     """
-    asking = _context(ssl.PROTOCOL_TLS_CLIENT, client)
+    try:
+        asking = _context(ssl.PROTOCOL_TLS_CLIENT, client)
+        answering = _context(ssl.PROTOCOL_TLS_SERVER, server)
+    except ssl.SSLError as error:
+        return f"files that OpenSSL does not take: {error.reason}"
     asking.check_hostname = dns is not None
-    answering = _context(ssl.PROTOCOL_TLS_SERVER, server)
     answering.verify_mode = ssl.CERT_REQUIRED
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = [
@@ -214,11 +223,8 @@ def handshake(client: Mounted, server: Mounted, dns: str | None) -> str | None:
 def _context(protocol: ssl._SSLMethod, party: Mounted) -> ssl.SSLContext:
     tls, trust = party.state()
     context = ssl.SSLContext(protocol)
-    try:
-        context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
-        context.load_verify_locations(trust / party.key)
-    except ssl.SSLError as error:
-        raise OSError(error) from None
+    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+    context.load_verify_locations(trust / party.key)
     return context
 
 

@@ -73,7 +73,7 @@ class Drill:
         trust_domain: of the stack.
         services: how many pods took part.
         clusters: their names.
-        stages: in their order.
+        stages: in their order; the first is before the rotation.
         finished: whether the old anchor is gone.
         times: what was made shorter: what it is called, in the drill, in the stack.
         left_out: what was not rehearsed.
@@ -91,8 +91,10 @@ class Drill:
 
     @property
     def good(self) -> bool:
-        """Whether the rotation came to its end and nobody broke."""
-        return self.finished and not any(stage.broken for stage in self.stages)
+        """Whether the rotation came to its end, was watched all the while, and nobody broke."""
+        changes = self.stages[1:]
+        watched = bool(changes) and all(stage.handshakes for stage in changes)
+        return self.finished and watched and not any(stage.broken for stage in changes)
 
 
 def drill_page(drill: Drill) -> Document:
@@ -131,10 +133,11 @@ def _answer(drill: Drill) -> Callout:
         )
     failed = sum(stage.broken.total() for stage in drill.stages)
     end = "came to its end" if drill.finished else "did not come to its end"
-    return Callout(
-        tone=Tone.STOP,
-        lines=(Line(f"The rotation {end}: {failed} of {made} handshakes of {who} failed."),),
-    )
+    lines = [Line(f"The rotation {end}: {failed} of {made} handshakes of {who} failed.")]
+    for stage in drill.stages[1:]:
+        if not stage.handshakes:
+            lines.append(Line("Nobody shook hands after ", Code(text=stage.step), "."))
+    return Callout(tone=Tone.STOP, lines=tuple(lines))
 
 
 def _row(stage: Stage) -> tuple[Line, ...]:

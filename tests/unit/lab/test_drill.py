@@ -122,6 +122,10 @@ def test_a_handshake_says_who_refused(tmp_path: Path) -> None:
     refused = "refused: self-signed certificate in certificate chain"
     assert handshake(old, new, "localhost") == f"the client {refused}"
     assert handshake(new, old, "localhost") == f"the server {refused}"
+    (old.tls / "..data" / "tls.key").write_text(material.key_pem("another"))
+    assert handshake(old, both, "localhost") == (
+        "files that OpenSSL does not take: KEY_VALUES_MISMATCH"
+    )
     wrong = handshake(both, new, "elsewhere")
     assert wrong is not None
     assert wrong.startswith("the client refused: Hostname mismatch")
@@ -157,7 +161,9 @@ def test_who_breaks_is_counted(tmp_path: Path) -> None:
     assert made >= broken.total()
 
 
-def stage(step: str, *, broken: int = 0, waits_for: tuple[str, ...] = ()) -> Stage:
+def stage(
+    step: str, *, handshakes: int = 100, broken: int = 0, waits_for: tuple[str, ...] = ()
+) -> Stage:
     failed = Counter({Break("web", "db", "the client refused: expired"): broken} if broken else {})
     return Stage(
         step=step,
@@ -165,7 +171,7 @@ def stage(step: str, *, broken: int = 0, waits_for: tuple[str, ...] = ()) -> Sta
         arrived_seconds=1.5,
         ready_seconds=None,
         waits_for=waits_for,
-        handshakes=100,
+        handshakes=handshakes,
         broken=failed,
     )
 
@@ -184,7 +190,7 @@ def drill(*stages: Stage, finished: bool = True) -> Drill:
 
 
 def test_the_page_of_a_good_drill() -> None:
-    found = drill(stage("mtls-pki add g2"))
+    found = drill(stage("pulumi up", handshakes=0), stage("mtls-pki add g2"))
     page = markdown_page(drill_page(found))
     assert found.good
     assert "none failed" in page
@@ -194,8 +200,16 @@ def test_the_page_of_a_good_drill() -> None:
     assert [cell.strip() for cell in row.split("|")[2:4]] == ["7\\.2 s", "1\\.5 s"]
 
 
+def test_a_step_that_nobody_watched_is_not_good() -> None:
+    found = drill(stage("pulumi up"), stage("mtls-pki add g2", handshakes=0))
+    assert not found.good
+    assert "Nobody shook hands after `mtls-pki add g2`" in markdown_page(drill_page(found))
+    assert not drill(stage("pulumi up")).good
+
+
 def test_the_page_names_who_broke_and_who_is_waited_for() -> None:
     found = drill(
+        stage("pulumi up", handshakes=0),
         stage("mtls-pki promote", broken=3, waits_for=("bundle shop/mesh-trust: no g2",)),
         finished=False,
     )
