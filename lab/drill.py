@@ -44,7 +44,7 @@ from mtls_pki.pages.terminal import terminal_page
 from mtls_pki.registry import extensions
 from mtls_pki.rotation.durations import format_duration, parse_duration
 from mtls_pki.settings.model import Settings
-from mtls_pki.settings.names import service_dns_names
+from mtls_pki.settings.names import leaf_secret_name, service_dns_names
 from mtls_pki.settings.stack_file.reading import StackFile, open_stack_file
 
 _STACK = "drill"
@@ -303,7 +303,7 @@ def _members(settings: Settings) -> list[Member]:
                     name=name if len(clusters) == 1 else f"{name} in {cluster}",
                     cluster=cluster,
                     namespace=service.namespace,
-                    secret=service.secret_name or f"{service.name or name}-tls",
+                    secret=leaf_secret_name(name, service),
                     dns=plain[0] if plain else None,
                     usages=service.usages,
                 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from lab.api import Api
 from lab.control_plane import ControlPlane
 from lab.errors import LabError
-from lab.node import NODE_NAME, volume
+from lab.node import mounting_pod, volume
 from lab.waiting import wait_for
 from mtls_pki.settings.model import Settings
 
@@ -90,7 +90,11 @@ def start_pods(
         try:
             here = [each for each in members if each.cluster == cluster]
             for member in here:
-                api.apply(_pod(member, bundle))
+                api.apply(
+                    mounting_pod(
+                        _pod_name(member), member.namespace, secret=member.secret, bundle=bundle
+                    )
+                )
             for member in here:
                 made = wait_for(partial(_running, api, member), seconds=_ARRIVAL_SECONDS)
                 if made is None:
@@ -207,17 +211,19 @@ def handshake(client: Mounted, server: Mounted, dns: str | None) -> str | None:
         ("the client", asking.wrap_bio(to_client, to_server, server_hostname=dns)),
         ("the server", answering.wrap_bio(to_server, to_client, server_side=True)),
     ]
-    for _ in range(6):
-        for side, connection in sides:
+    # A full TLS 1.3 handshake takes three flights.
+    for _ in range(4):
+        for side, connection in tuple(sides):
             try:
                 connection.do_handshake()
+                sides.remove((side, connection))
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLCertVerificationError as error:
                 return f"{side} refused: {error.verify_message}"
             except ssl.SSLError as error:
                 return f"{side}: {error.reason}"
-    return None
+    return "the handshake did not come to an end" if sides else None
 
 
 def _context(protocol: ssl._SSLMethod, party: Mounted) -> ssl.SSLContext:
@@ -237,29 +243,3 @@ def _running(api: Api, member: Member) -> str | None:
 
 def _pod_name(member: Member) -> str:
     return f"drill-{member.secret}"
-
-
-def _pod(member: Member, bundle: str) -> dict[str, object]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": _pod_name(member), "namespace": member.namespace},
-        "spec": {
-            "nodeName": NODE_NAME,
-            "automountServiceAccountToken": False,
-            "containers": [
-                {
-                    "name": "workload",
-                    "image": "workload",
-                    "volumeMounts": [
-                        {"name": "tls", "mountPath": "/etc/tls", "readOnly": True},
-                        {"name": "trust", "mountPath": "/etc/trust", "readOnly": True},
-                    ],
-                }
-            ],
-            "volumes": [
-                {"name": "tls", "secret": {"secretName": member.secret}},
-                {"name": "trust", "configMap": {"name": bundle}},
-            ],
-        },
-    }

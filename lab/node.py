@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.addons import Addon, Files
+from lab.api import Manifest
 from lab.certificates import Subject
 from lab.paths import Paths
 from lab.ports import LOOPBACK
@@ -60,3 +61,37 @@ def volume(paths: Paths, *, pod_uid: str, kind: str, name: str) -> Path:
     """
     data = NODE.files(paths).data
     return data / "pods" / pod_uid / "volumes" / f"kubernetes.io~{kind}" / name
+
+
+def mounting_pod(name: str, namespace: str, *, secret: str, bundle: str) -> Manifest:
+    """Return a pod on the node with the volumes ``tls`` and ``trust``.
+
+    Args:
+        name: of the pod.
+        namespace: of all three.
+        secret: name of the Secret with its leaf.
+        bundle: name of the ConfigMap with its roots.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "nodeName": NODE_NAME,
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "workload",
+                    "image": "workload",
+                    "volumeMounts": [
+                        {"name": "tls", "mountPath": "/etc/tls", "readOnly": True},
+                        {"name": "trust", "mountPath": "/etc/trust", "readOnly": True},
+                    ],
+                }
+            ],
+            "volumes": [
+                {"name": "tls", "secret": {"secretName": secret}},
+                {"name": "trust", "configMap": {"name": bundle}},
+            ],
+        },
+    }

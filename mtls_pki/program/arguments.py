@@ -34,6 +34,7 @@ from mtls_pki.settings.model import (
 from mtls_pki.settings.names import (
     issuing_ca_common_name,
     issuing_ca_not_before,
+    leaf_secret_name,
     service_dns_names,
     spiffe_id,
 )
@@ -187,7 +188,7 @@ def service_certificate_args(
     return ServiceCertificateArgs(
         certificate_name=certificate_name,
         namespace=service.namespace,
-        secret_name=service.secret_name or f"{certificate_name}-tls",
+        secret_name=leaf_secret_name(name, service),
         issuer_name=issuer.issuer_name,
         issuer_kind=issuer.kind,
         issuer_group=issuer.group,

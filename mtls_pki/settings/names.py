@@ -238,6 +238,11 @@ def service_dns_names(name: str, service: ServiceSettings, cluster_domain: str) 
     return (f"{base}.svc.{cluster_domain}", f"{base}.svc", base)
 
 
+def leaf_secret_name(name: str, service: ServiceSettings) -> str:
+    """Return the name of the Secret with the leaf of the service ``name``."""
+    return service.secret_name or f"{service.name or name}-tls"
+
+
 def spiffe_id(name: str, service: ServiceSettings, trust_domain: str) -> str:
     """Return the SPIFFE ID of a service's ServiceAccount (SPIFFE-ID 2, Istio's path layout)."""
     account = service.service_account or service.name or name

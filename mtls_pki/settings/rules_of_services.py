@@ -15,7 +15,7 @@ from mtls_pki.settings.errors import Mistake
 from mtls_pki.settings.host_names import LONGEST
 from mtls_pki.settings.leaf_limits import dns_names, is_below
 from mtls_pki.settings.model import AnchorSettings, Settings
-from mtls_pki.settings.names import declared_issuers, stack_secrets
+from mtls_pki.settings.names import declared_issuers, leaf_secret_name, stack_secrets
 
 # SPIRE's ca.MaxSVIDTTL: leaves must be dead well before their issuing CA is.
 LEAF_SHARE_OF_ISSUING_CA = 6
@@ -189,7 +189,7 @@ def services_have_their_own_objects(settings: Settings) -> Iterator[Mistake]:
     seen: dict[tuple[str, str, str, str], str] = {}
     written = {cluster: stack_secrets(settings, cluster) for cluster in settings.clusters}
     for name, service in settings.services.items():
-        secret = service.secret_name or f"{service.name or name}-tls"
+        secret = leaf_secret_name(name, service)
         for cluster in settings.clusters_of(service):
             if (service.namespace, secret) in written.get(cluster, ()):
                 yield Mistake(
@@ -213,7 +213,7 @@ def services_have_their_own_objects(settings: Settings) -> Iterator[Mistake]:
         object_name = service.name or name
         for kind, value in (
             ("name", object_name),
-            ("secretName", service.secret_name or f"{object_name}-tls"),
+            ("secretName", leaf_secret_name(name, service)),
         ):
             owners = [
                 seen.setdefault((kind, cluster, service.namespace, value), name)

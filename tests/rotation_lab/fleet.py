@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.api import Api, ApiError, Manifest
-from lab.node import NODE_NAME, volume
+from lab.api import Api, ApiError
+from lab.node import mounting_pod, volume
 from tests.integration.support.cluster import wait_for
 from tests.integration.support.project import PROJECT
 from tests.rotation_lab.domain import Domain
@@ -203,7 +203,14 @@ class Fleet:
                 continue
             with domain.api(cluster) as api:
                 for member in members:
-                    api.apply(_pod(member, domain.bundle_name))
+                    api.apply(
+                        mounting_pod(
+                            member.name,
+                            member.namespace,
+                            secret=f"{member.name}-tls",
+                            bundle=domain.bundle_name,
+                        )
+                    )
             self._processes.callback(self._remove_pods, cluster, members)
             with domain.api(cluster) as api:
                 for member in members:
@@ -281,32 +288,6 @@ class _Member:
             "dns": self.dns,
             "spiffe": f"spiffe://{trust_domain}/ns/{self.namespace}/sa/{self.name}",
         }
-
-
-def _pod(member: _Member, bundle: str) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": member.name, "namespace": member.namespace},
-        "spec": {
-            "nodeName": NODE_NAME,
-            "automountServiceAccountToken": False,
-            "containers": [
-                {
-                    "name": "workload",
-                    "image": "workload",
-                    "volumeMounts": [
-                        {"name": "tls", "mountPath": "/etc/tls", "readOnly": True},
-                        {"name": "trust", "mountPath": "/etc/trust", "readOnly": True},
-                    ],
-                }
-            ],
-            "volumes": [
-                {"name": "tls", "secret": {"secretName": f"{member.name}-tls"}},
-                {"name": "trust", "configMap": {"name": bundle}},
-            ],
-        },
-    }
 
 
 def _running(api: Api, member: _Member) -> str | None:

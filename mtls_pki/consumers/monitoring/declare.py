@@ -16,13 +16,12 @@ from mtls_pki.consumers.monitoring.names import (
     EXPORTER,
     bundle_names,
     monitoring_settings,
-    secret_of,
 )
 from mtls_pki.consumers.monitoring.project import project_files
 from mtls_pki.consumers.monitoring.section import MonitoringSettings
 from mtls_pki.errors import CommandError
 from mtls_pki.rotation.durations import format_duration
-from mtls_pki.settings.names import service_dns_names, stage_object_name
+from mtls_pki.settings.names import leaf_secret_name, service_dns_names, stage_object_name
 from mtls_pki.settings.stack_file.reading import open_stack_file
 
 _KUBECONFIGS = "/clusters"
@@ -48,6 +47,7 @@ class MonitoringDeclare(Declare):
         service = settings.services[monitoring.service]
         domain = settings.clusters[monitoring.cluster].cluster_domain
         prometheus = monitoring.prometheus
+        client = prometheus.client
         return MonitoringArgs(
             name=f"{EXPORTER}-{pulumi.get_stack()}",
             namespace=service.namespace,
@@ -60,7 +60,7 @@ class MonitoringDeclare(Declare):
                 kubeconfigs_directory=_KUBECONFIGS,
             ),
             served_with=ServedWith(
-                secret_name=secret_of(settings, monitoring.service),
+                secret_name=leaf_secret_name(monitoring.service, service),
                 server_name=service_dns_names(monitoring.service, service, domain)[0],
                 bundle_name=settings.trust.name,
                 bundle_key=settings.trust.key,
@@ -68,7 +68,7 @@ class MonitoringDeclare(Declare):
             scraped_by=ScrapedBy(
                 namespace=prometheus.namespace,
                 pod_labels=prometheus.pod_labels,
-                secret_name=secret_of(settings, prometheus.client) if prometheus.client else None,
+                secret_name=client and leaf_secret_name(client, settings.services[client]),
                 monitor_labels=prometheus.monitor_labels,
             ),
             bundle_names=bundle_names(settings),

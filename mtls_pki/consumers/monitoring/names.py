@@ -20,9 +20,3 @@ def bundle_names(settings: Settings) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys((settings.trust.name, *(each.name for each in settings.trust.formerly)))
     )
-
-
-def secret_of(settings: Settings, service: str) -> str:
-    """Return the name of the Secret with a service's leaf."""
-    found = settings.services[service]
-    return found.secret_name or f"{found.name or service}-tls"
